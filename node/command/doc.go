@@ -1,0 +1,24 @@
+// Package command turns requests into changes of the keyspace: one declarative
+// row a command (Spec), the rows of a server (Table), what a running command
+// may see and do (Call), and the one way of running it (Engine).
+//
+// # One row, everything derived
+//
+// A command is a Spec in its family's file. COMMAND and its subcommands, arity
+// errors, ACL categories, slot routing, the gates, journaling, statistics and
+// the reference table in the README come from the row.
+//
+// # One way of running
+//
+// The Engine locks the slots of the call's keys ascending, asks the slot table
+// for its verdict, freezes the time, runs the row's function, appends the
+// effect to the journal under the lock, and unlocks. A busy slot is tried
+// briefly; then the call waits in the slot's queue and its connection parks, so
+// that an event loop is never held up. Replicas, recovery and imports go
+// through Apply, which is the same without routing and gates.
+//
+// # Purity
+//
+// No clock, socket, disk or global randomness here: Engine is given its time
+// and its seeds.
+package command

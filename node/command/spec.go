@@ -1,0 +1,106 @@
+package command
+
+// Spec is one command, declared as one row in its family's file. It is
+// immutable after the Table is built.
+type Spec struct {
+	// Name in lower case: "set"; of a subcommand only its own word: "get".
+	Name string
+	// Syntax is what follows the name, in the notation of the documentation:
+	// "key value [NX | XX] [GET] [EX seconds | PX milliseconds | KEEPTTL]".
+	// The argument trees of COMMAND DOCS are parsed from it.
+	Syntax string
+	// Arity counts the name itself; negative means "at least".
+	Arity int
+	Flags Flags
+	// Keys say where key names stand; empty for commands without keys.
+	Keys []KeySpec
+	// KeysOf finds the keys where Keys cannot tell (Flags has MovableKeys). It
+	// returns positions in args.
+	KeysOf func(args [][]byte) ([]int, error)
+
+	Group      string // "string", "generic", "connection", "server", "cluster", "transactions"…
+	Since      string
+	Complexity string
+	Summary    string
+	Tips       []string
+	// Categories are ACL categories beyond those that follow from Flags and Group.
+	Categories []string
+
+	// Run does the work. It writes exactly one reply, or none and returns an
+	// error, or parks. It validates before it changes anything. Nil for a
+	// container command, whose Sub has the functions.
+	Run func(*Call) error
+	// Heavy, when set, says whether this call may take long (more than about
+	// 200 microseconds): it then runs off the event loop. See Always.
+	Heavy func(*Call) bool
+
+	Sub []Spec
+}
+
+// Always is a Heavy for commands that never run on a loop.
+func Always(*Call) bool { return true }
+
+// Flags are the facts of a command that gates and clients use. The names are
+// those of COMMAND INFO.
+type Flags uint32
+
+const (
+	Write Flags = 1 << iota
+	ReadOnly
+	DenyOOM
+	Admin
+	PubSub
+	NoScript
+	Blocking
+	Loading
+	Stale
+	SkipMonitor
+	SkipSlowlog
+	Asking
+	Fast
+	NoAuth
+	MayReplicate
+	NoMandatoryKeys
+	ProtectedCommand
+	NoAsyncLoading
+	NoMulti
+	AllowBusy
+	MovableKeys
+	// NoFence marks a command whose reply need not wait for the lease although
+	// it names keys.
+	NoFence
+)
+
+// KeySpec is where keys stand, in the shape that COMMAND INFO reports.
+type KeySpec struct {
+	Flags KeyFlags
+	Notes string
+	// Begin is the index of the first key, or, with Keyword set, the index to
+	// start looking for Keyword at (negative: from the end).
+	Begin   int
+	Keyword string
+	// With a range: Last is relative to the first (negative: from the end of
+	// the arguments), Step the distance, Limit the divisor (0: none).
+	Last, Step, Limit int
+	// With KeyNum set, the number of keys stands at KeyNumIndex from Begin and
+	// the first key FirstKey from Begin.
+	KeyNum                bool
+	KeyNumIndex, FirstKey int
+}
+
+// KeyFlags say what a command does with the keys of a KeySpec.
+type KeyFlags uint16
+
+const (
+	KeyRO KeyFlags = 1 << iota
+	KeyRW
+	KeyOW
+	KeyRM
+	KeyAccess
+	KeyUpdate
+	KeyInsert
+	KeyDelete
+	KeyNotKey
+	KeyIncomplete
+	KeyVariableFlags
+)

@@ -1,0 +1,161 @@
+package resp
+
+import (
+	"math"
+	"strconv"
+
+	"github.com/tidwall/redcon"
+)
+
+// Writer appends replies to Buf in the protocol version of one connection.
+// The zero Writer speaks RESP2. It is not safe for concurrent use.
+type Writer struct {
+	// Buf holds the encoded replies; the owner takes and resets it.
+	Buf []byte
+	// Proto is 2 or 3; 0 means 2.
+	Proto int
+}
+
+// RESP3 reports whether the connection chose protocol version 3.
+func (w *Writer) RESP3() bool { return w.Proto == 3 }
+
+// OK appends +OK.
+func (w *Writer) OK() { w.Buf = append(w.Buf, "+OK\r\n"...) }
+
+// Simple appends a simple string, which must not hold CR or LF.
+func (w *Writer) Simple(text string) { w.Buf = redcon.AppendString(w.Buf, text) }
+
+// Error appends an error with its prefix, such as resp.ErrWrongType.
+func (w *Writer) Error(text string) { w.Buf = redcon.AppendError(w.Buf, text) }
+
+// Int appends an integer.
+func (w *Writer) Int(n int64) { w.Buf = redcon.AppendInt(w.Buf, n) }
+
+// Bulk appends a bulk string; a nil slice is the empty string, not null.
+func (w *Writer) Bulk(b []byte) { w.Buf = redcon.AppendBulk(w.Buf, b) }
+
+// BulkString appends a bulk string.
+func (w *Writer) BulkString(text string) { w.Buf = redcon.AppendBulkString(w.Buf, text) }
+
+// Null appends the null of a single value.
+func (w *Writer) Null() {
+	if w.RESP3() {
+		w.Buf = append(w.Buf, "_\r\n"...)
+		return
+	}
+	w.Buf = append(w.Buf, "$-1\r\n"...)
+}
+
+// NullArray appends the null of an aggregate.
+func (w *Writer) NullArray() {
+	if w.RESP3() {
+		w.Buf = append(w.Buf, "_\r\n"...)
+		return
+	}
+	w.Buf = append(w.Buf, "*-1\r\n"...)
+}
+
+// Array opens an array of n elements, which the caller appends next.
+func (w *Writer) Array(n int) { w.open('*', n) }
+
+// Map opens a map of n pairs: 2n elements of an array in RESP2.
+func (w *Writer) Map(n int) {
+	if w.RESP3() {
+		w.open('%', n)
+		return
+	}
+	w.open('*', 2*n)
+}
+
+// Set opens a set of n elements, an array in RESP2.
+func (w *Writer) Set(n int) {
+	if w.RESP3() {
+		w.open('~', n)
+		return
+	}
+	w.open('*', n)
+}
+
+// Push opens a push of n elements, an array in RESP2.
+func (w *Writer) Push(n int) {
+	if w.RESP3() {
+		w.open('>', n)
+		return
+	}
+	w.open('*', n)
+}
+
+// Attribute opens an attribute of n pairs. RESP2 has none: callers ask RESP3
+// first.
+func (w *Writer) Attribute(n int) { w.open('|', n) }
+
+// Bool appends true or false, 1 or 0 in RESP2.
+func (w *Writer) Bool(b bool) {
+	switch {
+	case w.RESP3() && b:
+		w.Buf = append(w.Buf, "#t\r\n"...)
+	case w.RESP3():
+		w.Buf = append(w.Buf, "#f\r\n"...)
+	case b:
+		w.Int(1)
+	default:
+		w.Int(0)
+	}
+}
+
+// Double appends a floating point number, as a bulk string in RESP2. The text
+// is the shortest that reads back the same, "inf", "-inf" or "nan".
+func (w *Writer) Double(f float64) {
+	text := FormatDouble(f)
+	if w.RESP3() {
+		w.Buf = append(w.Buf, ',')
+		w.Buf = append(w.Buf, text...)
+		w.Buf = append(w.Buf, "\r\n"...)
+		return
+	}
+	w.BulkString(text)
+}
+
+// BigNumber appends a decimal integer of any size.
+func (w *Writer) BigNumber(digits string) {
+	if w.RESP3() {
+		w.Buf = append(w.Buf, '(')
+		w.Buf = append(w.Buf, digits...)
+		w.Buf = append(w.Buf, "\r\n"...)
+		return
+	}
+	w.BulkString(digits)
+}
+
+// Verbatim appends text with a format of three letters, such as "txt"; RESP2
+// gets a bulk string.
+func (w *Writer) Verbatim(format, text string) {
+	if !w.RESP3() {
+		w.BulkString(text)
+		return
+	}
+	w.open('=', len(text)+4)
+	w.Buf = append(w.Buf, format...)
+	w.Buf = append(w.Buf, ':')
+	w.Buf = append(w.Buf, text...)
+	w.Buf = append(w.Buf, "\r\n"...)
+}
+
+func (w *Writer) open(kind byte, n int) {
+	w.Buf = append(w.Buf, kind)
+	w.Buf = strconv.AppendInt(w.Buf, int64(n), 10)
+	w.Buf = append(w.Buf, '\r', '\n')
+}
+
+// FormatDouble returns the text of f as the reference prints a double reply.
+func FormatDouble(f float64) string {
+	switch {
+	case math.IsInf(f, 1):
+		return "inf"
+	case math.IsInf(f, -1):
+		return "-inf"
+	case math.IsNaN(f):
+		return "nan"
+	}
+	return strconv.FormatFloat(f, 'g', 17, 64)
+}
