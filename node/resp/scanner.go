@@ -102,7 +102,7 @@ func (s *Scanner) Next(data []byte) ([][]byte, int, error) {
 			}
 			s.bulk = int(length)
 		}
-		if len(data)-s.pos < s.bulk+2 {
+		if len(data)-s.pos-2 < s.bulk {
 			return nil, 0, nil
 		}
 		s.spans = append(s.spans, span{s.pos, s.pos + s.bulk})
@@ -127,7 +127,7 @@ func (s *Scanner) Pending(seen int) int {
 	if s.left == 0 || s.bulk < 0 {
 		return 0
 	}
-	return max(s.pos+s.bulk+2-seen, 0)
+	return max(s.bulk-(seen-s.pos-2), 0)
 }
 
 // Args is the number of arguments collected of a request that is not complete,
