@@ -1,0 +1,62 @@
+package rdb
+
+import (
+	"encoding/binary"
+	"errors"
+	"fmt"
+
+	"slotmesh/node/store"
+)
+
+const (
+	// Version is the version of what is written: that of Redis 7.0.
+	Version = 10
+	// MaxVersion is the newest version that is read.
+	MaxVersion = 12
+	// footerSize: two bytes of version, eight of checksum.
+	footerSize = 10
+)
+
+var (
+	// ErrChecksum: a payload is too short, of a newer version, or its checksum
+	// is wrong. The client's text is "ERR DUMP payload version or checksum are
+	// wrong".
+	ErrChecksum = errors.New("rdb: payload version or checksum are wrong")
+	// ErrFormat: the checksum fits and the value is broken or of a type that is
+	// not supported. The client's text is "ERR Bad data format". The error
+	// returned wraps it with what is wrong.
+	ErrFormat = errors.New("rdb: bad data format")
+)
+
+// AppendDump appends the payload of DUMP for v: type, value, version and
+// checksum.
+func AppendDump(dst []byte, v store.Value) []byte {
+	start := len(dst)
+	var seen lzfTable
+	dst = appendValue(dst, nil, v, &seen)
+	dst = binary.LittleEndian.AppendUint16(dst, Version)
+	return binary.LittleEndian.AppendUint64(dst, updateCRC(0, dst[start:]))
+}
+
+// ParseDump reads a payload of DUMP. The value may alias payload. The error is
+// ErrChecksum or wraps ErrFormat.
+func ParseDump(payload []byte) (store.Value, error) {
+	if len(payload) < footerSize+1 {
+		return store.Value{}, ErrChecksum
+	}
+	body, footer := payload[:len(payload)-footerSize], payload[len(payload)-footerSize:]
+	version := binary.LittleEndian.Uint16(footer)
+	sum := binary.LittleEndian.Uint64(footer[2:])
+	if version > MaxVersion || updateCRC(0, payload[:len(payload)-8]) != sum {
+		return store.Value{}, ErrChecksum
+	}
+	d := &decoder{buf: body, pos: 1}
+	v, err := d.readValue(Type(body[0]), nil)
+	switch {
+	case err != nil:
+		return store.Value{}, fmt.Errorf("%w: %w", ErrFormat, err)
+	case d.pos != len(body):
+		return store.Value{}, fmt.Errorf("%w: %d bytes after the value", ErrFormat, len(body)-d.pos)
+	}
+	return v, nil
+}

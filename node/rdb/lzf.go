@@ -1,0 +1,138 @@
+package rdb
+
+import (
+	"encoding/binary"
+	"math/bits"
+)
+
+// LZF is a sequence of two kinds of items. A control byte below 32 is followed
+// by that many bytes plus one, literally. Any other control byte holds a match:
+// three bits of length (7 means that another byte adds to it) and the high five
+// bits of a distance, whose low byte follows; length+2 bytes are copied from
+// distance+1 back in the output.
+const (
+	lzfMaxLiteral  = 32
+	lzfMaxDistance = 8192
+	lzfMaxMatch    = 7 + 255 + 2
+	lzfHashBits    = 13
+	lzfMinHashBits = 8
+	// lzfMaxExpansion: three bytes stand for at most 264.
+	lzfMaxExpansion = lzfMaxMatch / 3
+)
+
+// lzfTable remembers where a sequence of three bytes was last seen, plus one.
+// Short inputs use a part of it, for clearing it costs more than compressing.
+type lzfTable [1 << lzfHashBits]uint32
+
+// lzfCompress appends the compressed form of src to dst if it takes at most
+// limit bytes; otherwise it returns false and dst is not to be used.
+func lzfCompress(dst, src []byte, limit int, seen *lzfTable) ([]byte, bool) {
+	if len(src) < 4 || uint64(len(src)) >= 1<<32-1 {
+		return dst, false
+	}
+	hashBits := min(max(bits.Len(uint(len(src))), lzfMinHashBits), lzfHashBits)
+	clear(seen[:1<<hashBits])
+	shift := 32 - hashBits
+	start := len(dst)
+	literal := 0 // src[literal:at] is not yet written
+	at := 0
+	// The last bytes are always literal, so that four can be loaded at once.
+	for at+4 <= len(src) {
+		word := binary.LittleEndian.Uint32(src[at:]) & 0xffffff
+		slot := &seen[word*2654435761>>shift]
+		candidate := int(*slot) - 1
+		*slot = uint32(at + 1)
+		distance := at - candidate - 1
+		if candidate < 0 || distance >= lzfMaxDistance ||
+			binary.LittleEndian.Uint32(src[candidate:])&0xffffff != word {
+			at++
+			continue
+		}
+		length, most := 3, min(len(src)-at, lzfMaxMatch)
+		for length < most && src[candidate+length] == src[at+length] {
+			length++
+		}
+		dst = lzfLiteral(dst, src[literal:at])
+		high := byte(distance >> 8)
+		if length-2 < 7 {
+			dst = append(dst, byte(length-2)<<5|high, byte(distance))
+		} else {
+			dst = append(dst, 7<<5|high, byte(length-2-7), byte(distance))
+		}
+		if len(dst)-start > limit {
+			return dst, false
+		}
+		// The last position inside the match is remembered as well, which is
+		// cheap and finds most repeats.
+		if end := at + length; end+3 <= len(src) {
+			word := binary.LittleEndian.Uint32(src[end-1:]) & 0xffffff
+			seen[word*2654435761>>shift] = uint32(end)
+		}
+		at += length
+		literal = at
+	}
+	dst = lzfLiteral(dst, src[literal:])
+	return dst, len(dst)-start <= limit
+}
+
+func lzfLiteral(dst, literal []byte) []byte {
+	for len(literal) > 0 {
+		n := min(len(literal), lzfMaxLiteral)
+		dst = append(dst, byte(n-1))
+		dst = append(dst, literal[:n]...)
+		literal = literal[n:]
+	}
+	return dst
+}
+
+// lzfDecompress returns the size bytes that src stands for. A size that src
+// cannot stand for is refused before anything is allocated.
+func lzfDecompress(src []byte, size uint64) ([]byte, error) {
+	if size == 0 || size > uint64(len(src))*lzfMaxExpansion {
+		return nil, errBadLZF
+	}
+	dst := make([]byte, 0, size)
+	for len(src) > 0 {
+		control := int(src[0])
+		src = src[1:]
+		if control < lzfMaxLiteral {
+			n := control + 1
+			if n > len(src) || n > cap(dst)-len(dst) {
+				return nil, errBadLZF
+			}
+			dst = append(dst, src[:n]...)
+			src = src[n:]
+			continue
+		}
+		length := control >> 5
+		if length == 7 {
+			if len(src) == 0 {
+				return nil, errBadLZF
+			}
+			length += int(src[0])
+			src = src[1:]
+		}
+		if len(src) == 0 {
+			return nil, errBadLZF
+		}
+		length += 2
+		from := len(dst) - (control&31<<8 | int(src[0])) - 1
+		src = src[1:]
+		if from < 0 || length > cap(dst)-len(dst) {
+			return nil, errBadLZF
+		}
+		if from+length <= len(dst) {
+			dst = append(dst, dst[from:from+length]...)
+			continue
+		}
+		// The match overlaps its own copy: it repeats.
+		for range length {
+			dst = append(dst, dst[from])
+			from++
+		}
+	}
+	if uint64(len(dst)) != size {
+		return nil, errBadLZF
+	}
+	return dst, nil
+}

@@ -1,0 +1,252 @@
+package rdb
+
+import (
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"io"
+	"strconv"
+
+	"slotmesh/node/store"
+	"slotmesh/slots"
+)
+
+// Reader reads a file, entry by entry. It is not safe for concurrent use.
+type Reader struct {
+	d       decoder
+	version int
+	db      int
+	started bool
+	err     error
+
+	// Aux holds what the file says about itself, as far as it was read.
+	Aux map[string]string
+	// Functions holds the sources of libraries, which this node keeps but cannot
+	// run.
+	Functions [][]byte
+	// Notice, when set, is told of what is skipped.
+	Notice func(text string)
+	// OnResize, when set, is told how many keys of a database follow, and how
+	// many of them have an expiry. The numbers are claims, nothing more.
+	OnResize func(db int, keys, expires uint64)
+}
+
+const (
+	// maxAuxFields and maxAuxBytes bound what a file may say about itself.
+	maxAuxFields = 1000
+	maxAuxBytes  = 64 << 10
+	maxDatabase  = 1<<31 - 1
+)
+
+// NewReader reads a file from r. It takes more from r than the file when r has
+// more at hand; see ReadAhead.
+func NewReader(r io.Reader) *Reader {
+	return &Reader{d: decoder{src: r, summing: true}, Aux: make(map[string]string)}
+}
+
+// Version returns the file's version once the first entry, or the end, was read.
+func (r *Reader) Version() int { return r.version }
+
+// Offset returns how much of the file was read.
+func (r *Reader) Offset() int64 { return r.d.offset() }
+
+// ReadAhead returns the bytes that were taken from the io.Reader and lie beyond
+// the file's end. It is meaningful after Next has returned io.EOF.
+func (r *Reader) ReadAhead() []byte { return r.d.buf[r.d.pos:] }
+
+// Position returns where in a replication history the file's state stands, if
+// the file says so.
+func (r *Reader) Position() (Position, bool) {
+	id, known := r.Aux["repl-id"]
+	offset, err := strconv.ParseInt(r.Aux["repl-offset"], 10, 64)
+	if !known || err != nil || len(id) != 40 || offset < 0 {
+		return Position{}, false
+	}
+	db, err := strconv.Atoi(r.Aux["repl-stream-db"])
+	if err != nil || db < 0 || db > maxDatabase {
+		db = -1
+	}
+	return Position{ID: id, Offset: offset, StreamDB: db}, true
+}
+
+// Next returns the next entry, which shares no memory with the reader, or
+// io.EOF when the file is complete and its checksum fits. Other errors say
+// where in the file they stand; a *TypeError names a type that is not supported.
+func (r *Reader) Next() (store.Entry, error) {
+	if r.err != nil {
+		return store.Entry{}, r.err
+	}
+	e, err := r.next()
+	if err != nil {
+		r.err = err
+		var refused *TypeError
+		if err != io.EOF && !errors.As(err, &refused) {
+			r.err = fmt.Errorf("rdb: at byte %d: %w", r.d.offset(), err)
+		}
+	}
+	return e, r.err
+}
+
+func (r *Reader) next() (store.Entry, error) {
+	if !r.started {
+		if err := r.header(); err != nil {
+			return store.Entry{}, err
+		}
+		r.started = true
+	}
+	e := store.Entry{IdleSec: -1, Freq: -1}
+	for {
+		op, err := r.d.byte()
+		if err != nil {
+			return store.Entry{}, err
+		}
+		switch op {
+		case opExpire:
+			b, err := r.d.fixed(4)
+			if err != nil {
+				return store.Entry{}, err
+			}
+			e.ExpireAtMs = int64(int32(binary.LittleEndian.Uint32(b))) * 1000
+		case opExpireMs:
+			b, err := r.d.fixed(8)
+			if err != nil {
+				return store.Entry{}, err
+			}
+			e.ExpireAtMs = int64(binary.LittleEndian.Uint64(b))
+		case opFreq:
+			freq, err := r.d.byte()
+			if err != nil {
+				return store.Entry{}, err
+			}
+			e.Freq = int(freq)
+		case opIdle:
+			idle, err := r.d.plainLength()
+			if err != nil {
+				return store.Entry{}, err
+			}
+			e.IdleSec = int64(min(idle, maxDatabase))
+		case opEOF:
+			return store.Entry{}, r.end()
+		case opSelectDB, opResizeDB, opAux, opSlotInfo, opFunction, opFunctionPre, opModuleAux:
+			if err := r.meta(op); err != nil {
+				return store.Entry{}, err
+			}
+		default:
+			return r.entry(Type(op), e)
+		}
+	}
+}
+
+// entry reads the key and value that follow type t.
+func (r *Reader) entry(t Type, e store.Entry) (store.Entry, error) {
+	key, err := r.d.text()
+	if err != nil {
+		return store.Entry{}, err
+	}
+	e.DB, e.Key = r.db, key.content()
+	e.Slot = slots.Of(e.Key)
+	if e.Value, err = r.d.readValue(t, e.Key); err != nil {
+		return store.Entry{}, err
+	}
+	return e, nil
+}
+
+func (r *Reader) header() error {
+	b, err := r.d.fixed(headerSize)
+	if err != nil {
+		return err
+	}
+	if string(b[:len(magic)]) != magic {
+		return fmt.Errorf("wrong signature %q", b)
+	}
+	version, err := strconv.ParseUint(string(b[len(magic):]), 10, 16)
+	if err != nil || version < 1 || version > MaxVersion {
+		return fmt.Errorf("format version %q is not one from 1 to %d", b[len(magic):], MaxVersion)
+	}
+	r.version = int(version)
+	return nil
+}
+
+// meta reads what stands between entries.
+func (r *Reader) meta(op byte) error {
+	switch op {
+	case opSelectDB:
+		db, err := r.d.plainLength()
+		if err != nil {
+			return err
+		}
+		if db > maxDatabase {
+			return fmt.Errorf("database number %d", db)
+		}
+		r.db = int(db)
+	case opResizeDB:
+		keys, err := r.d.plainLength()
+		if err != nil {
+			return err
+		}
+		expires, err := r.d.plainLength()
+		if err != nil {
+			return err
+		}
+		if r.OnResize != nil {
+			r.OnResize(r.db, keys, expires)
+		}
+	case opAux:
+		name, err := r.d.text()
+		if err != nil {
+			return err
+		}
+		value, err := r.d.text()
+		if err != nil {
+			return err
+		}
+		if len(r.Aux) >= maxAuxFields || len(name.bytes) > maxAuxBytes || len(value.bytes) > maxAuxBytes {
+			return errors.New("too much in AUX fields")
+		}
+		r.Aux[string(name.content())] = string(value.content())
+	case opSlotInfo:
+		for range 3 { // slot, keys, keys with an expiry: hints
+			if _, err := r.d.plainLength(); err != nil {
+				return err
+			}
+		}
+	case opFunction:
+		code, err := r.d.text()
+		if err != nil {
+			return err
+		}
+		r.Functions = append(r.Functions, code.content())
+		r.notice("a function library is kept but cannot be run")
+	case opFunctionPre:
+		return errors.New("functions in the format of a pre-release of Redis 7.0")
+	case opModuleAux:
+		id, err := r.d.plainLength()
+		if err != nil {
+			return err
+		}
+		return &TypeError{Type: typeModule, Module: moduleName(id)}
+	}
+	return nil
+}
+
+func (r *Reader) notice(text string) {
+	if r.Notice != nil {
+		r.Notice(text)
+	}
+}
+
+// end checks the checksum. A zero one was not computed.
+func (r *Reader) end() error {
+	if r.version < firstChecksum {
+		return io.EOF
+	}
+	sum := r.d.sum()
+	b, err := r.d.fixed(checksumSize)
+	if err != nil {
+		return err
+	}
+	if stated := binary.LittleEndian.Uint64(b); stated != 0 && stated != sum {
+		return fmt.Errorf("checksum is %016x, the file says %016x", sum, stated)
+	}
+	return io.EOF
+}

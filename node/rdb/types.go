@@ -1,0 +1,151 @@
+package rdb
+
+import (
+	"fmt"
+
+	"slotmesh/node/store"
+)
+
+// Type is the byte that says how a value is encoded.
+type Type byte
+
+// TypeString is the type of strings, the same in every version.
+const TypeString Type = 0
+
+// codec is how the values of one Type are read, and, for the type that its kind
+// is written as, written.
+type codec struct {
+	kind   store.Kind
+	read   func(*decoder) (store.Value, error)
+	append func(b []byte, v store.Value, seen *lzfTable) []byte
+}
+
+// codecOf returns the row of t. This is the table: a new type is a row here.
+func codecOf(t Type) (codec, bool) {
+	switch t {
+	case TypeString:
+		return codec{store.KindString, readString, appendStringValue}, true
+	}
+	return codec{}, false
+}
+
+// typeOf returns the type that values of kind are written as.
+func typeOf(kind store.Kind) (Type, bool) {
+	switch kind {
+	case store.KindString:
+		return TypeString, true
+	}
+	return 0, false
+}
+
+// String names the type as error messages do.
+func (t Type) String() string {
+	names := [...]string{
+		0: "string", 1: "list", 2: "set", 3: "zset", 4: "hash", 5: "zset (binary scores)",
+		6: "module (pre-release)", 7: "module", 9: "hash (zipmap)", 10: "list (ziplist)",
+		11: "set (intset)", 12: "zset (ziplist)", 13: "hash (ziplist)", 14: "list (quicklist)",
+		15: "stream", 16: "hash (listpack)", 17: "zset (listpack)", 18: "list (quicklist of listpacks)",
+		19: "stream (2)", 20: "set (listpack)", 21: "stream (3)",
+		22: "hash with field expiry (pre-release)", 23: "hash with field expiry (listpack, pre-release)",
+		24: "hash with field expiry", 25: "hash with field expiry (listpack)",
+	}
+	if int(t) < len(names) && names[t] != "" {
+		return names[t]
+	}
+	return fmt.Sprintf("type %d", byte(t))
+}
+
+// TypeError refuses a value of a type that this node does not have.
+type TypeError struct {
+	Type Type
+	// Key is the value's key, nil in a dump payload.
+	Key []byte
+	// Module is the name of the module that owns the type, if any.
+	Module string
+}
+
+func (e *TypeError) Error() string {
+	what := "value"
+	if e.Key != nil {
+		what = fmt.Sprintf("key %q", clip(e.Key))
+	}
+	if e.Module != "" {
+		return fmt.Sprintf("rdb: %s is data of module %q, which is not supported", what, e.Module)
+	}
+	return fmt.Sprintf("rdb: %s has type %s, which is not supported", what, e.Type)
+}
+
+// clip shortens a key for a message.
+func clip(key []byte) []byte {
+	const most = 128
+	if len(key) > most {
+		return append(key[:most:most], "..."...)
+	}
+	return key
+}
+
+const (
+	typeModulePre Type = 6
+	typeModule    Type = 7
+)
+
+// readValue reads a value of type t, whose key is for messages.
+func (d *decoder) readValue(t Type, key []byte) (store.Value, error) {
+	row, ok := codecOf(t)
+	if ok {
+		return row.read(d)
+	}
+	refused := &TypeError{Type: t, Key: key}
+	if t == typeModule || t == typeModulePre {
+		if id, err := d.plainLength(); err == nil {
+			refused.Module = moduleName(id)
+		}
+	}
+	return store.Value{}, refused
+}
+
+// moduleName decodes a module type's id: nine characters of six bits above ten
+// bits of version.
+func moduleName(id uint64) string {
+	const alphabet = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_"
+	var name [9]byte
+	id >>= 10
+	for i := len(name) - 1; i >= 0; i-- {
+		name[i] = alphabet[id&63]
+		id >>= 6
+	}
+	return string(name[:])
+}
+
+func readString(d *decoder) (store.Value, error) {
+	t, err := d.text()
+	switch {
+	case err != nil:
+		return store.Value{}, err
+	case t.isInt:
+		return store.IntValue(t.n), nil
+	}
+	return store.StringValue(t.bytes), nil
+}
+
+func appendStringValue(b []byte, v store.Value, seen *lzfTable) []byte {
+	if v.Enc == store.EncInt {
+		return appendIntText(b, v.Int)
+	}
+	return appendString(b, v.Bytes, seen)
+}
+
+// appendValue appends the type byte and, after key (if that is not nil), v. A
+// kind without a row cannot be in the store.
+func appendValue(b []byte, key []byte, v store.Value, seen *lzfTable) []byte {
+	t, ok := typeOf(v.Kind)
+	if !ok {
+		panic("rdb: no codec for values of kind " + v.Kind.String())
+	}
+	row, _ := codecOf(t)
+	b = append(b, byte(t))
+	if key != nil {
+		b = appendString(b, key, seen)
+	}
+	return row.append(b, v, seen)
+}
