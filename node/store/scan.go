@@ -1,0 +1,95 @@
+package store
+
+import "slotmesh/slots"
+
+// Cursor is a place in a walk over a database: a slot, and below which position
+// of it the walk goes on; 0 for all of it. The zero Cursor is the beginning,
+// and what the end is called as well.
+//
+// A walk goes slot by slot upwards and, in a slot, from the last position down:
+// every key that is there from the first step to the last is visited, see
+// space. A key that moves may be visited twice.
+type Cursor uint64
+
+// At returns the cursor at the beginning of slot.
+func At(slot slots.Slot) Cursor { return Cursor(slot) << 32 }
+
+// Slot returns the slot that the walk goes on in. ok is false for a number that
+// no walk can have returned.
+func (c Cursor) Slot() (slot slots.Slot, ok bool) {
+	return slots.Slot(c >> 32), c>>32 < slots.Count
+}
+
+// Scan visits up to limit keys of db in the slot of from and returns where to
+// go on, and how many keys it visited. It skips nothing but stops at the end of
+// the slot: done is then true, and the next slot is the caller's to choose. The
+// slot is locked; visit must not change it.
+func (s *Store) Scan(db int, from Cursor, limit int, visit func(Ref)) (next Cursor, visited int, done bool) {
+	slot, ok := from.Slot()
+	if !ok {
+		return 0, 0, true
+	}
+	sp := s.space(db, slot)
+	if sp == nil {
+		return At(slot), 0, true
+	}
+	pos := int(uint32(from))
+	if pos == 0 || pos > sp.n {
+		pos = sp.n
+	}
+	for pos > 0 && visited < limit {
+		pos--
+		visited++
+		visit(Ref{s, sp, uint32(pos)})
+	}
+	return At(slot) | Cursor(pos), visited, pos == 0
+}
+
+// NextUsed returns the first slot from on in which db has keys. It needs no
+// lock.
+func (s *Store) NextUsed(db int, from int) (slots.Slot, bool) {
+	perSlot := s.totals[db].perSlot.Load()
+	if perSlot == nil {
+		return 0, false
+	}
+	for slot := from; slot < slots.Count; slot++ {
+		if perSlot[slot].Load() > 0 {
+			return slots.Slot(slot), true
+		}
+	}
+	return 0, false
+}
+
+// RandomSlot returns a slot of db, each as likely as it has keys; random is
+// uniform. It needs no lock. ok is false if there are no keys.
+func (s *Store) RandomSlot(db int, random uint64) (slot slots.Slot, ok bool) {
+	perSlot := s.totals[db].perSlot.Load()
+	keys := s.Len(db)
+	if perSlot == nil || keys <= 0 {
+		return 0, false
+	}
+	rest := int64(random % uint64(keys))
+	last := -1
+	for i := range perSlot {
+		n := int64(perSlot[i].Load())
+		if n <= 0 {
+			continue
+		}
+		if rest < n {
+			return slots.Slot(i), true
+		}
+		rest -= n
+		last = i
+	}
+	// Keys went meanwhile.
+	return slots.Slot(max(last, 0)), last >= 0
+}
+
+// RandomInSlot returns a key of db in slot, each equally likely.
+func (s *Store) RandomInSlot(db int, slot slots.Slot, random uint64) Ref {
+	sp := s.space(db, slot)
+	if sp == nil || sp.n == 0 {
+		return Ref{}
+	}
+	return Ref{s, sp, uint32(random % uint64(sp.n))}
+}

@@ -1,0 +1,335 @@
+package store
+
+import (
+	"fmt"
+	"runtime"
+	"slices"
+	"sync"
+
+	"slotmesh/slots"
+)
+
+// Snapshot is the keyspace as it was when it was cut, while writers go on.
+//
+// Every record carries the store's version as of its last change, and a cut
+// raises the version. So a record belongs to a snapshot as it stands if its
+// version is not after the cut. The walk emits those and marks them with a
+// later version; a writer that is about to change one hands the old content
+// over first and marks it likewise. Either way it is emitted once.
+//
+// Several snapshots share one mark: whoever marks a record, a writer or the
+// walk of one snapshot, first hands it to every other open snapshot that it
+// still belongs to.
+type Snapshot struct {
+	store *Store
+	cut   uint32
+	// only are the slots of the snapshot; all is true for every slot.
+	only slots.Set
+	all  bool
+	// was maps a database to the number that its content had at the cut: SWAPDB
+	// may have moved it. It is changed under Exclusive and read under a slot.
+	was []int
+
+	mu sync.Mutex
+	// handed are what writers handed over, gone the spaces that were flushed:
+	// nobody writes to those any more.
+	handed []Entry
+	gone   []*space
+	goneDB []int
+	closed bool
+}
+
+// Limits of one turn of a walk: how many records are looked at and about how
+// many bytes copied while a slot is locked, and how many bytes are gathered
+// before emit is called.
+const (
+	turnRecords = 256
+	turnBytes   = 32 << 10
+	batchBytes  = 128 << 10
+	// aliasBytes is the size from which a value is lent to the walk instead of
+	// copied; its next writer replaces it.
+	aliasBytes = 16 << 10
+)
+
+// agingPeriod is after how many cuts old marks are brought forward: far less
+// than half the range of a version, beyond which before and after are
+// confused.
+const agingPeriod = 1 << 30
+
+// Cut opens a snapshot of the slots in only, or of all if only is nil. The
+// caller holds Engine.Exclusive. It must be closed.
+func (s *Store) Cut(only *slots.Set) *Snapshot {
+	sn := &Snapshot{store: s, cut: s.version, all: only == nil, was: make([]int, s.databases)}
+	if only != nil {
+		sn.only = *only
+	}
+	for db := range sn.was {
+		sn.was[db] = db
+	}
+	if s.version-s.aged >= agingPeriod {
+		s.age()
+	}
+	s.version++
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	var open []*Snapshot
+	if old := s.open.Load(); old != nil {
+		open = slices.Clone(*old)
+	}
+	open = append(open, sn)
+	s.open.Store(&open)
+	return sn
+}
+
+// age brings the marks of records that have not changed for long forward, so
+// that no mark is ever further behind than agingPeriod and a bit. It looks at
+// every record, once in a billion cuts.
+func (s *Store) age() {
+	floor := s.version
+	if open := s.open.Load(); open != nil {
+		floor = (*open)[0].cut
+	}
+	for slot := range s.parts {
+		for _, sp := range s.parts[slot].spaces {
+			if sp == nil {
+				continue
+			}
+			for _, chunk := range sp.chunks {
+				for i := range chunk {
+					if !after(chunk[i].version, floor) {
+						chunk[i].version = floor
+					}
+				}
+			}
+		}
+	}
+	s.aged = s.version
+}
+
+// after reports whether version a is later than b, across the wrap.
+func after(a, b uint32) bool { return int32(a-b) > 0 }
+
+// Close ends the snapshot: writers serve it no longer. It may be called again.
+func (sn *Snapshot) Close() {
+	s := sn.store
+	s.mu.Lock()
+	if old := s.open.Load(); old != nil {
+		open := slices.DeleteFunc(slices.Clone(*old), func(other *Snapshot) bool { return other == sn })
+		if len(open) == 0 {
+			s.open.Store(nil)
+		} else {
+			s.open.Store(&open)
+		}
+	}
+	s.mu.Unlock()
+	sn.mu.Lock()
+	sn.closed = true
+	sn.handed, sn.gone, sn.goneDB = nil, nil, nil
+	sn.mu.Unlock()
+}
+
+func (sn *Snapshot) covers(slot slots.Slot) bool { return sn.all || sn.only.Has(slot) }
+
+// preserve hands rec, which is about to change, to the snapshots that it
+// belongs to. The slot is locked.
+func (s *Store) preserve(sp *space, rec *record) {
+	if rec.version == s.version {
+		return
+	}
+	if open := s.open.Load(); open != nil {
+		s.hand(*open, nil, sp, rec)
+	}
+	rec.version = s.version
+}
+
+// hand gives rec to every snapshot of open, except to the walk that asks.
+func (s *Store) hand(open []*Snapshot, except *Snapshot, sp *space, rec *record) {
+	for _, sn := range open {
+		if sn == except || after(rec.version, sn.cut) || !sn.covers(sp.slot) {
+			continue
+		}
+		e := sn.entry(sp, rec)
+		rec.shared = true
+		sn.mu.Lock()
+		if !sn.closed {
+			sn.handed = append(sn.handed, e)
+		}
+		sn.mu.Unlock()
+	}
+}
+
+// entry returns rec as a view, in the database that it was in at the cut. The
+// marks of access are given as they are: a snapshot has no clock.
+func (sn *Snapshot) entry(sp *space, rec *record) Entry {
+	e := Entry{DB: sn.was[sp.db], Slot: sp.slot, Key: rec.key(), Value: rec.value(), ExpireAtMs: sp.deadlineOf(rec)}
+	e.IdleSec, e.Freq = -1, -1
+	return e
+}
+
+// detach gives sp, which is being flushed, to the snapshot. Everything is
+// locked.
+func (sn *Snapshot) detach(sp *space) {
+	if !sn.covers(sp.slot) {
+		return
+	}
+	sn.mu.Lock()
+	defer sn.mu.Unlock()
+	if !sn.closed {
+		sn.gone = append(sn.gone, sp)
+		sn.goneDB = append(sn.goneDB, sn.was[sp.db])
+	}
+}
+
+// batch gathers detached entries; their bytes stand in one buffer that is used
+// again.
+type batch struct {
+	entries []Entry
+	bytes   []byte
+	size    int
+}
+
+func (b *batch) add(e Entry, rec *record) {
+	size := len(e.Key) + len(e.Value.Bytes)
+	b.size += size
+	if size >= aliasBytes {
+		rec.shared = true
+		b.entries = append(b.entries, e)
+		return
+	}
+	from := len(b.bytes)
+	b.bytes = append(b.bytes, e.Key...)
+	e.Key = b.bytes[from:len(b.bytes):len(b.bytes)]
+	if e.Value.Bytes != nil {
+		from = len(b.bytes)
+		b.bytes = append(b.bytes, e.Value.Bytes...)
+		e.Value.Bytes = b.bytes[from:len(b.bytes):len(b.bytes)]
+	}
+	b.entries = append(b.entries, e)
+}
+
+func (b *batch) reset() {
+	clear(b.entries)
+	b.entries, b.bytes, b.size = b.entries[:0], b.bytes[:0], 0
+}
+
+// Walk emits every entry as of the cut exactly once, in no order. withSlot
+// locks one slot around its function (Engine.WithSlot). emit is called without
+// locks, with entries that are good until it returns; its error ends the walk
+// and is returned. Walk is called once.
+func (sn *Snapshot) Walk(withSlot func(slots.Slot, func()), emit func([]Entry) error) error {
+	var b batch
+	flush := func() error {
+		if len(b.entries) > 0 {
+			if err := emit(b.entries); err != nil {
+				return err
+			}
+			b.reset()
+		}
+		return sn.emitHanded(emit)
+	}
+	for slot := slots.Slot(0); slot < slots.Count; slot++ {
+		if !sn.covers(slot) {
+			continue
+		}
+		db, pos := 0, -1
+		for db < sn.store.databases {
+			before := b.size
+			withSlot(slot, func() { db, pos = sn.turn(&b, slot, db, pos) })
+			if b.size >= batchBytes {
+				if err := flush(); err != nil {
+					return fmt.Errorf("snapshot: emit: %w", err)
+				}
+			}
+			if b.size-before >= turnBytes/2 || db < sn.store.databases {
+				runtime.Gosched()
+			}
+		}
+	}
+	if err := flush(); err != nil {
+		return fmt.Errorf("snapshot: emit: %w", err)
+	}
+	if err := sn.emitGone(&b, emit); err != nil {
+		return fmt.Errorf("snapshot: emit: %w", err)
+	}
+	return nil
+}
+
+// turn walks slot on from position pos of what was database db at the cut, -1
+// for its end, and returns how far it came. The slot is locked.
+func (sn *Snapshot) turn(b *batch, slot slots.Slot, db, pos int) (int, int) {
+	s := sn.store
+	records, bytes := 0, b.size
+	for ; db < s.databases; db, pos = db+1, -1 {
+		sp := s.space(slices.Index(sn.was, db), slot)
+		if sp == nil {
+			continue
+		}
+		if pos < 0 || pos > sp.n {
+			pos = sp.n
+		}
+		for pos > 0 {
+			if records == turnRecords || b.size-bytes >= turnBytes {
+				return db, pos
+			}
+			pos--
+			records++
+			rec := sp.at(uint32(pos))
+			if after(rec.version, sn.cut) {
+				continue
+			}
+			if open := s.open.Load(); open != nil {
+				s.hand(*open, sn, sp, rec)
+			}
+			b.add(sn.entry(sp, rec), rec)
+			// Later than every open cut that has had it, not later than one that
+			// has not been made.
+			rec.version = s.version
+		}
+	}
+	return db, pos
+}
+
+// emitHanded emits what writers handed over.
+func (sn *Snapshot) emitHanded(emit func([]Entry) error) error {
+	sn.mu.Lock()
+	handed := sn.handed
+	sn.handed = nil
+	sn.mu.Unlock()
+	if len(handed) == 0 {
+		return nil
+	}
+	return emit(handed)
+}
+
+// emitGone emits what was flushed. Nothing is added any more: every slot was
+// walked, and what is in it now is later than the cut. Flushed spaces are
+// shared by snapshots and not marked: nobody writes to them.
+func (sn *Snapshot) emitGone(b *batch, emit func([]Entry) error) error {
+	sn.mu.Lock()
+	gone, dbs := sn.gone, sn.goneDB
+	sn.gone, sn.goneDB = nil, nil
+	sn.mu.Unlock()
+	b.reset()
+	for i, sp := range gone {
+		for _, chunk := range sp.chunks {
+			for j := range chunk {
+				rec := &chunk[j]
+				if after(rec.version, sn.cut) {
+					continue
+				}
+				b.entries = append(b.entries, Entry{
+					DB: dbs[i], Slot: sp.slot, Key: rec.key(), Value: rec.value(),
+					ExpireAtMs: sp.deadlineOf(rec), IdleSec: -1, Freq: -1,
+				})
+			}
+			if len(b.entries) > 0 {
+				if err := emit(b.entries); err != nil {
+					return err
+				}
+				b.reset()
+			}
+		}
+		gone[i] = nil
+	}
+	return nil
+}

@@ -1,0 +1,376 @@
+package store
+
+import (
+	"hash/maphash"
+	"math"
+	"sync"
+	"sync/atomic"
+
+	"slotmesh/slots"
+)
+
+// Options of a Store.
+type Options struct {
+	// Databases is the number of databases; 0 means 16.
+	Databases int
+}
+
+// Store is the keyspace. See the package's promise for who must hold what.
+type Store struct {
+	seed      maphash.Seed
+	databases int
+
+	// parts hold the spaces of each slot, guarded by the slot's lock.
+	parts [slots.Count]part
+	// due is when the first key of each slot expires, in any database:
+	// math.MaxInt64 for never. It is written under the slot's lock and read
+	// without, which is how the active cycle finds work.
+	due    [slots.Count]atomic.Int64
+	totals []total
+
+	// version is what a record that changes now is marked with. It changes
+	// under Exclusive only.
+	version uint32
+	// aged is the version at which old marks were last brought forward.
+	aged uint32
+	// open are the snapshots that writers must serve, oldest first; nil if there
+	// are none. mu guards its replacement.
+	mu   sync.Mutex
+	open atomic.Pointer[[]*Snapshot]
+
+	clock clock
+}
+
+// part is one slot: its space of each database, nil where nothing was stored.
+type part struct {
+	spaces []*space
+}
+
+// total has the counters of one database.
+type total struct {
+	keys, expires atomic.Int64
+	// deadlines is the sum of all expiry times, for the average.
+	deadlines atomic.Int64
+	// perSlot counts the keys of each slot; nil before the first.
+	perSlot atomic.Pointer[[slots.Count]atomic.Int32]
+	_       [32]byte
+}
+
+// New returns an empty store.
+func New(o Options) *Store {
+	if o.Databases == 0 {
+		o.Databases = 16
+	}
+	s := &Store{seed: maphash.MakeSeed(), databases: o.Databases, totals: make([]total, o.Databases)}
+	for i := range s.due {
+		s.due[i].Store(math.MaxInt64)
+	}
+	s.clock.init()
+	return s
+}
+
+// Databases is how many databases there are.
+func (s *Store) Databases() int { return s.databases }
+
+// Len is the number of keys of db, expired ones that are not yet deleted
+// included. It needs no lock.
+func (s *Store) Len(db int) int { return int(s.totals[db].keys.Load()) }
+
+// Expires is how many keys of db have an expiry. It needs no lock.
+func (s *Store) Expires(db int) int { return int(s.totals[db].expires.Load()) }
+
+// AverageTTL is the mean time left of those keys in milliseconds, 0 if there
+// are none. It needs no lock.
+func (s *Store) AverageTTL(db int, now int64) int64 {
+	n := s.totals[db].expires.Load()
+	if n == 0 {
+		return 0
+	}
+	return max(s.totals[db].deadlines.Load()/n-now, 0)
+}
+
+// CountInSlot is the number of keys of db in slot. It needs no lock.
+func (s *Store) CountInSlot(db int, slot slots.Slot) int {
+	perSlot := s.totals[db].perSlot.Load()
+	if perSlot == nil {
+		return 0
+	}
+	return int(perSlot[slot].Load())
+}
+
+// Empty reports whether there is no key in any database. It needs no lock.
+func (s *Store) Empty() bool {
+	for db := range s.totals {
+		if s.totals[db].keys.Load() != 0 {
+			return false
+		}
+	}
+	return true
+}
+
+// KeysInSlot returns up to limit keys of db in slot, detached, in no order.
+func (s *Store) KeysInSlot(db int, slot slots.Slot, limit int) [][]byte {
+	sp := s.space(db, slot)
+	if sp == nil {
+		return nil
+	}
+	keys := make([][]byte, 0, min(sp.n, limit))
+	for pos := 0; pos < sp.n && len(keys) < limit; pos++ {
+		keys = append(keys, append([]byte(nil), sp.at(uint32(pos)).key()...))
+	}
+	return keys
+}
+
+// space returns the space of db in slot, or nil.
+func (s *Store) space(db int, slot slots.Slot) *space {
+	spaces := s.parts[slot].spaces
+	if db >= len(spaces) {
+		return nil
+	}
+	return spaces[db]
+}
+
+// makeSpace returns the space of db in slot, made if need be.
+func (s *Store) makeSpace(db int, slot slots.Slot) *space {
+	if sp := s.space(db, slot); sp != nil {
+		return sp
+	}
+	p := &s.parts[slot]
+	if db >= len(p.spaces) {
+		grown := make([]*space, db+1)
+		copy(grown, p.spaces)
+		p.spaces = grown
+	}
+	sp := &space{db: db, slot: slot, random: uint32(slot)*2654435761 | 1}
+	p.spaces[db] = sp
+	if s.totals[db].perSlot.Load() == nil {
+		s.totals[db].perSlot.CompareAndSwap(nil, new([slots.Count]atomic.Int32))
+	}
+	return sp
+}
+
+func (s *Store) hash(key []byte) uint32 { return uint32(maphash.Bytes(s.seed, key)) }
+
+// Find looks key up. It leaves no mark on it, and it does not look at expiry.
+func (s *Store) Find(db int, slot slots.Slot, key []byte) Ref {
+	sp := s.space(db, slot)
+	if sp == nil {
+		return Ref{}
+	}
+	pos, found := sp.find(s.hash(key), key)
+	if !found {
+		return Ref{}
+	}
+	return Ref{s, sp, pos}
+}
+
+// Set makes value the value of key, which is created if need be. The expiry of
+// an old value goes, unless keepTTL. key and value are copied; value may be a
+// view of the store.
+func (s *Store) Set(db int, slot slots.Slot, key []byte, value Value, keepTTL bool, now int64) Ref {
+	sp := s.makeSpace(db, slot)
+	hash := s.hash(key)
+	pos, found := sp.find(hash, key)
+	if !found {
+		pos = sp.insert(record{hash: hash, keyLen: uint32(len(key)), version: s.version, clock: s.clock.fresh(now)})
+		rec := sp.at(pos)
+		rec.write(key, value)
+		s.totals[db].keys.Add(1)
+		s.totals[db].perSlot.Load()[slot].Add(1)
+		return Ref{s, sp, pos}
+	}
+	rec := sp.at(pos)
+	s.preserve(sp, rec)
+	if !keepTTL && rec.ttl != 0 {
+		s.setDeadline(sp, pos, 0)
+	}
+	rec.write(rec.key(), value)
+	rec.clock = s.clock.overwritten(rec.clock, now)
+	return Ref{s, sp, pos}
+}
+
+// Insert puts e into the store, over an older value if there is one. It is the
+// way in for files and full syncs: the caller holds e.Slot, or has the store
+// for itself.
+func (s *Store) Insert(e Entry, now int64) Ref {
+	ref := s.Set(e.DB, e.Slot, e.Key, e.Value, false, now)
+	if e.ExpireAtMs > 0 {
+		ref.SetExpire(e.ExpireAtMs)
+	}
+	if e.IdleSec >= 0 || e.Freq >= 0 {
+		ref.SetAccess(e.IdleSec, e.Freq, now)
+	}
+	return ref
+}
+
+// Delete removes key and reports whether it was there.
+func (s *Store) Delete(db int, slot slots.Slot, key []byte) bool {
+	sp := s.space(db, slot)
+	if sp == nil {
+		return false
+	}
+	pos, found := sp.find(s.hash(key), key)
+	if !found {
+		return false
+	}
+	s.deleteAt(sp, pos)
+	return true
+}
+
+// deleteAt removes the record at pos. The last record takes its place.
+func (s *Store) deleteAt(sp *space, pos uint32) {
+	s.preserve(sp, sp.at(pos))
+	s.setDeadline(sp, pos, 0)
+	sp.remove(pos)
+	s.totals[sp.db].keys.Add(-1)
+	s.totals[sp.db].perSlot.Load()[sp.slot].Add(-1)
+}
+
+// Flush removes every key of db, or of all databases if db is negative. The
+// caller has all slots. Open snapshots keep what they need of it, so that this
+// takes no time however many keys there are.
+func (s *Store) Flush(db int) {
+	for slot := range s.parts {
+		s.flushSlot(slots.Slot(slot), db)
+	}
+}
+
+// FlushSlot removes every key of slot, of all databases if db is negative.
+func (s *Store) FlushSlot(slot slots.Slot, db int) { s.flushSlot(slot, db) }
+
+func (s *Store) flushSlot(slot slots.Slot, db int) {
+	for i, sp := range s.parts[slot].spaces {
+		if sp == nil || db >= 0 && i != db {
+			continue
+		}
+		total := &s.totals[i]
+		total.keys.Add(-int64(sp.n))
+		total.expires.Add(-int64(len(sp.heap)))
+		for _, d := range sp.heap {
+			total.deadlines.Add(-d.at)
+		}
+		total.perSlot.Load()[slot].Store(0)
+		s.parts[slot].spaces[i] = nil
+		if open := s.open.Load(); open != nil {
+			for _, sn := range *open {
+				sn.detach(sp)
+			}
+		}
+	}
+	s.noteDue(slot)
+}
+
+// Swap exchanges the content of two databases. The caller has all slots.
+func (s *Store) Swap(a, b int) {
+	if a == b {
+		return
+	}
+	for slot := range s.parts {
+		p := &s.parts[slot]
+		if s.space(a, slots.Slot(slot)) == nil && s.space(b, slots.Slot(slot)) == nil {
+			continue
+		}
+		if need := max(a, b) + 1; need > len(p.spaces) {
+			grown := make([]*space, need)
+			copy(grown, p.spaces)
+			p.spaces = grown
+		}
+		p.spaces[a], p.spaces[b] = p.spaces[b], p.spaces[a]
+		for _, db := range []int{a, b} {
+			if p.spaces[db] != nil {
+				p.spaces[db].db = db
+			}
+		}
+	}
+	s.totals[a].exchange(&s.totals[b])
+	if open := s.open.Load(); open != nil {
+		for _, sn := range *open {
+			sn.was[a], sn.was[b] = sn.was[b], sn.was[a]
+		}
+	}
+}
+
+func (t *total) exchange(u *total) {
+	t.keys.Store(u.keys.Swap(t.keys.Load()))
+	t.expires.Store(u.expires.Swap(t.expires.Load()))
+	t.deadlines.Store(u.deadlines.Swap(t.deadlines.Load()))
+	t.perSlot.Store(u.perSlot.Swap(t.perSlot.Load()))
+}
+
+// Ref is a key that was found: good until the next change of its slot by
+// another way than this Ref, and only while the slot is locked. The zero Ref is
+// no key.
+type Ref struct {
+	store *Store
+	space *space
+	pos   uint32
+}
+
+// OK reports whether there is a key.
+func (r Ref) OK() bool { return r.space != nil }
+
+func (r Ref) record() *record { return r.space.at(r.pos) }
+
+// Key returns a view of the key.
+func (r Ref) Key() []byte { return r.record().key() }
+
+// Value returns a view of the value.
+func (r Ref) Value() Value { return r.record().value() }
+
+// Kind returns the type of the value.
+func (r Ref) Kind() Kind { return r.record().kind }
+
+// Entry returns the key with everything that belongs to it. Key and Value are
+// views.
+func (r Ref) Entry(now int64) Entry {
+	return r.store.entry(r.space, r.record(), now)
+}
+
+func (s *Store) entry(sp *space, rec *record, now int64) Entry {
+	e := Entry{DB: sp.db, Slot: sp.slot, Key: rec.key(), Value: rec.value(), ExpireAtMs: sp.deadlineOf(rec)}
+	e.IdleSec, e.Freq = s.clock.access(rec.clock, now)
+	return e
+}
+
+// Expires reports whether the key has an expiry.
+func (r Ref) Expires() bool { return r.record().ttl != 0 }
+
+// ExpireAt returns the expiry in Unix milliseconds, 0 for none.
+func (r Ref) ExpireAt() int64 { return r.space.deadlineOf(r.record()) }
+
+// SetExpire sets the expiry, 0 for none.
+func (r Ref) SetExpire(atMs int64) {
+	r.store.preserve(r.space, r.record())
+	r.store.setDeadline(r.space, r.pos, atMs)
+}
+
+// SetInt makes n the value of a string.
+func (r Ref) SetInt(n int64) {
+	rec := r.record()
+	r.store.preserve(r.space, rec)
+	rec.write(rec.key(), IntValue(n))
+}
+
+// SetValue replaces the value and leaves the rest. value may be a view.
+func (r Ref) SetValue(value Value) {
+	rec := r.record()
+	r.store.preserve(r.space, rec)
+	rec.write(rec.key(), value)
+}
+
+// Append adds tail to a string, which becomes raw, and returns its new length.
+// tail must not be a view of this key's value.
+func (r Ref) Append(tail []byte) int {
+	rec := r.record()
+	size := rec.value().TextLen()
+	copy(r.Edit(size + len(tail))[size:], tail)
+	return size + len(tail)
+}
+
+// Edit makes a string raw and at least size bytes long, filled up with zeros,
+// and returns its content to be changed in place.
+func (r Ref) Edit(size int) []byte {
+	rec := r.record()
+	r.store.preserve(r.space, rec)
+	return rec.edit(size)
+}
