@@ -1,26 +1,31 @@
 package command
 
 import (
+	"slotmesh/node/journal"
 	"slotmesh/node/resp"
 	"slotmesh/slots"
 )
 
 // Call is one command on its way through the Engine. A connection owns one and
 // uses it again and again; nothing in it may be kept by a handler.
+//
+// The owner sets the fields from Spec to Applied and hands it to
+// Engine.Execute. While Execute has it parked, no field may be touched.
 type Call struct {
 	Spec *Spec
 	// Args is the whole command, Args[0] the name as sent. It aliases the
 	// connection's input: copy what is kept.
 	Args [][]byte
 	DB   int
-	// Now is the frozen time of the command, Unix milliseconds.
+	// Now is the frozen time of the command, Unix milliseconds. The engine sets
+	// it when the locks are held; EXEC freezes one time for all its commands.
 	Now int64
 	// Reply takes the answer.
 	Reply *resp.Writer
 	// Conn is where it came from; nil for a call applied from a journal.
 	Conn Conn
 	// Lane is the gate lane of the goroutine that runs it: one per event loop,
-	// see Engine.Lanes.
+	// see Engine.Background for the others.
 	Lane int
 	// InExec is true inside EXEC and scripts: the call may not park.
 	InExec bool
@@ -28,6 +33,87 @@ type Call struct {
 	// import: no routing, no gates, expired keys are still there.
 	Applied bool
 
+	// Err is what the call failed with, after Execute returned true; its text
+	// has been written to Reply. Rejected is true when it was not run at all:
+	// the error is of routing.
+	Err      error
+	Rejected bool
+
+	engine *Engine
+	phase  phase
+
+	// asking and readOnlyConn are the connection's flags as of the beginning.
+	asking, readOnlyConn bool
+	// exclusive is true while every lane is held for this call.
+	exclusive bool
+
 	keys [][]byte
-	slot slots.Slot
+	// slots are those of keys, ascending and distinct. The first held of them
+	// are locked for this call.
+	slots []slots.Slot
+	held  int
+	waiter
+
+	// dirty counts changes as the reference does; effects are what the journal
+	// gets, the command itself excepted unless replaced is set.
+	dirty      int64
+	effects    []journal.Effect
+	effectArgs [][]byte
+	arena      []byte
+	replaced   bool
+
+	keyBuf  [2][]byte
+	slotBuf [2]slots.Slot
+	keyPos  []int
+}
+
+// phase is where a call stands between two calls of Execute.
+type phase uint8
+
+const (
+	phaseNew     phase = iota // not prepared
+	phaseReady                // keys and slots are known, some locks held
+	phaseLock                 // in the queue of slots[held], or granted it
+	phaseTransit              // waits for a key in transit; holds nothing
+)
+
+// Engine returns the engine that runs the call.
+func (c *Call) Engine() *Engine { return c.engine }
+
+// Keys returns the keys of the call, which alias Args.
+func (c *Call) Keys() [][]byte { return c.keys }
+
+// Slot returns the slot of the call's first key.
+func (c *Call) Slot() slots.Slot { return c.slots[0] }
+
+// slotOf returns the slot of one of the call's keys.
+func (c *Call) slotOf(key []byte) slots.Slot {
+	if len(c.slots) == 1 {
+		return c.slots[0]
+	}
+	return slots.Of(key)
+}
+
+// WithSlot runs fn with slot locked. Commands that walk the keyspace (Spec.Walks)
+// use it rather than Engine.WithSlot: inside an exclusive transaction it does
+// not lock again.
+func (c *Call) WithSlot(slot slots.Slot, fn func()) {
+	if c.exclusive || c.Applied {
+		fn()
+		return
+	}
+	c.engine.withSlot(c.Lane, slot, fn)
+}
+
+// forget drops what the last command left, before the next one runs.
+func (c *Call) forget() {
+	c.Err, c.Rejected = nil, false
+	c.dirty, c.replaced = 0, false
+	clear(c.effects)
+	clear(c.effectArgs)
+	c.effects, c.effectArgs, c.arena = c.effects[:0], c.effectArgs[:0], c.arena[:0]
+	const keep = 64 << 10
+	if cap(c.arena) > keep {
+		c.arena = nil
+	}
 }

@@ -34,8 +34,44 @@ type Spec struct {
 	// 200 microseconds): it then runs off the event loop. See Always.
 	Heavy func(*Call) bool
 
+	// Exclusive marks a command without keys that runs while nothing else does:
+	// FLUSHALL, SWAPDB. Walks marks one that visits slots by Call.WithSlot: KEYS,
+	// SCAN. Inside EXEC both make the whole transaction exclusive.
+	Exclusive, Walks bool
+
 	Sub []Spec
+
+	facts
 }
+
+// facts are what NewTable works out once so that the hot path need not.
+type facts struct {
+	// fullName is "set" or "config|get".
+	fullName string
+	parent   *Spec
+	// index is the row's number in its table, by which statistics are kept.
+	index int
+	// keyed is true for a command that can name keys; onlyKey is the position of
+	// the only key when the row says so at a glance, else 0.
+	keyed   bool
+	onlyKey int
+	migrate bool
+	// subs are the subcommands by name.
+	subs map[string]*Spec
+}
+
+// FullName is the name that errors and statistics use: "set", "config|get".
+func (s *Spec) FullName() string { return s.fullName }
+
+// Parent is the container of a subcommand, or nil.
+func (s *Spec) Parent() *Spec { return s.parent }
+
+// Index is the row's number in its Table, from 0 to Table.Len()-1,
+// subcommands included.
+func (s *Spec) Index() int { return s.index }
+
+// Keyed reports whether the command can name keys at all.
+func (s *Spec) Keyed() bool { return s.keyed }
 
 // Always is a Heavy for commands that never run on a loop.
 func Always(*Call) bool { return true }

@@ -1,0 +1,126 @@
+package command
+
+import (
+	"fmt"
+	"slices"
+
+	"slotmesh/node/resp"
+	"slotmesh/slots"
+)
+
+// Applied is one command of a replication stream, a file or an import.
+type Applied struct {
+	DB   int
+	Args [][]byte
+}
+
+// ReplyError is what Apply returns when a command of the stream was refused by
+// its handler, which means that this keyspace differs from the sender's. The
+// rest of the group was applied.
+type ReplyError struct {
+	Command string
+	Err     error
+}
+
+func (e *ReplyError) Error() string {
+	return fmt.Sprintf("apply: %s answered: %v", e.Command, e.Err)
+}
+
+func (e *ReplyError) Unwrap() error { return e.Err }
+
+// Applier runs the commands of one stream, one group after the other. It is
+// used by one goroutine at a time.
+type Applier struct {
+	e     *Engine
+	call  Call
+	reply resp.Writer
+	specs []*Spec
+}
+
+// NewApplier returns an applier with buffers of its own.
+func (e *Engine) NewApplier() *Applier {
+	a := &Applier{e: e}
+	a.call = Call{engine: e, Lane: e.Background(), Reply: &a.reply, Applied: true}
+	return a
+}
+
+// Apply is NewApplier and Apply at once.
+func (e *Engine) Apply(cmds []Applied, after func()) error { return e.NewApplier().Apply(cmds, after) }
+
+// Apply runs cmds as one step that nobody sees half of: without routing, without
+// journaling, with expired keys still there. It blocks until the slots are
+// free. after, if not nil, runs before they are given up and while the gate
+// cannot close, so that what it journals and what the commands did are on the
+// same side of every cut.
+//
+// A command that does not exist is an error that names it, and nothing of cmds
+// is applied. A command that its handler refuses is a *ReplyError.
+func (a *Applier) Apply(cmds []Applied, after func()) error {
+	c := &a.call
+	a.specs = a.specs[:0]
+	c.keys, c.slots = c.keyBuf[:0], c.slotBuf[:0]
+	exclusive := false
+	for _, cmd := range cmds {
+		if len(cmd.Args) == 0 {
+			return fmt.Errorf("apply: empty command")
+		}
+		spec, err := a.e.table.Find(cmd.Args)
+		if err != nil {
+			return fmt.Errorf("apply %q: %w", clip(cmd.Args[0], 128), err)
+		}
+		a.specs = append(a.specs, spec)
+		exclusive = exclusive || spec.Exclusive || spec.Walks
+		if !spec.keyed {
+			continue
+		}
+		if err := c.addKeys(spec, cmd.Args); err != nil {
+			return fmt.Errorf("apply %s: %w", spec.fullName, err)
+		}
+	}
+	if exclusive {
+		a.e.gate.close()
+		defer a.e.gate.open()
+		return a.run(cmds, after)
+	}
+	held := slices.Clone(c.slots)
+	for _, slot := range held {
+		a.e.locks.lock(slot)
+	}
+	defer a.unlock(held)
+	lane := &a.e.gate.lanes[c.Lane]
+	lane.RLock()
+	defer lane.RUnlock()
+	return a.run(cmds, after)
+}
+
+func (a *Applier) unlock(held []slots.Slot) {
+	for _, slot := range slices.Backward(held) {
+		a.e.locks.unlock(slot)
+	}
+}
+
+// run runs cmds. The caller holds what they need.
+func (a *Applier) run(cmds []Applied, after func()) error {
+	c := &a.call
+	c.Now = a.e.now()
+	var failed error
+	for i, cmd := range cmds {
+		c.forget()
+		c.Spec, c.Args, c.DB = a.specs[i], cmd.Args, cmd.DB
+		c.keys, c.slots = c.keyBuf[:0], c.slotBuf[:0]
+		if c.Spec.keyed {
+			if err := c.addKeys(c.Spec, c.Args); err != nil {
+				return fmt.Errorf("apply %s: %w", c.Spec.fullName, err)
+			}
+		}
+		a.reply.Buf = a.reply.Buf[:0]
+		if err := c.Spec.Run(c); err != nil && failed == nil {
+			failed = &ReplyError{Command: c.Spec.fullName, Err: err}
+		}
+		a.e.gate.lanes[c.Lane].dirty.Add(c.dirty)
+	}
+	if after != nil {
+		after()
+	}
+	return failed
+}

@@ -1,0 +1,152 @@
+package command
+
+import (
+	"strconv"
+
+	"slotmesh/node/journal"
+	"slotmesh/node/store"
+	"slotmesh/slots"
+)
+
+// This file is what a handler says about what it did: which keys changed, and
+// what the journal shall hold instead of the command as it was sent.
+
+// Changed says that the value, expiry or existence of key changed. It is the
+// reference's signalModifiedKey and dirty++ in one.
+func (c *Call) Changed(key []byte) {
+	c.dirty++
+	c.engine.watches.touch(c.DB, key)
+}
+
+// ChangedIn is Changed for a key of another database.
+func (c *Call) ChangedIn(db int, key []byte) {
+	c.dirty++
+	c.engine.watches.touch(db, key)
+}
+
+// Effect makes args the journal's entry in place of the command as it was
+// sent; called again, it adds another. args may alias Args, the store or
+// Number's result, for they are copied before the locks are given up.
+func (c *Call) Effect(args ...[]byte) { c.EffectIn(c.DB, args...) }
+
+// EffectIn is Effect in another database.
+func (c *Call) EffectIn(db int, args ...[]byte) {
+	c.replaced = true
+	if !c.Applied && c.engine.journal.Active() {
+		c.note(db, args...)
+	}
+}
+
+// NoEffect keeps the command out of the journal although it changed something.
+func (c *Call) NoEffect() { c.replaced = true }
+
+// note adds an effect without replacing the command itself.
+func (c *Call) note(db int, args ...[]byte) {
+	from := len(c.effectArgs)
+	c.effectArgs = append(c.effectArgs, args...)
+	c.effects = append(c.effects, journal.Effect{DB: db, Slot: c.effectSlot(), Args: c.effectArgs[from:len(c.effectArgs):len(c.effectArgs)]})
+}
+
+// effectSlot is what the journal tags the call's effects with.
+func (c *Call) effectSlot() slots.Slot {
+	if len(c.slots) == 1 {
+		return c.slots[0]
+	}
+	return journal.SlotAll
+}
+
+// Number returns n in decimal, in memory that lasts until the effects are
+// written.
+func (c *Call) Number(n int64) []byte {
+	from := len(c.arena)
+	c.arena = strconv.AppendInt(c.arena, n, 10)
+	return c.arena[from:len(c.arena):len(c.arena)]
+}
+
+// keep copies b into memory that lasts until the effects are written.
+func (c *Call) keep(b []byte) []byte {
+	from := len(c.arena)
+	c.arena = append(c.arena, b...)
+	return c.arena[from:len(c.arena):len(c.arena)]
+}
+
+// text returns the content of a string value. A number is written into memory
+// that lasts until the effects are written; else it is a view of the store.
+func (c *Call) text(v store.Value) []byte {
+	if v.Kind == store.KindString && v.Enc == store.EncInt {
+		return c.Number(v.Int)
+	}
+	return v.Bytes
+}
+
+var (
+	wordDel    = []byte("DEL")
+	wordUnlink = []byte("UNLINK")
+)
+
+// Read looks key up for a command that reads it: it counts a hit or a miss and
+// marks the access. An expired key is not found.
+func (c *Call) Read(key []byte) store.Ref {
+	ref := c.Peek(key)
+	lane := &c.engine.gate.lanes[c.Lane]
+	if !ref.OK() {
+		lane.misses.Add(1)
+		return ref
+	}
+	lane.hits.Add(1)
+	ref.Touch(c.Now)
+	return ref
+}
+
+// Write looks key up for a command that is going to change it.
+func (c *Call) Write(key []byte) store.Ref {
+	ref := c.Peek(key)
+	if ref.OK() {
+		ref.Touch(c.Now)
+	}
+	return ref
+}
+
+// Peek looks key up and leaves no mark.
+func (c *Call) Peek(key []byte) store.Ref { return c.PeekIn(c.DB, key) }
+
+// PeekIn is Peek in another database.
+func (c *Call) PeekIn(db int, key []byte) store.Ref {
+	slot := c.slotOf(key)
+	ref := c.engine.store.Find(db, slot, key)
+	if ref.OK() && ref.Expires() && !c.Applied && ref.ExpireAt() <= c.Now {
+		if !c.engine.replica.Load() {
+			c.engine.expire(db, slot, key, func(word []byte) { c.note(db, word, c.keep(key)) })
+		}
+		return store.Ref{}
+	}
+	return ref
+}
+
+// Put makes value the value of key, without expiry unless keepTTL.
+func (c *Call) Put(key []byte, value store.Value, keepTTL bool) store.Ref {
+	return c.engine.store.Set(c.DB, c.slotOf(key), key, value, keepTTL, c.Now)
+}
+
+// Delete removes key, if it is there.
+func (c *Call) Delete(key []byte) bool {
+	return c.engine.store.Delete(c.DB, c.slotOf(key), key)
+}
+
+// Store returns the keyspace. The slots of the call's keys are locked.
+func (c *Call) Store() *store.Store { return c.engine.store }
+
+// expire deletes an expired key on a primary and tells note the command that
+// says so to replicas. The caller holds the slot.
+func (e *Engine) expire(db int, slot slots.Slot, key []byte, note func(word []byte)) {
+	e.store.Delete(db, slot, key)
+	e.expired.Add(1)
+	e.watches.touch(db, key)
+	if e.journal.Active() {
+		word := wordDel
+		if e.lazyExpire.Load() {
+			word = wordUnlink
+		}
+		note(word)
+	}
+}

@@ -1,0 +1,429 @@
+package command
+
+import (
+	"slices"
+	"strconv"
+	"sync/atomic"
+
+	"slotmesh/node/journal"
+	"slotmesh/node/resp"
+	"slotmesh/node/store"
+	"slotmesh/slots"
+)
+
+// Journal takes the effects of commands. *journal.Journal is one.
+type Journal interface {
+	Active() bool
+	Append(db int, slot slots.Slot, args [][]byte) int64
+	AppendGroup(effects []journal.Effect) int64
+}
+
+// EngineOptions are what an Engine is made of.
+type EngineOptions struct {
+	Table   *Table
+	Store   *store.Store
+	Journal Journal
+	// Lanes is the number of event loops; the engine adds a few lanes for other
+	// goroutines.
+	Lanes int
+	// Now is the clock: Unix milliseconds.
+	Now func() int64
+	// Seed starts the random choices (RANDOMKEY).
+	Seed uint64
+}
+
+// backgroundLanes are the lanes beside those of the event loops.
+const backgroundLanes = 4
+
+// Engine runs commands. All methods may be called from any goroutine.
+type Engine struct {
+	table   *Table
+	store   *store.Store
+	journal Journal
+	now     func() int64
+
+	routing    atomic.Pointer[slots.Table]
+	replica    atomic.Bool
+	lazyExpire atomic.Bool
+
+	gate       gate
+	loops      int
+	background atomic.Uint32
+
+	locks   slotLocks
+	transit transits
+	watches watches
+
+	expired  atomic.Int64
+	expiring atomic.Int64
+	random   atomic.Uint64
+}
+
+// NewEngine returns an engine that is not in cluster mode and is a primary.
+func NewEngine(o EngineOptions) *Engine {
+	e := &Engine{table: o.Table, store: o.Store, journal: o.Journal, now: o.Now, loops: o.Lanes}
+	e.gate.lanes = make([]lane, o.Lanes+backgroundLanes)
+	e.random.Store(o.Seed)
+	return e
+}
+
+// Background returns a lane for a goroutine that is not an event loop.
+func (e *Engine) Background() int {
+	return e.loops + int(e.background.Add(1)%backgroundLanes)
+}
+
+// Table returns the rows.
+func (e *Engine) Table() *Table { return e.table }
+
+// Store returns the keyspace; see there for the locks that it needs.
+func (e *Engine) Store() *store.Store { return e.store }
+
+// SetRouting swaps the slot table; nil, as at first, means not in cluster mode.
+// A command that holds its slot when this returns may still be running under
+// the old table: Exclusive waits for all of those.
+func (e *Engine) SetRouting(t *slots.Table) { e.routing.Store(t) }
+
+// Routing returns the slot table, or nil.
+func (e *Engine) Routing() *slots.Table { return e.routing.Load() }
+
+// SetReplica sets the role. A replica hides expired keys and never deletes
+// them itself.
+func (e *Engine) SetReplica(replica bool) { e.replica.Store(replica) }
+
+// SetLazyExpire is lazyfree-lazy-expire: expired keys are journaled as UNLINK
+// instead of DEL.
+func (e *Engine) SetLazyExpire(lazy bool) { e.lazyExpire.Store(lazy) }
+
+// Execute runs c and returns true, or parks it and returns false: a slot is
+// busy, or a key in transit. Then resume is called once, from any goroutine
+// and without any lock of the caller's, and the owner calls Execute again with
+// the same c and resume on its own goroutine. resume must not block. After
+// Abandon a resume that was under way may still arrive.
+//
+// The reply, or the text of the error, has been written to c.Reply when
+// Execute returns true; c.Err and c.Rejected tell which.
+func (e *Engine) Execute(c *Call, resume func()) bool {
+	if c.phase == phaseNew {
+		c.engine = e
+		c.forget()
+		if !c.Spec.keyed {
+			e.runKeyless(c)
+			return true
+		}
+		if err := e.prepare(c); err != nil {
+			c.Rejected = true
+			c.fail(err)
+			return true
+		}
+		c.granted = resume
+	} else if c.phase == phaseLock {
+		c.held++
+	}
+	if !e.acquire(c) {
+		return false
+	}
+	return e.runLocked(c, resume)
+}
+
+// acquire locks the slots of c that it does not hold yet, ascending. It returns
+// false when c has entered the queue of slots[held]: from then on another
+// goroutine may resume it, and it is no longer ours.
+func (e *Engine) acquire(c *Call) bool {
+	c.phase = phaseReady
+	for c.held < len(c.slots) {
+		c.phase = phaseLock
+		if !e.locks.lockOrQueue(c.slots[c.held], &c.waiter) {
+			return false
+		}
+		c.phase = phaseReady
+		c.held++
+	}
+	return true
+}
+
+// leave ends what runLocked and ExecuteAll began, also when a handler panics.
+func (e *Engine) leave(c *Call, lane *lane) {
+	lane.RUnlock()
+	if c.phase != phaseTransit {
+		e.release(c)
+	}
+}
+
+// ExecuteWait is Execute for a goroutine that may block.
+func (e *Engine) ExecuteWait(c *Call) {
+	granted := make(chan struct{}, 1)
+	for !e.Execute(c, func() { granted <- struct{}{} }) {
+		<-granted
+	}
+}
+
+// Abandon gives up a parked call whose client has gone.
+func (e *Engine) Abandon(c *Call) {
+	switch c.phase {
+	case phaseLock:
+		e.locks.leave(c.slots[c.held], &c.waiter)
+	case phaseTransit:
+		e.transit.leave(c)
+	}
+	e.release(c)
+}
+
+// release gives up the locks of c.
+func (e *Engine) release(c *Call) {
+	for c.held > 0 {
+		c.held--
+		e.locks.unlock(c.slots[c.held])
+	}
+	c.phase = phaseNew
+}
+
+// prepare finds the keys and slots of c.
+func (e *Engine) prepare(c *Call) error {
+	c.held = 0
+	if at := c.Spec.onlyKey; at > 0 {
+		c.keyBuf[0] = c.Args[at]
+		c.keys = c.keyBuf[:1]
+		c.slotBuf[0] = slots.Of(c.Args[at])
+		c.slots = c.slotBuf[:1]
+	} else {
+		c.keys, c.slots = c.keyBuf[:0], c.slotBuf[:0]
+		if err := c.addKeys(c.Spec, c.Args); err != nil {
+			return err
+		}
+	}
+	c.asking, c.readOnlyConn = false, false
+	if e.routing.Load() == nil {
+		return nil
+	}
+	c.takeFlags()
+	if len(c.slots) > 1 && !c.Applied {
+		return resp.ErrCrossSlot
+	}
+	return nil
+}
+
+// takeFlags notes what the connection said before this command.
+func (c *Call) takeFlags() {
+	c.asking, c.readOnlyConn = false, false
+	if c.Conn != nil {
+		c.asking = c.Conn.Asking()
+		c.readOnlyConn = c.Conn.ReadOnlyConn()
+	}
+	if c.Spec.Flags&Asking != 0 {
+		c.asking = true
+	}
+}
+
+// addKeys adds the keys of one command to keys and slots.
+func (c *Call) addKeys(spec *Spec, args [][]byte) error {
+	positions, err := spec.KeyPositions(args, c.keyPos[:0])
+	if err != nil {
+		return err
+	}
+	c.keyPos = positions
+	for _, at := range positions {
+		c.keys = append(c.keys, args[at])
+		c.addSlot(slots.Of(args[at]))
+	}
+	return nil
+}
+
+func (c *Call) addSlot(slot slots.Slot) {
+	if i, found := slices.BinarySearch(c.slots, slot); !found {
+		c.slots = slices.Insert(c.slots, i, slot)
+	}
+}
+
+// runLocked runs c, whose slots are locked, and gives the locks up. It returns
+// false if a key is in transit: c then waits without locks.
+func (e *Engine) runLocked(c *Call, resume func()) bool {
+	lane := &e.gate.lanes[c.Lane]
+	lane.RLock()
+	defer e.leave(c, lane)
+	if e.transit.any() && e.transit.park(e, c, resume) {
+		return false
+	}
+	c.Now = e.now()
+	if err := e.route(c); err != nil {
+		c.Rejected = true
+		c.fail(err)
+		return true
+	}
+	c.run()
+	e.commit(c)
+	return true
+}
+
+// runKeyless runs a command that names no keys: no lock, no gate unless it
+// asks for all.
+func (e *Engine) runKeyless(c *Call) {
+	c.keys, c.slots, c.held = nil, nil, 0
+	c.Now = e.now()
+	if !c.Spec.Exclusive {
+		c.run()
+		e.commit(c)
+		return
+	}
+	e.exclusively(c, func() {
+		c.run()
+		e.commit(c)
+	})
+}
+
+// exclusively runs fn on behalf of c with the gate closed.
+func (e *Engine) exclusively(c *Call, fn func()) {
+	e.gate.close()
+	c.exclusive = true
+	defer func() {
+		c.exclusive = false
+		e.gate.open()
+	}()
+	fn()
+}
+
+// run calls the handler and writes its error.
+func (c *Call) run() {
+	if err := c.Spec.Run(c); err != nil {
+		c.fail(err)
+	}
+}
+
+func (c *Call) fail(err error) {
+	c.Err = err
+	c.Reply.Error(err.Error())
+}
+
+// commit appends what c did to the journal. The caller holds the locks.
+func (e *Engine) commit(c *Call) {
+	if c.dirty == 0 && len(c.effects) == 0 {
+		return
+	}
+	if c.dirty > 0 {
+		e.gate.lanes[c.Lane].dirty.Add(c.dirty)
+	}
+	if c.Applied || !e.journal.Active() {
+		return
+	}
+	verbatim := c.dirty > 0 && !c.replaced
+	if verbatim && len(c.effects) == 0 {
+		e.journal.Append(c.DB, c.effectSlot(), c.Args)
+		return
+	}
+	if verbatim {
+		c.note(c.DB, c.Args...)
+	}
+	e.append(c.effects)
+}
+
+// append journals effects as one entry.
+func (e *Engine) append(effects []journal.Effect) {
+	switch len(effects) {
+	case 0:
+	case 1:
+		e.journal.Append(effects[0].DB, effects[0].Slot, effects[0].Args)
+	default:
+		e.journal.AppendGroup(effects)
+	}
+}
+
+// Check returns the error that routing would answer c with, without running
+// it: what MULTI asks when it queues a command.
+func (e *Engine) Check(c *Call) error {
+	c.engine = e
+	if !c.Spec.keyed || e.routing.Load() == nil {
+		return nil
+	}
+	if err := e.prepare(c); err != nil {
+		return err
+	}
+	if len(c.slots) == 0 {
+		return nil
+	}
+	var err error
+	e.withSlot(c.Lane, c.slots[0], func() {
+		c.Now = e.now()
+		err = e.route(c)
+	})
+	return err
+}
+
+// route asks the slot table for its verdict on c. The caller holds the slots.
+func (e *Engine) route(c *Call) error {
+	t := e.routing.Load()
+	if t == nil || c.Applied || len(c.slots) == 0 {
+		return nil
+	}
+	return e.verdict(t, c, slots.Request{
+		Slot:         c.slots[0],
+		ReadOnly:     c.Spec.Flags&Write == 0,
+		Asking:       c.asking,
+		ReadOnlyConn: c.readOnlyConn,
+		Keys:         len(c.keys),
+		Migrate:      c.Spec.migrate,
+	})
+}
+
+// verdict turns the table's verdict on req, a request of c, into an error.
+func (e *Engine) verdict(t *slots.Table, c *Call, req slots.Request) error {
+	if t.Migrating != nil || t.Importing != nil {
+		req.Missing = func() int {
+			missing := 0
+			for _, key := range c.keys {
+				ref := e.store.Find(c.DB, req.Slot, key)
+				if !ref.OK() || ref.Expires() && ref.ExpireAt() <= c.Now {
+					missing++
+				}
+			}
+			return missing
+		}
+	}
+	switch verdict, node := t.Route(req); verdict {
+	case slots.Serve:
+		return nil
+	case slots.Moved:
+		return redirection("MOVED ", req.Slot, &t.Nodes[node])
+	case slots.Ask:
+		return redirection("ASK ", req.Slot, &t.Nodes[node])
+	case slots.TryAgain:
+		return resp.ErrTryAgain
+	case slots.Down:
+		return resp.ErrClusterDown
+	case slots.DownReads:
+		return resp.ErrDownReads
+	default:
+		return resp.ErrSlotUnserved
+	}
+}
+
+func redirection(word string, slot slots.Slot, to *slots.Endpoint) error {
+	text := make([]byte, 0, len(word)+len(to.Host)+16)
+	text = append(text, word...)
+	text = strconv.AppendInt(text, int64(slot), 10)
+	text = append(text, ' ')
+	text = append(text, to.Host...)
+	text = append(text, ':')
+	text = strconv.AppendInt(text, int64(to.Port), 10)
+	return resp.Error(text)
+}
+
+// Exclusive runs fn while no command runs anywhere. fn must be short. It must
+// not be called from inside a command that has keys.
+func (e *Engine) Exclusive(fn func()) {
+	e.gate.close()
+	defer e.gate.open()
+	fn()
+}
+
+// WithSlot runs fn with slot locked, waiting for it if need be. It is for
+// goroutines, not for handlers: those have Call.WithSlot.
+func (e *Engine) WithSlot(slot slots.Slot, fn func()) {
+	e.withSlot(e.Background(), slot, fn)
+}
+
+func (e *Engine) withSlot(lane int, slot slots.Slot, fn func()) {
+	e.locks.lock(slot)
+	defer e.locks.unlock(slot)
+	e.gate.lanes[lane].RLock()
+	defer e.gate.lanes[lane].RUnlock()
+	fn()
+}

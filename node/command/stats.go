@@ -1,0 +1,39 @@
+package command
+
+import "sync/atomic"
+
+// counters are those of one lane.
+type counters struct {
+	hits, misses, dirty atomic.Int64
+}
+
+// Stats are counters since the start.
+type Stats struct {
+	// Hits and Misses count the reads that found their key and that did not.
+	Hits, Misses int64
+	// Expired counts the keys deleted because their time was over.
+	Expired int64
+	// Dirty counts changes, as the save points do.
+	Dirty int64
+}
+
+// Stats returns the counters. ResetStats sets all but Dirty to zero.
+func (e *Engine) Stats() Stats {
+	s := Stats{Expired: e.expired.Load()}
+	for i := range e.gate.lanes {
+		c := &e.gate.lanes[i].counters
+		s.Hits += c.hits.Load()
+		s.Misses += c.misses.Load()
+		s.Dirty += c.dirty.Load()
+	}
+	return s
+}
+
+// ResetStats is CONFIG RESETSTAT for what the engine counts.
+func (e *Engine) ResetStats() {
+	e.expired.Store(0)
+	for i := range e.gate.lanes {
+		e.gate.lanes[i].hits.Store(0)
+		e.gate.lanes[i].misses.Store(0)
+	}
+}

@@ -1,0 +1,206 @@
+package command
+
+import (
+	"slices"
+
+	"slotmesh/node/resp"
+	"slotmesh/slots"
+)
+
+// Transaction is what EXEC runs: the queued commands of one connection as one.
+// It is used like a Call: handed to Engine.ExecuteAll, and again after it was
+// parked.
+type Transaction struct {
+	Commands []Queued
+	// Watcher is what the connection watches; nil or empty for nothing. The
+	// owner ends it with Unwatch after ExecuteAll returned true.
+	Watcher *Watcher
+	Reply   *resp.Writer
+	Conn    Conn
+	// DB is the database that is selected when EXEC comes. With a Conn the
+	// engine asks that one before each command, since SELECT may be queued.
+	DB   int
+	Lane int
+
+	// Before, if set, is asked before each command; an error is the command's
+	// reply. After, if set, is told of each command that ran.
+	Before func(*Call) error
+	After  func(*Call)
+
+	// Err is the routing error that was written instead of an array, after
+	// ExecuteAll returned true; Aborted is true if a watched key had changed.
+	Err     error
+	Aborted bool
+
+	// all stands for the transaction as a whole, with all its keys and locks;
+	// each is the command that runs.
+	all, each Call
+}
+
+// Queued is one command of a transaction. Args must stay as they are until EXEC.
+type Queued struct {
+	Spec *Spec
+	Args [][]byte
+}
+
+// ExecuteAll runs tx as Execute runs a call, with the same rule for parking:
+// it locks the slots of all its commands and of all watched keys, checks WATCH,
+// runs the commands at one frozen time, writes the array of replies (null if a
+// watched key changed, an error if the slots are not served here) and journals
+// one entry.
+func (e *Engine) ExecuteAll(tx *Transaction, resume func()) bool {
+	c := &tx.all
+	switch c.phase {
+	case phaseNew:
+		if err := e.prepareAll(tx); err != nil {
+			tx.fail(err)
+			return true
+		}
+		if tx.needsExclusive() {
+			e.exclusively(&tx.each, func() { e.runAll(tx) })
+			return true
+		}
+		c.granted = resume
+	case phaseLock:
+		c.held++
+	}
+	if !e.acquire(c) {
+		return false
+	}
+	if len(c.slots) == 0 {
+		// No key anywhere: nothing to hold, and commands such as CLUSTER may
+		// close the gate themselves.
+		defer e.release(c)
+		e.runAll(tx)
+		return true
+	}
+	lane := &e.gate.lanes[c.Lane]
+	lane.RLock()
+	defer e.leave(c, lane)
+	if e.transit.any() && e.transit.park(e, c, resume) {
+		return false
+	}
+	e.runAll(tx)
+	return true
+}
+
+// AbandonAll gives up a parked transaction whose client has gone.
+func (e *Engine) AbandonAll(tx *Transaction) { e.Abandon(&tx.all) }
+
+func (tx *Transaction) fail(err error) {
+	tx.Err = err
+	tx.Reply.Error(err.Error())
+}
+
+func (tx *Transaction) needsExclusive() bool {
+	return slices.ContainsFunc(tx.Commands, func(q Queued) bool { return q.Spec.Exclusive || q.Spec.Walks })
+}
+
+// prepareAll gathers the keys and slots of all commands and watched keys.
+func (e *Engine) prepareAll(tx *Transaction) error {
+	tx.Err, tx.Aborted = nil, false
+	for _, c := range []*Call{&tx.all, &tx.each} {
+		c.forget()
+		c.engine, c.Spec, c.Conn, c.Lane, c.DB = e, &exec, tx.Conn, tx.Lane, tx.DB
+		c.Reply, c.InExec = tx.Reply, true
+		c.keys, c.slots, c.held = c.keyBuf[:0], c.slotBuf[:0], 0
+	}
+	c := &tx.all
+	for _, q := range tx.Commands {
+		if !q.Spec.keyed {
+			continue
+		}
+		if err := c.addKeys(q.Spec, q.Args); err != nil {
+			return err
+		}
+	}
+	if e.routing.Load() != nil {
+		if len(c.slots) > 1 {
+			return resp.ErrCrossSlot
+		}
+		c.takeFlags()
+	}
+	if tx.Watcher != nil {
+		for _, key := range tx.Watcher.keys {
+			c.addSlot(key.slot)
+		}
+	}
+	return nil
+}
+
+// exec is the row of a transaction as a whole, for what asks a call for one.
+var exec = Spec{Name: "exec", facts: facts{fullName: "exec", keyed: true}}
+
+// runAll runs tx. The caller holds its slots, or the closed gate, or there are
+// no keys.
+func (e *Engine) runAll(tx *Transaction) {
+	now := e.now()
+	tx.all.Now = now
+	if err := e.routeAll(tx); err != nil {
+		tx.fail(err)
+		return
+	}
+	if tx.Watcher != nil && tx.Watcher.stale(e.store, now) {
+		tx.Aborted = true
+		tx.Reply.NullArray()
+		return
+	}
+	tx.Reply.Array(len(tx.Commands))
+	c := &tx.each
+	c.Now = now
+	changed := int64(0)
+	for _, q := range tx.Commands {
+		c.Spec, c.Args = q.Spec, q.Args
+		if c.Conn != nil {
+			c.DB = c.Conn.DB()
+		}
+		c.Err, c.Rejected, c.dirty, c.replaced = nil, false, 0, false
+		if err := tx.runOne(); err != nil {
+			c.fail(err)
+		}
+		changed += c.dirty
+		if c.dirty > 0 && !c.replaced && e.journal.Active() {
+			c.note(c.DB, c.Args...)
+		}
+		if tx.After != nil {
+			tx.After(c)
+		}
+	}
+	e.gate.lanes[c.Lane].dirty.Add(changed)
+	e.append(c.effects)
+}
+
+// runOne runs the command that tx.each stands at.
+func (tx *Transaction) runOne() error {
+	c := &tx.each
+	if tx.Before != nil {
+		if err := tx.Before(c); err != nil {
+			c.Rejected = true
+			return err
+		}
+	}
+	c.keys, c.slots = c.keyBuf[:0], c.slotBuf[:0]
+	if c.Spec.keyed {
+		if err := c.addKeys(c.Spec, c.Args); err != nil {
+			return err
+		}
+	}
+	return c.Spec.Run(c)
+}
+
+// routeAll asks for the verdict on all the keys of tx together. It is a read if
+// all its commands are.
+func (e *Engine) routeAll(tx *Transaction) error {
+	t := e.routing.Load()
+	c := &tx.all
+	if t == nil || len(c.keys) == 0 {
+		return nil
+	}
+	return e.verdict(t, c, slots.Request{
+		Slot:         slots.Of(c.keys[0]),
+		ReadOnly:     !slices.ContainsFunc(tx.Commands, func(q Queued) bool { return q.Spec.Flags&Write != 0 }),
+		Asking:       c.asking,
+		ReadOnlyConn: c.readOnlyConn,
+		Keys:         len(c.keys),
+	})
+}
