@@ -149,3 +149,7 @@ func appendValue(b []byte, key []byte, v store.Value, seen *lzfTable) []byte {
 	}
 	return row.append(b, v, seen)
 }
+
+// Entry is what files are made of. The name is here for packages that move
+// entries and have no other business with the store.
+type Entry = store.Entry
