@@ -1,0 +1,170 @@
+package config
+
+import "errors"
+
+func networkRows() []Row {
+	return []Row{
+		{Name: "bind", Kind: list{check: checkBind}, Default: []string{"*", "-::*"}},
+		{Name: "bind-source-addr", Kind: text{}, Default: []string{""}},
+		yes("protected-mode"),
+		number("port", "6379", 0, maxPort),
+		number("tcp-backlog", "511", 0, maxInt).startOnly(),
+		word("unixsocket", "").startOnly(),
+		{Name: "unixsocketperm", Kind: integer{max: 0o777, octal: true}, Default: []string{"0"}, Immutable: true},
+		number("timeout", "0", 0, maxInt),
+		number("tcp-keepalive", "300", 0, maxInt),
+		number("socket-mark-id", "0", 0, 1<<32-1).startOnly().
+			inert("sockets are not marked for routing"),
+		number("maxclients", "10000", 1, 1<<32-1),
+		size("client-query-buffer-limit", "1073741824", 1<<20),
+		size("proto-max-bulk-len", "536870912", 1<<20),
+		{
+			Name: "client-output-buffer-limit", Kind: bufferLimits{},
+			Default: []string{"normal", "0", "0", "0", "replica", "256mb", "64mb", "60", "pubsub", "32mb", "8mb", "60"},
+		},
+		number("io-threads", "1", 1, 128).startOnly().
+			inert("there is an event loop for every core"),
+		no("io-threads-do-reads").startOnly().
+			inert("event loops read and write their own connections"),
+	}
+}
+
+func generalRows() []Row {
+	return []Row{
+		no("daemonize").startOnly(),
+		oneOf("supervised", "no", "upstart", "systemd", "auto", "no").startOnly(),
+		word("pidfile", "").startOnly(),
+		number("databases", "16", 1, maxInt).startOnly(),
+		yes("set-proc-title").startOnly(),
+		{
+			Name: "proc-title-template", Kind: text{check: checkTitle},
+			Default: []string{"{title} {listen-addr} {server-mode}"},
+		},
+		{Name: "hz", Kind: integer{max: maxInt, adjust: clampHz}, Default: []string{"10"}},
+		yes("dynamic-hz").inert("periodic work runs on timers of its own, not on one tick"),
+		number("active-expire-effort", "1", 1, 10),
+		number("shutdown-timeout", "10", 0, maxInt),
+		{Name: "shutdown-on-sigint", Kind: signalOptions(), Default: []string{"default"}},
+		{Name: "shutdown-on-sigterm", Kind: signalOptions(), Default: []string{"default"}},
+		{
+			Name: "oom-score-adj", Default: []string{"no"},
+			Kind: enum{options: []option{{"no", 0}, {"yes", 1}, {"relative", 1}, {"absolute", 2}}},
+		},
+		{Name: "oom-score-adj-values", Kind: oomScores{}, Default: []string{"0", "200", "800"}},
+		{
+			Name: "dir", Kind: text{resolve: resolveDir}, Default: []string{"."},
+			Protected: true,
+		},
+		word("requirepass", ""),
+		word("aclfile", "").startOnly().inert(noACL),
+		number("acllog-max-len", "128", 0, maxLong).inert(noACL),
+		oneOf("acl-pubsub-default", "resetchannels", "allchannels", "resetchannels").inert(noACL),
+		oneOf("enable-protected-configs", "no", "no", "yes", "local").startOnly(),
+		oneOf("enable-debug-command", "no", "no", "yes", "local").startOnly(),
+		oneOf("enable-module-command", "no", "no", "yes", "local").startOnly().
+			inert("modules are not supported"),
+		number("busy-reply-threshold", "5000", 0, maxLong).also("lua-time-limit").inert(noScripts),
+		number("watchdog-period", "0", 0, maxInt).hidden().
+			inert("the Go runtime prints its stacks on SIGQUIT"),
+		no("use-exit-on-panic").hidden().inert("a broken invariant always ends with exit code 2 and the stacks"),
+		oneOf("propagation-error-behavior", "ignore", "ignore", "panic", "panic-on-replicas").
+			inert("an effect is encoded before it is applied; there is no error to handle"),
+		word("ignore-warnings", "").inert("no check of the machine stops the start"),
+		word("server_cpulist", "").startOnly().inert(noPinning),
+		word("bio_cpulist", "").startOnly().inert(noPinning),
+		word("aof_rewrite_cpulist", "").startOnly().inert(noPinning),
+		word("bgsave_cpulist", "").startOnly().inert(noPinning),
+	}
+}
+
+const (
+	noPinning  = "the Go scheduler moves work between processors; pin the process with taskset"
+	noACL      = "there is one user, default, with requirepass"
+	noScripts  = "there are no scripts"
+	noPubSub   = "there is no pub/sub"
+	noTracking = "there is no client-side caching"
+	noSlowlog  = "there is no slow log"
+	noCrashLog = "the Go runtime prints the stacks when the process ends by a panic"
+	noDefrag   = "the Go runtime manages the memory; there is no fragmentation to undo"
+)
+
+// clampHz keeps hz in the range that the reference uses.
+func clampHz(n int64) int64 { return min(max(n, 1), 500) }
+
+func loggingRows() []Row {
+	return []Row{
+		oneOf("loglevel", "notice", "debug", "verbose", "notice", "warning"),
+		word("logfile", "").startOnly(),
+		no("syslog-enabled").startOnly().inert("the log goes to the file or to standard output, for a supervisor to collect"),
+		word("syslog-ident", "redis").startOnly().inert("see syslog-enabled"),
+		oneOf("syslog-facility", "local0", "user", "local0", "local1", "local2", "local3", "local4", "local5", "local6", "local7").
+			startOnly().inert("see syslog-enabled"),
+		no("always-show-logo").startOnly(),
+		yes("crash-log-enabled").inert(noCrashLog),
+		yes("crash-memcheck-enabled").inert(noCrashLog),
+		number("slowlog-log-slower-than", "10000", -1, maxLong).inert(noSlowlog),
+		number("slowlog-max-len", "128", 0, maxLong).inert(noSlowlog),
+		number("latency-monitor-threshold", "0", 0, maxLong).inert("there is no latency monitor"),
+		yes("latency-tracking"),
+		{Name: "latency-tracking-info-percentiles", Kind: percentiles{}, Default: []string{"50", "99", "99.9"}},
+		{Name: "notify-keyspace-events", Kind: eventClasses{}, Default: []string{""}, Inert: noPubSub},
+		number("tracking-table-max-keys", "1000000", 0, maxLong).inert(noTracking),
+	}
+}
+
+const (
+	noEviction  = "the server does not evict keys"
+	noLazyFree  = "the collector frees memory in the background in any case"
+	noEncodings = "values are plain bytes; there is no packed encoding to choose"
+)
+
+func memoryRows() []Row {
+	return []Row{
+		{Name: "maxmemory", Kind: memory{unsigned: true}, Default: []string{"0"}},
+		oneOf("maxmemory-policy", "noeviction", "volatile-lru", "volatile-lfu", "volatile-random", "volatile-ttl",
+			"allkeys-lru", "allkeys-lfu", "allkeys-random", "noeviction"),
+		number("maxmemory-samples", "5", 1, maxInt).inert(noEviction),
+		number("maxmemory-eviction-tenacity", "10", 0, 100).inert(noEviction),
+		{Name: "maxmemory-clients", Kind: memory{unsigned: true, percent: true}, Default: []string{"0"}, Inert: "the limits of single connections apply; there is none for their sum"},
+		number("lfu-log-factor", "10", 0, maxInt),
+		number("lfu-decay-time", "1", 0, maxInt),
+		no("lazyfree-lazy-eviction").inert(noLazyFree),
+		no("lazyfree-lazy-expire").inert(noLazyFree),
+		no("lazyfree-lazy-server-del").inert(noLazyFree),
+		no("lazyfree-lazy-user-del").inert(noLazyFree),
+		no("lazyfree-lazy-user-flush").inert(noLazyFree),
+		yes("activerehashing").inert("the index of a slot is small and grows by itself"),
+		{Name: "activedefrag", Kind: boolean{check: refuseDefrag}, Default: []string{"no"}, Inert: noDefrag},
+		size("active-defrag-ignore-bytes", "104857600", 1).inert(noDefrag),
+		number("active-defrag-threshold-lower", "10", 0, 1000).inert(noDefrag),
+		number("active-defrag-threshold-upper", "100", 0, 1000).inert(noDefrag),
+		number("active-defrag-cycle-min", "1", 1, 99).inert(noDefrag),
+		number("active-defrag-cycle-max", "25", 1, 99).inert(noDefrag),
+		number("active-defrag-max-scan-fields", "1000", 1, maxLong).inert(noDefrag),
+		yes("jemalloc-bg-thread").inert("there is no jemalloc"),
+		yes("disable-thp").startOnly().inert("huge pages do not hurt a process that never forks"),
+	}
+}
+
+// refuseDefrag answers as the reference does without its own allocator.
+func refuseDefrag(on bool) error {
+	if on {
+		return errors.New("Active defragmentation cannot be enabled: the Go runtime manages the memory")
+	}
+	return nil
+}
+
+func encodingRows() []Row {
+	return []Row{
+		number("hash-max-listpack-entries", "512", 0, maxLong).also("hash-max-ziplist-entries").inert(noEncodings),
+		size("hash-max-listpack-value", "64", 0).also("hash-max-ziplist-value").inert(noEncodings),
+		number("list-max-listpack-size", "-2", minInt, maxInt).also("list-max-ziplist-size").inert(noEncodings),
+		number("list-compress-depth", "0", 0, maxInt).inert(noEncodings),
+		number("set-max-intset-entries", "512", 0, maxLong).inert(noEncodings),
+		number("zset-max-listpack-entries", "128", 0, maxLong).also("zset-max-ziplist-entries").inert(noEncodings),
+		size("zset-max-listpack-value", "64", 0).also("zset-max-ziplist-value").inert(noEncodings),
+		size("hll-sparse-max-bytes", "3000", 0).inert(noEncodings),
+		size("stream-node-max-bytes", "4096", 0).inert(noEncodings),
+		number("stream-node-max-entries", "100", 0, maxLong).inert(noEncodings),
+	}
+}

@@ -1,0 +1,219 @@
+package config
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+)
+
+// Pair is a directive and its value as text, the way CONFIG GET shows it.
+type Pair struct{ Name, Value string }
+
+// Get returns the directives that match any of the patterns, each once. A
+// pattern without *, ? or [ names one directive, hidden ones too, and is given
+// back in the case it was asked in.
+func (c *Config) Get(patterns ...string) []Pair {
+	var found []Pair
+	seen := make(map[string]bool)
+	show := func(name, shown string) {
+		if !seen[name] {
+			seen[name] = true
+			found = append(found, Pair{shown, c.byName[name].cur.Load().text()})
+		}
+	}
+	for _, pattern := range patterns {
+		lower := strings.ToLower(pattern)
+		if !strings.ContainsAny(pattern, "*?[") {
+			if c.byName[lower] != nil {
+				show(lower, pattern)
+			}
+			continue
+		}
+		for _, name := range c.names {
+			if !c.byName[name].row.Hidden && matchGlob(lower, name) {
+				show(name, name)
+			}
+		}
+	}
+	return found
+}
+
+// matchGlob reports whether name matches pattern: * any bytes, ? one byte,
+// [a-z] and [^a-z] classes, a backslash takes the next byte literally.
+func matchGlob(pattern, name string) bool {
+	// star is the pattern after the last *, to which a mismatch returns with
+	// one byte more taken by the star.
+	star, retry := -1, 0
+	p, n := 0, 0
+	for n < len(name) {
+		if p < len(pattern) && pattern[p] == '*' {
+			star, retry = p+1, n
+			p++
+			continue
+		}
+		if p < len(pattern) {
+			if ok, width := matchByte(pattern[p:], name[n]); ok {
+				p += width
+				n++
+				continue
+			}
+		}
+		if star < 0 {
+			return false
+		}
+		retry++
+		p, n = star, retry
+	}
+	for p < len(pattern) && pattern[p] == '*' {
+		p++
+	}
+	return p == len(pattern)
+}
+
+// matchByte matches one byte with the head of a pattern, which is width bytes
+// long.
+func matchByte(pattern string, b byte) (ok bool, width int) {
+	switch pattern[0] {
+	case '?':
+		return true, 1
+	case '\\':
+		if len(pattern) > 1 {
+			return pattern[1] == b, 2
+		}
+	case '[':
+		i := 1
+		not := i < len(pattern) && pattern[i] == '^'
+		if not {
+			i++
+		}
+		for ; i < len(pattern) && pattern[i] != ']'; i++ {
+			if pattern[i] == '\\' && i+1 < len(pattern) {
+				i++
+				ok = ok || pattern[i] == b
+			} else if i+2 < len(pattern) && pattern[i+1] == '-' {
+				low, high := min(pattern[i], pattern[i+2]), max(pattern[i], pattern[i+2])
+				ok = ok || low <= b && b <= high
+				i += 2
+			} else {
+				ok = ok || pattern[i] == b
+			}
+		}
+		return ok != not, min(i+1, len(pattern))
+	}
+	return pattern[0] == b, 1
+}
+
+// Set changes several directives at once, all or none. protected says whether
+// the client may set protected ones (see enable-protected-configs). The text of
+// the error is the whole reply.
+func (c *Config) Set(pairs []Pair, protected bool) error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+
+	// Every name is looked at before any value.
+	seen := make(map[string]bool)
+	for _, pair := range pairs {
+		lower := strings.ToLower(pair.Name)
+		d := c.byName[lower]
+		switch {
+		case d == nil:
+			return fmt.Errorf("ERR Unknown option or number of arguments for CONFIG SET - '%s'", pair.Name)
+		case d.row.Immutable:
+			return setFailed(pair.Name, "can't set immutable config")
+		case d.row.Protected && !protected:
+			return setFailed(pair.Name, "can't set protected config")
+		case seen[lower]:
+			return setFailed(pair.Name, "duplicate parameter")
+		}
+		seen[lower] = true
+	}
+
+	type change struct {
+		name     string
+		d        *directive
+		old, new *value
+	}
+	var changes []change
+	restore := func() {
+		for i := len(changes) - 1; i >= 0; i-- {
+			changes[i].d.store(changes[i].old)
+		}
+	}
+	for _, pair := range pairs {
+		d := c.lookup(pair.Name)
+		old := d.cur.Load()
+		v, err := d.row.Kind.parse(setArguments(d, pair.Value), setBase(d, old))
+		if err != nil {
+			restore()
+			return setFailed(pair.Name, err.Error())
+		}
+		if v.n == old.n && v.text() == old.text() {
+			continue
+		}
+		d.store(v)
+		changes = append(changes, change{pair.Name, d, old, v})
+	}
+	for i, ch := range changes {
+		for _, hook := range ch.d.hooks {
+			err := hook()
+			if err == nil {
+				continue
+			}
+			restore()
+			var undo []error
+			for _, done := range changes[:i+1] {
+				for _, again := range done.d.hooks {
+					undo = append(undo, again())
+				}
+			}
+			if failed := errors.Join(undo...); failed != nil {
+				err = fmt.Errorf("%w (and not undone: %v)", err, failed)
+			}
+			return setFailed(ch.name, err.Error())
+		}
+	}
+	return nil
+}
+
+func setFailed(name, reason string) error {
+	return fmt.Errorf("ERR CONFIG SET failed (possibly related to argument '%s') - %s", name, reason)
+}
+
+// setArguments cuts the value of CONFIG SET into words for directives that
+// have several.
+func setArguments(d *directive, text string) []string {
+	switch {
+	case !d.row.Kind.multi():
+		return []string{text}
+	case text == "":
+		return nil
+	}
+	return strings.Split(text, " ")
+}
+
+// setBase is the value that CONFIG SET builds upon: save is replaced as a
+// whole, client-output-buffer-limit class by class.
+func setBase(d *directive, old *value) *value {
+	if _, isSave := d.row.Kind.(savePoints); isSave {
+		return &value{}
+	}
+	return old
+}
+
+// Assign gives a directive the value that the node itself decided on, such as
+// replicaof after REPLICAOF, so that CONFIG GET and REWRITE show it. Hooks do
+// not run and immutable directives are not refused.
+func (c *Config) Assign(name string, words ...string) error {
+	d := c.lookup(name)
+	if d == nil {
+		return fmt.Errorf("config: assign: no directive %s", name)
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	v, err := d.row.Kind.parse(words, setBase(d, d.cur.Load()))
+	if err != nil {
+		return fmt.Errorf("config: assign %s: %w", name, err)
+	}
+	d.store(v)
+	return nil
+}
