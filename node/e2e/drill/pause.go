@@ -91,7 +91,6 @@ func (l *Load) PauseRound(index int, timeout time.Duration) Resumed {
 	}
 	readers.Wait()
 	l.Cluster.WaitOK(time.Minute)
-	WaitAlike(l.r, l.Cluster, time.Minute)
 
 	owner := l.owner(shard.Slot)
 	values, err := Get(owner.Addr(), d.acked)
