@@ -1,0 +1,144 @@
+package bus
+
+import (
+	"crypto/rand"
+	"log/slog"
+	"net/netip"
+	"time"
+
+	"slotmesh/slots"
+)
+
+// Networks that let TCP through and drop UDP exist, also one way only, and
+// memberlist gossips by UDP alone. So the bus watches, for each node that it
+// has a link to, when a packet last made the way there and back: a probe of
+// the membership, or when there was none for a while an echo of its own. After
+// lostEchoes unanswered echoes over a link that stands, packets to that node
+// go over the link as well, and the node, which sees them come that way,
+// answers likewise. UDP is tried on, so that its return is noticed.
+
+const (
+	// echoAfter is how long no round trip may be seen before an echo is sent.
+	echoAfter = 2 * time.Second
+	// watchEvery is the pace of the watch, and so of the echoes.
+	watchEvery = time.Second
+	// lostEchoes is how many in a row make UDP count as blocked.
+	lostEchoes = 3
+	// tunnelFor is how long a packet that came over the link makes the answers
+	// take the same way.
+	tunnelFor = 5 * time.Second
+)
+
+// udpHealth is what is known of UDP to one node. peer.mu guards it.
+type udpHealth struct {
+	lastTrip    time.Time
+	echo        [echoBytes]byte // the one under way
+	unanswered  int
+	blocked     bool
+	tunnelUntil time.Time
+}
+
+// linked is called when a link comes up: UDP starts with a clean record, and
+// an echo is due at once.
+func (h *udpHealth) linked(time.Time) {
+	h.lastTrip, h.unanswered = time.Time{}, 0
+}
+
+// tunnels reports whether packets to p also go over its link.
+func (p *peer) tunnels() bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.udp.blocked || !p.udp.tunnelUntil.IsZero() && time.Now().Before(p.udp.tunnelUntil)
+}
+
+// watchUDP is one goroutine for the life of the bus.
+func (b *Bus) watchUDP() {
+	ticker := time.NewTicker(watchEvery)
+	defer ticker.Stop()
+	for {
+		select {
+		case <-ticker.C:
+			b.sendEchoes()
+		case <-b.ctx.Done():
+			return
+		}
+	}
+}
+
+func (b *Bus) sendEchoes() {
+	b.mu.Lock()
+	peers := make([]*peer, 0, len(b.peers))
+	for _, p := range b.peers {
+		peers = append(peers, p)
+	}
+	b.mu.Unlock()
+	now := time.Now()
+	for _, p := range peers {
+		p.mu.Lock()
+		addr := p.addr
+		due := p.conn != nil && (p.udp.blocked || now.Sub(p.udp.lastTrip) >= echoAfter)
+		newly := due && !p.udp.blocked && p.udp.unanswered >= lostEchoes
+		if due {
+			p.udp.blocked = p.udp.blocked || newly
+			p.udp.unanswered++
+			_, _ = rand.Read(p.udp.echo[:])
+		}
+		echo := p.udp.echo
+		p.mu.Unlock()
+		if newly {
+			b.stats.udpBlocked.Add(1)
+			b.log.line(slog.LevelWarn, "udp blocked", "cluster bus: UDP is blocked between this node and others, "+
+				"the cluster works over streams, slower", "node", p.id.String(), "address", addr.String())
+		}
+		if due {
+			_ = b.transport.write(addr, p.id, packetEcho, echo[:])
+		}
+	}
+}
+
+// echoed takes the answer to an echo.
+func (b *Bus) echoed(id slots.NodeID, body []byte) {
+	p := b.peer(id, false)
+	if p == nil {
+		return
+	}
+	p.mu.Lock()
+	fits := string(p.udp.echo[:]) == string(body)
+	recovered := fits && p.udp.blocked
+	if fits {
+		p.udp.lastTrip, p.udp.unanswered, p.udp.blocked = time.Now(), 0, false
+	}
+	p.mu.Unlock()
+	if recovered {
+		b.stats.udpBlocked.Add(-1)
+		b.log.line(slog.LevelInfo, "udp again", "cluster bus: UDP works again", "node", id.String())
+	}
+}
+
+// pinged takes a completed probe of the membership. While packets may go over
+// the link it says nothing about UDP.
+func (b *Bus) pinged(id slots.NodeID) {
+	p := b.peer(id, false)
+	if p == nil {
+		return
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if !p.udp.blocked && time.Now().After(p.udp.tunnelUntil) {
+		p.udp.lastTrip, p.udp.unanswered = time.Now(), 0
+	}
+}
+
+// tunnelled notes that id sends packets over its link.
+func (b *Bus) tunnelled(id slots.NodeID, addr netip.AddrPort) {
+	p := b.peer(id, true)
+	if p == nil {
+		return
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.udp.tunnelUntil = time.Now().Add(tunnelFor)
+	if !p.addr.IsValid() {
+		p.addr = addr
+	}
+}

@@ -1,0 +1,378 @@
+package bus
+
+import (
+	"bytes"
+	"errors"
+	"log/slog"
+	"net"
+	"net/netip"
+	"sync"
+	"syscall"
+	"time"
+
+	"slotmesh/gossip"
+	"slotmesh/slots"
+)
+
+const (
+	// A link's queue is bounded by both; the oldest message makes room, because
+	// the cluster state repeats what matters and the newest is worth most.
+	maxQueued      = 1024
+	maxQueuedBytes = 4 << 20
+
+	// A link that was refused is dialled again after minBackoff, twice that, and
+	// so on up to maxBackoff: a node that starts again must be found at once.
+	minBackoff = 20 * time.Millisecond
+	maxBackoff = 200 * time.Millisecond
+	// quarrelBackoff is how long a link rests after a handshake that failed:
+	// what was wrong will not be right in a moment.
+	quarrelBackoff = time.Second
+	// steadyFor is how long a link must have stood for its end to be news, and
+	// not one more failure.
+	steadyFor = time.Second
+	// writeTimeout ends a link whose peer does not read.
+	writeTimeout = 5 * time.Second
+)
+
+// peer is this node's own end of the link to another node: a connection that
+// this node dials and sends on. What the other one sends comes on its own
+// connection, see inbound. At most one goroutine, in run, dials, writes and
+// reports; there is none while nothing is to be sent and no connection stands.
+type peer struct {
+	bus  *Bus
+	id   slots.NodeID
+	wake chan struct{} // capacity 1: the queue is not empty
+	gone chan struct{} // closed by drop
+
+	mu        sync.Mutex
+	addr      netip.AddrPort
+	queue     []outgoing
+	queued    int // bytes in queue
+	running   bool
+	dropped   bool
+	conn      net.Conn // nil while there is none
+	since     time.Time
+	allocated int // bytes of the write buffer
+	failures  int
+	notBefore time.Time
+	udp       udpHealth
+}
+
+type outgoing struct {
+	kind    byte
+	message []byte
+}
+
+// peer returns what is kept about id, and makes it if wanted; nil without.
+func (b *Bus) peer(id slots.NodeID, create bool) *peer {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	p := b.peers[id]
+	if p == nil && create && !b.closed {
+		p = &peer{bus: b, id: id, wake: make(chan struct{}, 1), gone: make(chan struct{})}
+		b.peers[id] = p
+	}
+	return p
+}
+
+// Send sends message to the node to over its link, which is dialled at addr
+// when it is down. It never blocks: the message is queued, and lost when the
+// dial fails, the link breaks, or too much is queued. The bus keeps message.
+func (b *Bus) Send(to slots.NodeID, addr netip.AddrPort, message []byte) {
+	if len(message) > MaxMessage {
+		b.log.line(slog.LevelWarn, "message size", "cluster bus: message too long, dropped",
+			"bytes", len(message), "to", to.String())
+		return
+	}
+	if p := b.peer(to, true); p != nil {
+		p.send(addr, frameMessage, message)
+	}
+}
+
+// send queues a frame and makes sure that somebody sends it.
+func (p *peer) send(addr netip.AddrPort, kind byte, message []byte) {
+	p.mu.Lock()
+	if addr.IsValid() {
+		p.addr = addr
+	}
+	if p.dropped || !p.addr.IsValid() {
+		p.mu.Unlock()
+		return
+	}
+	for len(p.queue) > 0 && (len(p.queue) >= maxQueued || p.queued+len(message) > maxQueuedBytes) {
+		p.queued -= len(p.queue[0].message)
+		p.queue[0].message = nil
+		p.queue = p.queue[1:]
+		p.bus.stats.dropped.Add(1)
+	}
+	p.queue = append(p.queue, outgoing{kind, message})
+	p.queued += len(message)
+	start := !p.running
+	p.running = true
+	p.mu.Unlock()
+	if start {
+		p.bus.spawn(func() { p.run(nil) })
+		return
+	}
+	select {
+	case p.wake <- struct{}{}:
+	default:
+	}
+}
+
+// adopt makes s the link, or returns false when there is one already.
+func (p *peer) adopt(s *session, addr netip.AddrPort) bool {
+	p.mu.Lock()
+	p.addr = addr
+	if p.running || p.dropped {
+		p.mu.Unlock()
+		return false
+	}
+	p.running = true
+	p.mu.Unlock()
+	return p.bus.spawn(func() { p.run(s) })
+}
+
+// up reports whether the link stands.
+func (p *peer) up() bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.conn != nil
+}
+
+// drop ends the link for good.
+func (p *peer) drop() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if !p.dropped {
+		p.dropped = true
+		close(p.gone)
+	}
+	p.queue, p.queued = nil, 0
+	if p.conn != nil {
+		abort(p.conn)
+	}
+}
+
+// run keeps the link for as long as it can be had. After a break it dials
+// once more at once, even with nothing to send: that connection is refused
+// then is the evidence that a node has ended.
+func (p *peer) run(s *session) {
+	for {
+		if s == nil {
+			if s = p.dial(); s == nil {
+				return
+			}
+		}
+		p.carry(s)
+		s = nil
+	}
+}
+
+// dial waits for its turn and dials. When that fails the messages that wait
+// are lost, run ends, and nil is returned.
+func (p *peer) dial() *session {
+	p.mu.Lock()
+	wait, addr := time.Until(p.notBefore), p.addr
+	p.mu.Unlock()
+	if wait > 0 {
+		timer := time.NewTimer(wait)
+		defer timer.Stop()
+		select {
+		case <-timer.C:
+		case <-p.gone:
+		case <-p.bus.ctx.Done():
+		}
+	}
+	var s *session
+	err := net.ErrClosed
+	if p.bus.ctx.Err() == nil && !p.isDropped() {
+		s, err = p.bus.connect(addr, p.id, forLink, false, p.bus.opt.DialTimeout)
+	}
+	if err == nil {
+		return s
+	}
+	if p.bus.ctx.Err() == nil && !p.isDropped() {
+		p.bus.linkFailed(p.id, addr, err)
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.backOff(err)
+	p.bus.stats.dropped.Add(int64(len(p.queue)))
+	p.queue, p.queued = nil, 0
+	p.running = false
+	return nil
+}
+
+func (p *peer) isDropped() bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.dropped
+}
+
+// backOff notes a failure; err is nil for a link that broke soon. p.mu is held.
+func (p *peer) backOff(err error) {
+	pause := min(minBackoff<<min(p.failures, 4), maxBackoff)
+	p.failures++
+	if isQuarrel(err) {
+		pause = quarrelBackoff
+	}
+	p.notBefore = time.Now().Add(pause)
+}
+
+// isQuarrel reports whether a peer answered and did not agree.
+func isQuarrel(err error) bool {
+	return errors.Is(err, ErrRefused) || errors.Is(err, ErrOtherNode) || errors.Is(err, ErrVersion) ||
+		errors.Is(err, errProof) || errors.Is(err, errNotBus)
+}
+
+// linkFailed reports a dial that failed, and logs what an operator can mend.
+func (b *Bus) linkFailed(id slots.NodeID, addr netip.AddrPort, err error) {
+	if isQuarrel(err) {
+		b.log.line(slog.LevelWarn, "link "+id.String(), "cluster bus: link refused",
+			"node", id.String(), "address", addr.String(), "error", err)
+	}
+	b.handler.LinkDown(id, errors.Is(err, syscall.ECONNREFUSED))
+}
+
+// carry writes the queue to s until it breaks.
+func (p *peer) carry(s *session) {
+	p.mu.Lock()
+	p.conn, p.since = s.conn, time.Now()
+	dropped := p.dropped
+	p.udp.linked(p.since)
+	p.mu.Unlock()
+	if dropped || !p.bus.allowed(p.id) && !s.meet {
+		abort(s.conn)
+	}
+	broken := make(chan struct{})
+	p.bus.wg.Go(func() {
+		// Nothing comes on this connection; the read ends when it does.
+		_, _, err := s.reader.next()
+		if err == nil {
+			abort(s.conn)
+		}
+		close(broken)
+	})
+	p.bus.handler.LinkUp(p.id)
+	p.bus.ensureMember(p.id, s.addr())
+	p.write(s, broken)
+	p.bus.release(s.conn)
+	<-broken
+
+	p.mu.Lock()
+	p.conn = nil
+	if time.Since(p.since) >= steadyFor {
+		p.failures, p.notBefore = 0, time.Time{}
+	} else {
+		p.backOff(nil)
+	}
+	p.mu.Unlock()
+	if p.bus.ctx.Err() == nil && !p.isDropped() {
+		p.bus.handler.LinkDown(p.id, false)
+	}
+}
+
+// write sends what is queued, all of it in one system call, until the
+// connection breaks.
+func (p *peer) write(s *session, broken <-chan struct{}) {
+	var buf []byte
+	for {
+		p.mu.Lock()
+		queue := p.queue
+		p.queue, p.queued = nil, 0
+		p.mu.Unlock()
+		if len(queue) == 0 {
+			select {
+			case <-p.wake:
+				continue
+			case <-broken:
+				return
+			}
+		}
+		buf = buf[:0]
+		for _, m := range queue {
+			buf = s.writer.append(buf, m.kind, m.message)
+		}
+		p.bus.stats.messagesSent.Add(int64(len(queue)))
+		p.bus.stats.messageBytesSent.Add(int64(len(buf)))
+		_ = s.conn.SetWriteDeadline(time.Now().Add(writeTimeout))
+		if _, err := s.conn.Write(buf); err != nil {
+			return
+		}
+		if cap(buf) > 4*frameChunk {
+			buf = nil
+		}
+		p.mu.Lock()
+		p.allocated = cap(buf)
+		p.mu.Unlock()
+	}
+}
+
+// inbound is the connection on which another node sends to this one.
+type inbound struct {
+	conn  net.Conn
+	since time.Time
+}
+
+// serveLink reads what a peer sends until its connection ends.
+func (b *Bus) serveLink(s *session) {
+	defer b.release(s.conn)
+	if s.meet {
+		b.welcomeMet(s)
+	}
+	in := &inbound{conn: s.conn, since: time.Now()}
+	b.mu.Lock()
+	older := b.inbound[s.peer]
+	b.inbound[s.peer] = in
+	b.mu.Unlock()
+	if older != nil {
+		// The peer has dialled anew, so its older connection is dead.
+		abort(older.conn)
+	}
+	defer func() {
+		b.mu.Lock()
+		if b.inbound[s.peer] == in {
+			delete(b.inbound, s.peer)
+		}
+		b.mu.Unlock()
+	}()
+	// Drop may have come between the handshake and now.
+	if !b.allowed(s.peer) {
+		return
+	}
+	b.ensureMember(s.peer, s.addr())
+	for {
+		kind, payload, err := s.reader.next()
+		if err == nil {
+			b.stats.messagesReceived.Add(1)
+			b.stats.messageBytesReceived.Add(int64(len(payload)))
+			err = b.takeFrame(s, kind, payload)
+		}
+		if err != nil {
+			if b.ctx.Err() == nil && isMalformed(err) {
+				b.log.line(slog.LevelWarn, "frame "+s.peer.String(), "cluster bus: link closed",
+					"node", s.peer.String(), "error", err)
+			}
+			return
+		}
+	}
+}
+
+// isMalformed tells an error in what was received from one of the network.
+func isMalformed(err error) bool {
+	var network net.Error
+	return !errors.As(err, &network) && !isEOF(err)
+}
+
+func (b *Bus) takeFrame(s *session, kind byte, payload []byte) error {
+	switch kind {
+	case frameMessage:
+		b.handler.Received(s.peer, gossip.ByLink, bytes.Clone(payload))
+		return nil
+	case framePacket:
+		b.tunnelled(s.peer, s.addr())
+		return b.transport.inject(bytes.Clone(payload), s.conn.RemoteAddr())
+	}
+	return errors.New("frame of an unknown kind")
+}

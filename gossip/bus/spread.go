@@ -1,0 +1,125 @@
+package bus
+
+import (
+	"encoding/binary"
+	"errors"
+	"hash/maphash"
+	"sync"
+
+	"github.com/hashicorp/memberlist"
+
+	"slotmesh/gossip"
+	"slotmesh/slots"
+)
+
+// memberlist sends a broadcast to a few random members and that is all: who
+// gets it does not pass it on. So the bus does. Each broadcast carries who
+// began it and a number, and a node that sees it for the first time hands it
+// up and queues it again, which makes it an epidemic: every node is reached in
+// a few gossip intervals, in a cluster of any size.
+//
+//	tag     1 byte
+//	origin  20 bytes
+//	run     8 bytes, random for each start of the origin
+//	number  4 bytes, counts the broadcasts of this run
+//	key     8 bytes; a queued broadcast of the same origin and key is replaced
+//	message
+
+const (
+	broadcastTag    = 1
+	broadcastHeader = 1 + 20 + 8 + 4 + 8
+	// maxOrigins bounds the memory of what was seen. It is twice the largest
+	// cluster with one restart each; an open bus can be made to reach it.
+	maxOrigins = 16384
+)
+
+var errNotBroadcast = errors.New("malformed broadcast")
+
+// spread is the queue of broadcasts, own and passed on, and the memory of
+// those that were seen. Any goroutine may use it.
+type spread struct {
+	self  slots.NodeID
+	run   uint64
+	seed  maphash.Seed
+	queue memberlist.TransmitLimitedQueue
+
+	mu     sync.Mutex
+	number uint32
+	seen   map[runName]*window
+}
+
+func newSpread(self slots.NodeID, run uint64, retransmits int, members func() int) *spread {
+	s := &spread{self: self, run: run, seed: maphash.MakeSeed(), seen: make(map[runName]*window)}
+	s.queue.NumNodes = members
+	s.queue.RetransmitMult = retransmits
+	return s
+}
+
+// start queues a broadcast of this node and returns its encoding. message is
+// at most gossip.MaxBroadcast bytes.
+func (s *spread) start(key string, message []byte) []byte {
+	s.mu.Lock()
+	s.number++
+	number := s.number
+	s.mu.Unlock()
+	text := make([]byte, 0, broadcastHeader+len(message))
+	text = append(text, broadcastTag)
+	text = append(text, s.self[:]...)
+	text = binary.BigEndian.AppendUint64(text, s.run)
+	text = binary.BigEndian.AppendUint32(text, number)
+	text = binary.BigEndian.AppendUint64(text, maphash.String(s.seed, key))
+	text = append(text, message...)
+	s.pass(text)
+	return text
+}
+
+// pass queues text, which must be a broadcast that is not changed any more.
+func (s *spread) pass(text []byte) {
+	s.queue.QueueBroadcast(&queued{
+		name: string(text[1:21]) + string(text[33:broadcastHeader]),
+		text: text,
+	})
+}
+
+// receive takes a broadcast that came from anywhere. It returns the origin and
+// the message when it is new; passing it on is the caller's decision.
+func (s *spread) receive(text []byte) (origin slots.NodeID, message []byte, fresh bool, err error) {
+	if len(text) < broadcastHeader || text[0] != broadcastTag || len(text) > broadcastHeader+gossip.MaxBroadcast {
+		return origin, nil, false, errNotBroadcast
+	}
+	copy(origin[:], text[1:])
+	if origin == s.self {
+		return origin, nil, false, nil
+	}
+	name := runName{origin, binary.BigEndian.Uint64(text[21:])}
+	number := binary.BigEndian.Uint32(text[29:])
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	seen := s.seen[name]
+	if seen == nil {
+		if len(s.seen) >= maxOrigins {
+			clear(s.seen)
+		}
+		seen = &window{}
+		s.seen[name] = seen
+	}
+	return origin, text[broadcastHeader:], seen.take(uint64(number)), nil
+}
+
+// queued is one broadcast in the queue. A younger one of the same name
+// replaces it.
+type queued struct {
+	name string
+	text []byte
+}
+
+var _ memberlist.NamedBroadcast = (*queued)(nil)
+
+func (q *queued) Name() string    { return q.name }
+func (q *queued) Message() []byte { return q.text }
+func (q *queued) Finished()       {}
+
+func (q *queued) Invalidates(other memberlist.Broadcast) bool {
+	named, ok := other.(memberlist.NamedBroadcast)
+	return ok && named.Name() == q.name
+}
