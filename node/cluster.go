@@ -1,0 +1,408 @@
+package node
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"math/rand/v2"
+	"net/netip"
+	"path/filepath"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"slotmesh/gossip"
+	"slotmesh/gossip/bus"
+	"slotmesh/node/command"
+	"slotmesh/slots"
+)
+
+// cluster drives the cluster state machine: it feeds what happens and carries
+// out what the machine orders, in the order that package gossip asks for. It
+// implements bus.Handler.
+//
+// Events from the bus pass through a queue, so that the membership's goroutines
+// never wait for a disk; the operator's commands step the machine at once and
+// return its answer.
+type cluster struct {
+	log         *slog.Logger
+	engine      *command.Engine
+	replication *Replication
+	fence       *fence
+	settings    func() gossip.Config
+	openBus     func(id slots.NodeID) (*bus.Bus, error)
+	statePath   string
+	started     time.Time
+	// fatal ends the process: the state could not be made durable.
+	fatal func(error)
+
+	events chan gossip.Event
+	done   chan struct{}
+	loop   sync.WaitGroup
+
+	view atomic.Pointer[gossip.View]
+	bus  atomic.Pointer[bus.Bus]
+
+	// mu guards machine and what carryOut does with its orders.
+	mu      sync.Mutex
+	machine *gossip.Machine
+	// drained is set by the barrier that follows a view with HoldWrites.
+	drained atomic.Bool
+	// following is the primary that replication was last told to follow.
+	following endpoint
+	// byHand is true while an operator's command is carried out.
+	byHand bool
+}
+
+// endpoint is where a replica finds its primary.
+type endpoint struct {
+	host string
+	port int
+}
+
+// Tick and queue sizes: a tick bounds how late a lease or an election may be
+// noticed; the queue holds a burst of a full re-join of a large cluster.
+const (
+	clusterTick      = 10 * time.Millisecond
+	clusterQueueSize = 4096
+)
+
+// now is the machine's clock.
+func (c *cluster) now() gossip.Instant { return time.Since(c.started) }
+
+// start loads the state file, opens the bus and begins to drive.
+func (c *cluster) start() error {
+	saved, err := readStateFile(c.statePath)
+	if err != nil {
+		return err
+	}
+	c.machine, err = gossip.New(gossip.Options{
+		Config: c.settings(),
+		Saved:  saved,
+		Rand:   rand.New(rand.NewPCG(rand.Uint64(), rand.Uint64())),
+		Now:    c.now(),
+	})
+	if err != nil {
+		return &stateFileError{path: c.statePath, err: err}
+	}
+	if saved == nil {
+		c.log.Info("No cluster configuration found, I'm " + c.machine.Self().String())
+	} else {
+		c.log.Info("Node configuration loaded, I'm " + c.machine.Self().String())
+	}
+	c.mu.Lock()
+	c.step(c.replicationEvent())
+	c.mu.Unlock()
+	b, err := c.openBus(c.machine.Self())
+	if err != nil {
+		return err
+	}
+	c.bus.Store(b)
+	c.loop.Add(1)
+	go c.run()
+	return nil
+}
+
+// stop ends the driving and closes the bus.
+func (c *cluster) stop() {
+	close(c.done)
+	c.loop.Wait()
+	if b := c.bus.Load(); b != nil {
+		b.Close()
+	}
+}
+
+func (c *cluster) run() {
+	defer c.loop.Done()
+	ticker := time.NewTicker(clusterTick)
+	defer ticker.Stop()
+	for {
+		select {
+		case <-c.done:
+			return
+		case ev := <-c.events:
+			c.mu.Lock()
+			c.logRefused(c.step(ev))
+			c.mu.Unlock()
+		case <-ticker.C:
+			c.mu.Lock()
+			c.step(c.replicationEvent())
+			c.step(gossip.Tick{})
+			c.mu.Unlock()
+			c.fence.poll(false)
+		}
+	}
+}
+
+// logRefused reports bytes that were no message of this version.
+func (c *cluster) logRefused(err error) {
+	if err != nil {
+		c.log.Debug("Cluster bus message refused", "err", err)
+	}
+}
+
+// command steps the machine with an operator's command and returns its answer.
+// Slots that it gives away depose nobody.
+func (c *cluster) command(ev gossip.Event) error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.byHand = true
+	defer func() { c.byHand = false }()
+	return c.step(ev)
+}
+
+// reconfigure tells the machine of a changed configuration.
+func (c *cluster) reconfigure() { c.command(gossip.Reconfigure{Config: c.settings()}) }
+
+// step feeds one event and carries out the orders. The caller holds c.mu.
+func (c *cluster) step(ev gossip.Event) error {
+	err := c.machine.Step(ev, c.now())
+	c.carryOut(c.machine.Ready(c.now()))
+	return err
+}
+
+// carryOut follows the caller's duties of package gossip. The caller holds
+// c.mu.
+func (c *cluster) carryOut(r gossip.Ready) {
+	for _, line := range r.Log {
+		level := slog.LevelInfo
+		if line.Warning {
+			level = slog.LevelWarn
+		}
+		c.log.Log(context.Background(), level, line.Text)
+	}
+	if r.Save != nil {
+		if err := writeStateFile(c.statePath, r.Save); err != nil {
+			c.fatal(err)
+			return
+		}
+	}
+	if r.View != nil {
+		c.publish(r.View, r.Lease)
+	} else if view := c.view.Load(); view != nil {
+		c.fence.set(r.Lease, postureOf(view), c.settings().NodeTimeout, false, false)
+	}
+	b := c.bus.Load()
+	if b == nil {
+		return
+	}
+	if r.NewIdentity {
+		c.changeIdentity(b)
+		b = c.bus.Load()
+	}
+	for _, id := range r.Drop {
+		b.Drop(id)
+	}
+	for _, out := range r.Send {
+		c.send(b, out)
+	}
+	for _, bc := range r.Broadcast {
+		b.Broadcast(bc.Key, bc.Message)
+	}
+	for _, d := range r.Dial {
+		if addr, ok := busAddress(d.IP, d.BusPort); ok {
+			b.Dial(addr, d.Expect, nil)
+		}
+	}
+	if r.MetaChanged {
+		b.MetaChanged()
+	}
+}
+
+func (c *cluster) send(b *bus.Bus, out gossip.Outbound) {
+	view := c.view.Load()
+	if view == nil {
+		return
+	}
+	n := view.Node(out.To)
+	if n == nil || n.NoAddress {
+		return
+	}
+	if addr, ok := busAddress(n.Address.IP, n.Address.BusPort); ok {
+		b.Send(out.To, addr, out.Message)
+	}
+}
+
+// busAddress is where a node's bus listens, if its IP is known.
+func busAddress(ip string, port int) (netip.AddrPort, bool) {
+	addr, err := netip.ParseAddr(ip)
+	if err != nil || port < 1 || port > 65535 {
+		return netip.AddrPort{}, false
+	}
+	return netip.AddrPortFrom(addr, uint16(port)), true
+}
+
+// changeIdentity replaces the bus after CLUSTER RESET HARD.
+func (c *cluster) changeIdentity(old *bus.Bus) {
+	old.Close()
+	b, err := c.openBus(c.machine.Self())
+	if err != nil {
+		c.fatal(err)
+		return
+	}
+	c.bus.Store(b)
+}
+
+func postureOf(v *gossip.View) posture {
+	switch {
+	case v.Self.IsReplica || v.Self.Slots.Empty():
+		return postureFree
+	case !v.MayServe:
+		return postureWaiting
+	case v.HoldWrites:
+		return postureDraining
+	default:
+		return postureLeased
+	}
+}
+
+// publish makes view the one that everything follows. The fence comes first: a
+// node that was deposed must not let a reply out under the new table, and one
+// that was promoted must not answer before it has a lease.
+func (c *cluster) publish(view *gossip.View, lease gossip.Instant) {
+	previous := c.view.Swap(view)
+	var lost slots.Set
+	rerouted := true
+	if previous != nil {
+		lost = previous.Self.Slots.Minus(view.Self.Slots)
+		rerouted = previous.Table != view.Table
+	}
+	deposed := !lost.Empty() && !c.byHand
+	promoted := previous != nil && previous.Self.IsReplica && !view.Self.IsReplica
+
+	if promoted {
+		c.replication.Promote()
+		c.following = endpoint{}
+	}
+	c.engine.SetReplica(view.Self.IsReplica)
+	c.fence.set(lease, postureOf(view), c.settings().NodeTimeout, deposed, false)
+	c.engine.SetRouting(view.Table)
+	if rerouted {
+		c.fence.poll(true)
+	}
+	if !view.HoldWrites {
+		c.drained.Store(false)
+	} else if previous == nil || !previous.HoldWrites {
+		go c.engine.Exclusive(func() { c.drained.Store(true) })
+	}
+	if view.Self.IsReplica {
+		c.follow(view)
+	} else if !lost.Empty() {
+		go dropSlots(c.engine, lost)
+	}
+}
+
+// follow points replication to the primary's present address.
+func (c *cluster) follow(view *gossip.View) {
+	p := view.Node(view.Self.Primary)
+	if p == nil || p.NoAddress || p.Address.IP == "" {
+		return
+	}
+	to := endpoint{p.Address.IP, p.Address.Port}
+	if to == c.following {
+		return
+	}
+	c.following = to
+	c.replication.Follow(to.host, to.port)
+}
+
+// replicationEvent tells the machine of this node's data.
+func (c *cluster) replicationEvent() gossip.Replication {
+	ev := c.replication.State()
+	ev.Drained = c.drained.Load()
+	return ev
+}
+
+// dropSlots deletes the keys of slots that another node owns now.
+func dropSlots(engine *command.Engine, lost slots.Set) {
+	for slot := range lost.All() {
+		engine.DropSlot(slot)
+	}
+}
+
+// The bus's events.
+
+func (c *cluster) enqueue(ev gossip.Event) {
+	select {
+	case c.events <- ev:
+	case <-c.done:
+	default:
+		// A full queue means that this node is far behind; what is lost is
+		// repaired by the next exchange of states, and links are heard again.
+		c.log.Debug("Cluster event queue full, event dropped")
+	}
+}
+
+// Meta implements bus.Handler.
+func (c *cluster) Meta() []byte {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.machine.Meta()
+}
+
+// LocalState implements bus.Handler.
+func (c *cluster) LocalState() []byte {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.machine.LocalState()
+}
+
+// Received implements bus.Handler, as do the methods below.
+func (c *cluster) Received(from slots.NodeID, way gossip.Way, message []byte) {
+	c.enqueue(gossip.Received{From: from, Way: way, Message: message})
+}
+
+func (c *cluster) Member(meta []byte, ip string) { c.enqueue(gossip.Member{Meta: meta, IP: ip}) }
+
+func (c *cluster) Met(meta []byte, ip string) {
+	c.enqueue(gossip.Member{Meta: meta, IP: ip, Met: true})
+}
+
+func (c *cluster) Answered(id slots.NodeID)  { c.enqueue(gossip.Answered{Node: id}) }
+func (c *cluster) LinkUp(id slots.NodeID)    { c.enqueue(gossip.LinkUp{Node: id}) }
+func (c *cluster) Suspected(id slots.NodeID) { c.enqueue(gossip.Suspected{Node: id}) }
+
+func (c *cluster) LinkDown(id slots.NodeID, refused bool) {
+	c.enqueue(gossip.LinkDown{Node: id, Refused: refused})
+}
+
+func (c *cluster) Allowed(id slots.NodeID) bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return !c.machine.Forgotten(id)
+}
+
+func (c *cluster) CheckMeta(id slots.NodeID, meta []byte) error {
+	identity, err := gossip.ParseMeta(meta)
+	if err != nil {
+		return err
+	}
+	if identity.ID != id {
+		return fmt.Errorf("the identity record is of node %s", identity.ID)
+	}
+	return nil
+}
+
+// What the rows of CLUSTER ask for.
+
+// checkAddress is why a node at ip cannot be met, or nil.
+func (c *cluster) checkAddress(ip string) error { return c.bus.Load().CheckAddress(ip) }
+
+func (c *cluster) links() []bus.LinkInfo { return c.bus.Load().Links() }
+
+func (c *cluster) busStats() bus.Stats { return c.bus.Load().Stats() }
+
+// save writes the state file anew.
+func (c *cluster) save() error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return writeStateFile(c.statePath, c.machine.Save())
+}
+
+// stateFile is the path of the cluster config file.
+func stateFile(dir, name string) string {
+	if filepath.IsAbs(name) {
+		return name
+	}
+	return filepath.Join(dir, name)
+}

@@ -1,0 +1,385 @@
+package node
+
+import (
+	"fmt"
+	"strings"
+
+	"slotmesh/gossip"
+	"slotmesh/gossip/bus"
+	"slotmesh/node/command"
+	"slotmesh/node/resp"
+	"slotmesh/slots"
+)
+
+// The subcommands of CLUSTER that only look. Their formats are those of
+// Redis 7.0 with the fields of 7.2, as cluster tools and clients parse them.
+
+func (r clusterCommands) myID(call *command.Call) error {
+	call.Reply.BulkString(r.c.view.Load().Self.ID.String())
+	return nil
+}
+
+func (r clusterCommands) myShardID(call *command.Call) error {
+	call.Reply.BulkString(r.c.view.Load().Self.Shard.String())
+	return nil
+}
+
+func (r clusterCommands) countFailureReports(call *command.Call) error {
+	_, n, err := r.peer(call.Args[2], unknownNode)
+	if err != nil {
+		return err
+	}
+	call.Reply.Int(int64(n.Reports))
+	return nil
+}
+
+func (r clusterCommands) info(call *command.Call) error {
+	v := r.c.view.Load()
+	var assigned, pfail, fail int
+	for _, n := range v.Nodes {
+		owned := n.Slots.Len()
+		assigned += owned
+		switch {
+		case n.Fail:
+			fail += owned
+		case n.PFail:
+			pfail += owned
+		}
+	}
+	state := "fail"
+	if v.OK {
+		state = "ok"
+	}
+	var b strings.Builder
+	fmt.Fprintf(&b, "cluster_state:%s\r\n", state)
+	fmt.Fprintf(&b, "cluster_slots_assigned:%d\r\n", assigned)
+	fmt.Fprintf(&b, "cluster_slots_ok:%d\r\n", assigned-pfail-fail)
+	fmt.Fprintf(&b, "cluster_slots_pfail:%d\r\n", pfail)
+	fmt.Fprintf(&b, "cluster_slots_fail:%d\r\n", fail)
+	fmt.Fprintf(&b, "cluster_known_nodes:%d\r\n", len(v.Nodes))
+	fmt.Fprintf(&b, "cluster_size:%d\r\n", v.Size)
+	fmt.Fprintf(&b, "cluster_current_epoch:%d\r\n", v.CurrentEpoch)
+	fmt.Fprintf(&b, "cluster_my_epoch:%d\r\n", r.myEpoch(v))
+	writeBusStats(&b, r.c.busStats())
+	b.WriteString("total_cluster_links_buffer_limit_exceeded:0\r\n")
+	call.Reply.Verbatim("txt", b.String())
+	return nil
+}
+
+// myEpoch is the config epoch that speaks for this node: its primary's when it
+// is a replica.
+func (r clusterCommands) myEpoch(v *gossip.View) uint64 {
+	if v.Self.IsReplica {
+		if p := v.Node(v.Self.Primary); p != nil {
+			return p.ConfigEpoch
+		}
+	}
+	return v.Self.ConfigEpoch
+}
+
+func (r clusterCommands) nodes(call *command.Call) error {
+	v := r.c.view.Load()
+	var b strings.Builder
+	for _, n := range v.Nodes {
+		r.writeNode(&b, v, n)
+		b.WriteByte('\n')
+	}
+	call.Reply.Verbatim("txt", b.String())
+	return nil
+}
+
+func (r clusterCommands) replicas(call *command.Call) error {
+	id, n, err := r.peer(call.Args[2], unknownNode)
+	if err != nil {
+		return err
+	}
+	if n.IsReplica {
+		return errNotPrimary
+	}
+	v := r.c.view.Load()
+	list := replicasOf(v, id)
+	call.Reply.Array(len(list))
+	for _, replica := range list {
+		var b strings.Builder
+		r.writeNode(&b, v, replica)
+		call.Reply.BulkString(b.String())
+	}
+	return nil
+}
+
+func replicasOf(v *gossip.View, primary slots.NodeID) []*gossip.Node {
+	var list []*gossip.Node
+	for _, n := range v.Nodes {
+		if n.IsReplica && n.Primary == primary {
+			list = append(list, n)
+		}
+	}
+	return list
+}
+
+// writeNode appends one line of CLUSTER NODES, without its line end.
+func (r clusterCommands) writeNode(b *strings.Builder, v *gossip.View, n *gossip.Node) {
+	fmt.Fprintf(b, "%s %s:%d@%d", n.ID, n.Address.IP, n.Address.Port, n.Address.BusPort)
+	if n.Address.Host != "" {
+		b.WriteString("," + n.Address.Host)
+	}
+	primary := "-"
+	if n.IsReplica && !n.Primary.IsZero() {
+		primary = n.Primary.String()
+	}
+	epoch := n.ConfigEpoch
+	if n.IsReplica {
+		if p := v.Node(n.Primary); p != nil {
+			epoch = p.ConfigEpoch
+		}
+	}
+	link := "disconnected"
+	if n.Linked || n == v.Self {
+		link = "connected"
+	}
+	fmt.Fprintf(b, " %s %s %d %d %d %s", nodeFlags(v, n), primary, r.c.unixMs(n.PingSent), r.c.unixMs(n.PongReceived), epoch, link)
+	for _, rg := range n.Slots.Ranges() {
+		b.WriteString(" " + rg.String())
+	}
+	if n != v.Self {
+		return
+	}
+	for slot := range slots.Count {
+		if to, open := n.Migrating[slots.Slot(slot)]; open {
+			fmt.Fprintf(b, " [%d->-%s]", slot, to)
+		} else if from, open := n.Importing[slots.Slot(slot)]; open {
+			fmt.Fprintf(b, " [%d-<-%s]", slot, from)
+		}
+	}
+}
+
+func nodeFlags(v *gossip.View, n *gossip.Node) string {
+	var flags []string
+	add := func(on bool, word string) {
+		if on {
+			flags = append(flags, word)
+		}
+	}
+	add(n == v.Self, "myself")
+	if !n.Handshake {
+		add(!n.IsReplica, "master")
+		add(n.IsReplica, "slave")
+	}
+	add(n.PFail && !n.Fail, "fail?")
+	add(n.Fail, "fail")
+	add(n.Handshake, "handshake")
+	add(n.NoAddress, "noaddr")
+	add(n.NoFailover, "nofailover")
+	if len(flags) == 0 {
+		return "noflags"
+	}
+	return strings.Join(flags, ",")
+}
+
+// slots answers CLUSTER SLOTS: one row for each maximal range of one primary.
+// Only replicas that have data and are not failing are listed.
+func (r clusterCommands) slots(call *command.Call) error {
+	v := r.c.view.Load()
+	type row struct {
+		slots.Range
+		primary *gossip.Node
+	}
+	var rows []row
+	for _, n := range v.Nodes {
+		if n.IsReplica {
+			continue
+		}
+		for _, rg := range n.Slots.Ranges() {
+			rows = append(rows, row{rg, n})
+		}
+	}
+	call.Reply.Array(len(rows))
+	for _, row := range rows {
+		var usable []*gossip.Node
+		for _, n := range replicasOf(v, row.primary.ID) {
+			if !n.PFail && !n.Fail && n.Offset != 0 {
+				usable = append(usable, n)
+			}
+		}
+		call.Reply.Array(3 + len(usable))
+		call.Reply.Int(int64(row.First))
+		call.Reply.Int(int64(row.Last))
+		for _, n := range append([]*gossip.Node{row.primary}, usable...) {
+			r.writeSlotsNode(call.Reply, n)
+		}
+	}
+	return nil
+}
+
+func (r clusterCommands) writeSlotsNode(w *resp.Writer, n *gossip.Node) {
+	preferred := r.c.settings().Endpoint
+	w.Array(4)
+	r.writeEndpoint(w, n, preferred)
+	w.Int(int64(n.Address.Port))
+	w.BulkString(n.ID.String())
+	withIP := preferred != gossip.EndpointIP && n.Address.IP != ""
+	withHost := preferred != gossip.EndpointHostname && n.Address.Host != ""
+	pairs := 0
+	for _, with := range []bool{withIP, withHost} {
+		if with {
+			pairs++
+		}
+	}
+	w.Map(pairs)
+	if withIP {
+		w.BulkString("ip")
+		w.BulkString(n.Address.IP)
+	}
+	if withHost {
+		w.BulkString("hostname")
+		w.BulkString(n.Address.Host)
+	}
+}
+
+// writeEndpoint writes what clients should dial: null means "the host you
+// asked", "?" a host name that nobody configured.
+func (r clusterCommands) writeEndpoint(w *resp.Writer, n *gossip.Node, preferred gossip.EndpointKind) {
+	switch {
+	case preferred == gossip.EndpointUnknown:
+		w.Null()
+	case preferred == gossip.EndpointHostname && n.Address.Host != "":
+		w.BulkString(n.Address.Host)
+	case preferred == gossip.EndpointHostname:
+		w.BulkString("?")
+	default:
+		w.BulkString(n.Address.IP)
+	}
+}
+
+func (r clusterCommands) shards(call *command.Call) error {
+	v := r.c.view.Load()
+	var primaries []*gossip.Node
+	for _, n := range v.Nodes {
+		if !n.IsReplica && !n.Handshake {
+			primaries = append(primaries, n)
+		}
+	}
+	w := call.Reply
+	w.Array(len(primaries))
+	for _, p := range primaries {
+		w.Map(2)
+		w.BulkString("slots")
+		ranges := p.Slots.Ranges()
+		w.Array(2 * len(ranges))
+		for _, rg := range ranges {
+			w.Int(int64(rg.First))
+			w.Int(int64(rg.Last))
+		}
+		w.BulkString("nodes")
+		members := append([]*gossip.Node{p}, replicasOf(v, p.ID)...)
+		w.Array(len(members))
+		for _, n := range members {
+			r.writeShardNode(w, v, n)
+		}
+	}
+	return nil
+}
+
+func (r clusterCommands) writeShardNode(w *resp.Writer, v *gossip.View, n *gossip.Node) {
+	fields := 7
+	for _, present := range []bool{n.Address.TLSPort != 0, n.Address.Host != ""} {
+		if present {
+			fields++
+		}
+	}
+	w.Map(fields)
+	w.BulkString("id")
+	w.BulkString(n.ID.String())
+	w.BulkString("port")
+	w.Int(int64(n.Address.Port))
+	if n.Address.TLSPort != 0 {
+		w.BulkString("tls-port")
+		w.Int(int64(n.Address.TLSPort))
+	}
+	w.BulkString("ip")
+	w.BulkString(n.Address.IP)
+	w.BulkString("endpoint")
+	r.writeEndpoint(w, n, r.c.settings().Endpoint)
+	if n.Address.Host != "" {
+		w.BulkString("hostname")
+		w.BulkString(n.Address.Host)
+	}
+	w.BulkString("role")
+	if n.IsReplica {
+		w.BulkString("replica")
+	} else {
+		w.BulkString("master")
+	}
+	w.BulkString("replication-offset")
+	w.Int(n.Offset)
+	w.BulkString("health")
+	switch {
+	case n.Fail || n.PFail:
+		w.BulkString("fail")
+	case n.IsReplica && n.Offset == 0:
+		w.BulkString("loading")
+	default:
+		w.BulkString("online")
+	}
+}
+
+func (r clusterCommands) links(call *command.Call) error {
+	links := r.c.links()
+	w := call.Reply
+	w.Array(len(links))
+	for _, l := range links {
+		w.Map(6)
+		w.BulkString("direction")
+		w.BulkString(direction(l.Outgoing))
+		w.BulkString("node")
+		w.BulkString(l.Node.String())
+		w.BulkString("create-time")
+		w.Int(l.Created.UnixMilli())
+		w.BulkString("events")
+		w.BulkString(l.Events)
+		w.BulkString("send-buffer-allocated")
+		w.Int(int64(l.SendBufferAllocated))
+		w.BulkString("send-buffer-used")
+		w.Int(int64(l.SendBufferUsed))
+	}
+	return nil
+}
+
+func direction(outgoing bool) string {
+	if outgoing {
+		return "to"
+	}
+	return "from"
+}
+
+func (r clusterCommands) help(call *command.Call) error {
+	call.WriteHelp("cluster")
+	return nil
+}
+
+// unixMs turns an instant of the machine's clock into Unix milliseconds; never
+// stays 0.
+func (c *cluster) unixMs(at gossip.Instant) int64 {
+	if at == 0 {
+		return 0
+	}
+	return c.started.Add(at).UnixMilli()
+}
+
+// writeBusStats appends the cluster_stats_messages_* lines of CLUSTER INFO:
+// messages over links, broadcasts, and exchanges of the whole state.
+func writeBusStats(b *strings.Builder, s bus.Stats) {
+	line := func(name string, n int64) { fmt.Fprintf(b, "cluster_stats_messages_%s:%d\r\n", name, n) }
+	line("link_sent", s.MessagesSent)
+	line("broadcast_sent", s.BroadcastsSent)
+	line("sent", s.MessagesSent+s.BroadcastsSent)
+	line("link_received", s.MessagesReceived)
+	line("broadcast_received", s.BroadcastsReceived)
+	line("repair_received", s.Repairs)
+	line("received", s.MessagesReceived+s.BroadcastsReceived+s.Repairs)
+	if !s.UDPHealthy {
+		b.WriteString("cluster_bus_udp:blocked\r\n")
+	} else {
+		b.WriteString("cluster_bus_udp:ok\r\n")
+	}
+}

@@ -1,0 +1,351 @@
+package node
+
+import (
+	"context"
+	"crypto/rand"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"path/filepath"
+	"runtime"
+	"strconv"
+	"sync"
+	"time"
+
+	"slotmesh/gossip"
+	"slotmesh/gossip/bus"
+	"slotmesh/migrate"
+	"slotmesh/node/command"
+	"slotmesh/node/config"
+	"slotmesh/node/journal"
+	"slotmesh/node/server"
+	"slotmesh/node/store"
+	"slotmesh/slots"
+)
+
+// busPortOffset is how far the bus port lies above the client port unless
+// cluster-port says otherwise.
+const busPortOffset = 10000
+
+// Node is one server. New builds it, Run runs it until it is told to stop.
+type Node struct {
+	cfg     *config.Config
+	log     *slog.Logger
+	started time.Time
+	// runID is new with every start; INFO shows it.
+	runID string
+
+	store       *store.Store
+	journal     *journal.Journal
+	table       *command.Table
+	engine      *command.Engine
+	server      *server.Server
+	gates       *gates
+	replication *Replication
+	sender      *migrate.Sender
+	cluster     *cluster // nil outside cluster mode
+
+	// stopping is closed once by requestStop.
+	stopping chan struct{}
+	stopOnce sync.Once
+	// failure is what ended the node when nobody asked for it.
+	failure error
+}
+
+// New builds a node from its configuration. Nothing listens yet.
+func New(cfg *config.Config, log *slog.Logger) (*Node, error) {
+	n := &Node{
+		cfg:      cfg,
+		log:      log,
+		started:  time.Now(),
+		runID:    randomID(),
+		sender:   migrate.NewSender(),
+		stopping: make(chan struct{}),
+	}
+	clusterMode := cfg.Bool("cluster-enabled").Load()
+	databases := int(cfg.Int("databases").Load())
+	if clusterMode {
+		databases = 1
+	}
+	n.store = store.New(store.Options{Databases: databases})
+	n.journal = journal.New(journal.Options{BacklogBytes: cfg.Int("repl-backlog-size").Load(), ID: randomID()})
+	n.gates = newGates(cfg)
+
+	var f *fence
+	var serverFence server.Fence
+	if clusterMode {
+		n.cluster = n.newCluster()
+		f = n.cluster.fence
+		serverFence = f
+	}
+	n.server = server.New(server.Options{
+		Settings: n.serverSettings(clusterMode),
+		Log:      log,
+		State:    n.gates,
+		Fence:    serverFence,
+		Loops:    runtime.GOMAXPROCS(0),
+	})
+	n.replication = newReplication(n)
+	var err error
+	n.table, err = command.NewTable(
+		command.Strings(), command.Keys(), command.Introspection(),
+		n.server.Rows(), n.rows(clusterMode),
+	)
+	if err != nil {
+		return nil, err
+	}
+	n.engine = command.NewEngine(command.EngineOptions{
+		Table: n.table, Store: n.store, Journal: n.journal,
+		Lanes: n.server.Loops(),
+		Now:   func() int64 { return time.Now().UnixMilli() },
+		Seed:  seed(),
+	})
+	n.server.Attach(n.engine, n.table)
+	if n.cluster != nil {
+		n.cluster.engine, n.cluster.replication = n.engine, n.replication
+	}
+	return n, nil
+}
+
+// rows are the families of this package.
+func (n *Node) rows(clusterMode bool) []command.Spec {
+	rows := []command.Spec{migrateRow(n.sender, clusterMode)}
+	rows = append(rows, clusterRows(n.cluster)...)
+	rows = append(rows, n.replication.rows()...)
+	rows = append(rows, n.configRows()...)
+	rows = append(rows, n.infoRows()...)
+	rows = append(rows, n.debugRows()...)
+	rows = append(rows, n.serverRows()...)
+	return rows
+}
+
+// Run listens, joins the cluster and serves until ctx ends, SHUTDOWN is called
+// or the node must give up. It returns nil after an orderly stop.
+func (n *Node) Run(ctx context.Context) error {
+	if err := n.listen(); err != nil {
+		return err
+	}
+	if n.cluster != nil {
+		if err := n.cluster.start(); err != nil {
+			n.server.Close()
+			return err
+		}
+	}
+	var background sync.WaitGroup
+	background.Go(n.expire)
+	n.replication.Start()
+	n.log.Info("Ready to accept connections")
+	select {
+	case <-ctx.Done():
+		n.requestStop(nil)
+	case <-n.stopping:
+	}
+	n.server.Close()
+	n.replication.Stop()
+	if n.cluster != nil {
+		n.cluster.stop()
+	}
+	n.sender.Close()
+	background.Wait()
+	return n.failure
+}
+
+// requestStop ends Run; err is nil when somebody asked for it.
+func (n *Node) requestStop(err error) {
+	n.stopOnce.Do(func() {
+		n.failure = err
+		close(n.stopping)
+	})
+}
+
+// errListen is what stops a start on a port that is in use.
+type errListen struct {
+	port int
+	err  error
+}
+
+func (e *errListen) Error() string {
+	return fmt.Sprintf("Failed listening on port %d (tcp), aborting.", e.port)
+}
+
+func (e *errListen) Unwrap() error { return e.err }
+
+// listen opens the client port on every bind address, and the Unix socket. An
+// address with a leading '-' may be missing.
+func (n *Node) listen() error {
+	port := int(n.cfg.Int("port").Load())
+	if port != 0 {
+		opened := 0
+		for _, addr := range n.bindAddresses() {
+			err := n.server.Listen("tcp", net.JoinHostPort(addr.host, strconv.Itoa(port)))
+			if err != nil && !addr.optional {
+				n.log.Warn(fmt.Sprintf("Could not create server TCP listening socket %s:%d: %v", addr.host, port, err))
+				n.server.Close()
+				return &errListen{port, err}
+			}
+			if err == nil {
+				opened++
+			}
+		}
+		if opened == 0 {
+			n.server.Close()
+			return &errListen{port, errors.New("no bind address is available")}
+		}
+	}
+	if path := n.cfg.Text("unixsocket").Load(); path != "" {
+		if err := n.server.Listen("unix", path); err != nil {
+			n.server.Close()
+			return fmt.Errorf("listen on unix socket %s: %w", path, err)
+		}
+	}
+	return nil
+}
+
+type bindAddress struct {
+	host     string
+	optional bool
+}
+
+// bindAddresses reads bind: "*" is all IPv4 addresses, "::*" all IPv6 ones.
+func (n *Node) bindAddresses() []bindAddress {
+	var list []bindAddress
+	for _, word := range n.cfg.Words("bind").Load() {
+		addr := bindAddress{host: word}
+		if addr.host != "" && addr.host[0] == '-' {
+			addr = bindAddress{host: addr.host[1:], optional: true}
+		}
+		switch addr.host {
+		case "*":
+			addr.host = "0.0.0.0"
+		case "::*":
+			addr.host = "::"
+		}
+		list = append(list, addr)
+	}
+	if len(list) == 0 {
+		list = append(list, bindAddress{host: "0.0.0.0"}, bindAddress{host: "::", optional: true})
+	}
+	return list
+}
+
+// expire runs the active expiry cycle ten times a second; a replica's engine
+// does nothing in it.
+func (n *Node) expire() {
+	const budget = 10_000
+	ticker := time.NewTicker(100 * time.Millisecond)
+	defer ticker.Stop()
+	for {
+		select {
+		case <-n.stopping:
+			return
+		case <-ticker.C:
+			n.expireNow(budget)
+		}
+	}
+}
+
+// newCluster prepares the driver of the cluster state; start begins to drive.
+func (n *Node) newCluster() *cluster {
+	c := &cluster{
+		log:       n.log,
+		settings:  n.gossipConfig,
+		statePath: stateFile(n.cfg.Text("dir").Load(), n.cfg.Text("cluster-config-file").Load()),
+		started:   n.started,
+		fatal:     n.requestStop,
+		events:    make(chan gossip.Event, clusterQueueSize),
+		done:      make(chan struct{}),
+	}
+	c.openBus = func(id slots.NodeID) (*bus.Bus, error) { return n.openBus(c, id) }
+	c.fence = newFence(c.now, n.gossipConfig().NodeTimeout)
+	return c
+}
+
+// gossipConfig reads what the cluster state machine must know.
+func (n *Node) gossipConfig() gossip.Config {
+	cfg := n.cfg
+	port := int(cfg.Int("port").Load())
+	g := gossip.Config{
+		Address: gossip.Address{
+			IP:      cfg.Text("cluster-announce-ip").Load(),
+			Port:    port,
+			BusPort: n.busPort(),
+			Host:    cfg.Text("cluster-announce-hostname").Load(),
+		},
+		NodeTimeout:           time.Duration(cfg.Int("cluster-node-timeout").Load()) * time.Millisecond,
+		ReplicaValidityFactor: int(cfg.Int("cluster-replica-validity-factor").Load()),
+		ReplicaNoFailover:     cfg.Bool("cluster-replica-no-failover").Load(),
+		RequireFullCoverage:   cfg.Bool("cluster-require-full-coverage").Load(),
+		AllowReadsWhenDown:    cfg.Bool("cluster-allow-reads-when-down").Load(),
+	}
+	if announced := int(cfg.Int("cluster-announce-port").Load()); announced != 0 {
+		g.Address.Port = announced
+	}
+	if announced := int(cfg.Int("cluster-announce-bus-port").Load()); announced != 0 {
+		g.Address.BusPort = announced
+	}
+	switch cfg.Enum("cluster-preferred-endpoint-type").Load() {
+	case "hostname":
+		g.Endpoint = gossip.EndpointHostname
+	case "unknown-endpoint":
+		g.Endpoint = gossip.EndpointUnknown
+	}
+	return g
+}
+
+func (n *Node) busPort() int {
+	if port := int(n.cfg.Int("cluster-port").Load()); port != 0 {
+		return port
+	}
+	return int(n.cfg.Int("port").Load()) + busPortOffset
+}
+
+func (n *Node) openBus(c *cluster, id slots.NodeID) (*bus.Bus, error) {
+	var keys [][]byte
+	if path := n.cfg.Text("cluster-secret-file").Load(); path != "" {
+		var err error
+		if keys, err = bus.LoadSecret(path); err != nil {
+			return nil, err
+		}
+	}
+	var addrs []string
+	for _, addr := range n.bindAddresses() {
+		addrs = append(addrs, addr.host)
+	}
+	b, err := bus.Listen(bus.Options{
+		ID: id, BindAddrs: addrs, Port: n.busPort(),
+		AdvertiseIP:   n.cfg.Text("cluster-announce-ip").Load(),
+		AdvertisePort: n.gossipConfig().Address.BusPort,
+		Keys:          keys,
+		AllowOpen:     n.cfg.Bool("cluster-allow-open-bus").Load(),
+		Log:           n.log,
+		Handler:       c,
+	})
+	if err != nil {
+		return nil, fmt.Errorf("cluster bus on port %d: %w", n.busPort(), err)
+	}
+	return b, nil
+}
+
+// dataPath is a file of the data directory.
+func (n *Node) dataPath(name string) string {
+	return filepath.Join(n.cfg.Text("dir").Load(), name)
+}
+
+// randomID returns 40 hex digits, as run ids and replication ids have.
+func randomID() string {
+	var b [20]byte
+	rand.Read(b[:])
+	return hex.EncodeToString(b[:])
+}
+
+func seed() uint64 {
+	var b [8]byte
+	rand.Read(b[:])
+	var s uint64
+	for _, x := range b {
+		s = s<<8 | uint64(x)
+	}
+	return s
+}
