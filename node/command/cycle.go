@@ -64,15 +64,6 @@ func (e *Engine) KeysInSlot(slot slots.Slot, limit int) (keys [][]byte) {
 	return keys
 }
 
-// DropSlot deletes every key of slot, without a trace in the journal: the
-// slot's new owner has them, or nobody is to.
-func (e *Engine) DropSlot(slot slots.Slot) {
-	e.WithSlot(slot, func() {
-		e.touchSlot(slot)
-		e.store.FlushSlot(slot, -1)
-	})
-}
-
 // FlushAll deletes every key of every database, without a trace in the journal:
 // what a node does whose data is somebody else's copy.
 func (e *Engine) FlushAll() {
@@ -88,11 +79,6 @@ func (e *Engine) touchDB(db int) {
 	e.watches.touchAll(func(key watchedKey, slot slots.Slot) bool {
 		return (db < 0 || key.db == db) && e.store.Find(key.db, slot, []byte(key.key)).OK()
 	})
-}
-
-// touchSlot marks the watchers of keys in slot, which is locked.
-func (e *Engine) touchSlot(slot slots.Slot) {
-	e.watches.touchAll(func(_ watchedKey, of slots.Slot) bool { return of == slot })
 }
 
 // touchSwapped marks the watchers of keys that exist in one of two databases

@@ -143,10 +143,23 @@ func (e *Engine) expire(db int, slot slots.Slot, key []byte, note func(word []by
 	e.expired.Add(1)
 	e.watches.touch(db, key)
 	if e.journal.Active() {
-		word := wordDel
-		if e.lazyExpire.Load() {
-			word = wordUnlink
-		}
-		note(word)
+		note(e.expiryWord())
 	}
+}
+
+// expiryWord is the command that says that a key's time was over.
+func (e *Engine) expiryWord() []byte {
+	if e.lazyExpire.Load() {
+		return wordUnlink
+	}
+	return wordDel
+}
+
+func (c *Call) expiryWord() []byte { return c.engine.expiryWord() }
+
+// alreadyExpired reports whether a key that is given the deadline at is to be
+// deleted rather than kept: not on a replica and not while a stream is applied,
+// where the primary's own deletion follows.
+func (c *Call) alreadyExpired(at int64) bool {
+	return at <= c.Now && !c.Applied && !c.engine.replica.Load()
 }

@@ -54,8 +54,9 @@ type Engine struct {
 	transit transits
 	watches watches
 
-	expired  atomic.Int64
-	expiring atomic.Int64
+	// maxBulk is proto-max-bulk-len.
+	maxBulk atomic.Int64
+	expired atomic.Int64
 	random   atomic.Uint64
 }
 
@@ -64,6 +65,7 @@ func NewEngine(o EngineOptions) *Engine {
 	e := &Engine{table: o.Table, store: o.Store, journal: o.Journal, now: o.Now, loops: o.Lanes}
 	e.gate.lanes = make([]lane, o.Lanes+backgroundLanes)
 	e.random.Store(o.Seed)
+	e.maxBulk.Store(512 << 20)
 	return e
 }
 
@@ -93,6 +95,9 @@ func (e *Engine) SetReplica(replica bool) { e.replica.Store(replica) }
 // SetLazyExpire is lazyfree-lazy-expire: expired keys are journaled as UNLINK
 // instead of DEL.
 func (e *Engine) SetLazyExpire(lazy bool) { e.lazyExpire.Store(lazy) }
+
+// SetMaxBulk is proto-max-bulk-len: no string grows beyond it.
+func (e *Engine) SetMaxBulk(limit int64) { e.maxBulk.Store(limit) }
 
 // Execute runs c and returns true, or parks it and returns false: a slot is
 // busy, or a key in transit. Then resume is called once, from any goroutine

@@ -23,6 +23,9 @@ type Spec struct {
 	Complexity string
 	Summary    string
 	Tips       []string
+	// Deprecated is the version since when another command is to be used, and
+	// ReplacedBy that command.
+	Deprecated, ReplacedBy string
 	// Categories are ACL categories beyond those that follow from Flags and Group.
 	Categories []string
 

@@ -1,0 +1,174 @@
+package command
+
+import (
+	"math"
+	"slices"
+
+	"slotmesh/node/resp"
+	"slotmesh/node/store"
+)
+
+var (
+	errLCSType   = resp.Error("ERR The specified keys must contain string values")
+	errLCSBoth   = resp.Error("ERR If you want both the length and indexes, please just use IDX.")
+	errLCSLong   = resp.Error("ERR String too long for LCS")
+	errLCSMemory = resp.Error("ERR Insufficient memory, transient memory for LCS exceeds proto-max-bulk-len")
+)
+
+type lcsOptions struct {
+	length, indexes, withLength bool
+	atLeast                     int64
+}
+
+func parseLCSOptions(words [][]byte) (o lcsOptions, err error) {
+	for i := 0; i < len(words); i++ {
+		switch {
+		case isWord(words[i], "idx"):
+			o.indexes = true
+		case isWord(words[i], "len"):
+			o.length = true
+		case isWord(words[i], "withmatchlen"):
+			o.withLength = true
+		case isWord(words[i], "minmatchlen") && i+1 < len(words):
+			n, ok := store.ParseInt(words[i+1])
+			if !ok {
+				return o, resp.ErrNotInteger
+			}
+			o.atLeast = max(n, 0)
+			i++
+		default:
+			return o, resp.ErrSyntax
+		}
+	}
+	if o.length && o.indexes {
+		return o, errLCSBoth
+	}
+	return o, nil
+}
+
+func runLCS(c *Call) error {
+	a, b := c.Read(c.Args[1]), c.Read(c.Args[2])
+	if stringOf(a) != nil || stringOf(b) != nil {
+		return errLCSType
+	}
+	o, err := parseLCSOptions(c.Args[3:])
+	if err != nil {
+		return err
+	}
+	var left, right []byte
+	if a.OK() {
+		left = c.text(a.Value())
+	}
+	if b.OK() {
+		right = c.text(b.Value())
+	}
+	if len(left) >= math.MaxUint32-1 || len(right) >= math.MaxUint32-1 {
+		return errLCSLong
+	}
+	// The reference keeps a table of 32-bit numbers and refuses where that would
+	// be too large; what is kept here is smaller, the limit is the same.
+	if uint64(len(left)+1)*uint64(len(right)+1) > uint64(c.engine.maxBulk.Load())/4 {
+		return errLCSMemory
+	}
+	table := newLCSTable(left, right, !o.length)
+	if o.length {
+		c.Reply.Int(int64(table.length))
+		return nil
+	}
+	common, matches := table.walk(left, right)
+	if !o.indexes {
+		c.Reply.Bulk(common)
+		return nil
+	}
+	matches = slices.DeleteFunc(matches, func(m lcsMatch) bool { return int64(m.length) < o.atLeast })
+	c.Reply.Map(2)
+	c.Reply.BulkString("matches")
+	c.Reply.Array(len(matches))
+	for _, m := range matches {
+		elements := 2
+		if o.withLength {
+			elements = 3
+		}
+		c.Reply.Array(elements)
+		for _, start := range []int{m.left, m.right} {
+			c.Reply.Array(2)
+			c.Reply.Int(int64(start))
+			c.Reply.Int(int64(start + m.length - 1))
+		}
+		if o.withLength {
+			c.Reply.Int(int64(m.length))
+		}
+	}
+	c.Reply.BulkString("len")
+	c.Reply.Int(int64(table.length))
+	return nil
+}
+
+// lcsTable is what is left of the dynamic program: the length of the result
+// and, for the way back, one bit a cell.
+type lcsTable struct {
+	length int
+	width  int
+	// up has a bit for each cell (i, j), both from 1: the best result without
+	// the last byte of left is longer than without the last byte of right.
+	up []uint64
+}
+
+func newLCSTable(left, right []byte, keep bool) *lcsTable {
+	t := &lcsTable{width: len(right)}
+	if keep {
+		t.up = make([]uint64, (len(left)*len(right)+63)/64)
+	}
+	// above is the row before, row the one under way.
+	above, row := make([]uint32, len(right)+1), make([]uint32, len(right)+1)
+	for i := range left {
+		for j := range right {
+			switch {
+			case left[i] == right[j]:
+				row[j+1] = above[j] + 1
+			case above[j+1] > row[j]:
+				row[j+1] = above[j+1]
+				if keep {
+					bit := i*t.width + j
+					t.up[bit/64] |= 1 << (bit % 64)
+				}
+			default:
+				row[j+1] = row[j]
+			}
+		}
+		above, row = row, above
+	}
+	t.length = int(above[len(right)])
+	return t
+}
+
+// lcsMatch is a run of equal bytes: where it begins in both, and its length.
+type lcsMatch struct{ left, right, length int }
+
+// walk goes the way back and returns the common subsequence and its runs, the
+// last one first.
+func (t *lcsTable) walk(left, right []byte) (common []byte, matches []lcsMatch) {
+	common = make([]byte, t.length)
+	at := t.length
+	for i, j := len(left)-1, len(right)-1; i >= 0 && j >= 0; {
+		if left[i] == right[j] {
+			at--
+			common[at] = left[i]
+			last := len(matches) - 1
+			if last >= 0 && matches[last].left == i+1 && matches[last].right == j+1 {
+				matches[last] = lcsMatch{i, j, matches[last].length + 1}
+			} else {
+				matches = append(matches, lcsMatch{i, j, 1})
+			}
+			i, j = i-1, j-1
+			continue
+		}
+		bit := i*t.width + j
+		if t.up[bit/64]&(1<<(bit%64)) != 0 {
+			i--
+		} else {
+			j--
+		}
+	}
+	return common, matches
+}
