@@ -102,7 +102,9 @@ func New(cfg *config.Config, log *slog.Logger) (*Node, error) {
 		Now:   func() int64 { return time.Now().UnixMilli() },
 		Seed:  seed(),
 	})
-	n.server.Attach(n.engine, n.table)
+	if err := n.server.Start(n.table, n.engine); err != nil {
+		return nil, err
+	}
 	if n.cluster != nil {
 		n.cluster.engine, n.cluster.replication = n.engine, n.replication
 	}
