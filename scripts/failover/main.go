@@ -152,7 +152,7 @@ func (d driver) manual() {
 	d.with(d.timeoutMs, func(l *drill.Load) {
 		var gaps []time.Duration
 		for i := range 2 * len(l.Shards) {
-			gap, _ := l.ManualFailover(i%len(l.Shards), 30*time.Second)
+			gap, _ := l.ManualFailover(i%len(l.Shards), 7*time.Second)
 			gaps = append(gaps, gap)
 		}
 		l.Stop()

@@ -93,7 +93,7 @@ func TestPausedPrimary(t *testing.T) {
 func TestManualFailover(t *testing.T) {
 	load := start(t, harness.Options{})
 	for shard := range load.Shards {
-		gap, primary := load.ManualFailover(shard, 20*time.Second)
+		gap, primary := load.ManualFailover(shard, 7*time.Second)
 		t.Logf("%s took over, its slots waited %v", primary.Name, gap.Round(time.Millisecond))
 	}
 	load.Stop()

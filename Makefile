@@ -1,0 +1,47 @@
+# The targets that people and CI share. `make run` and `make build` need only Go.
+
+PORT    ?= 7000
+DATA    ?= data
+FUZZ    ?= 20s
+E2E     = $(shell go list ./... | grep -E '/node/e2e/|/scripts/cluster$$')
+UNIT    = $(shell go list ./... | grep -vE '/node/e2e/|/scripts/cluster$$')
+
+.PHONY: run build test test-long race lint fuzz bench failover tools clean
+
+run:
+	@go build -o bin/ ./cmd/slotmesh ./scripts/cluster
+	@exec bin/cluster -server bin/slotmesh -dir $(DATA) -port $(PORT)
+
+build:
+	go build -o bin/ ./cmd/...
+
+test: tools
+	go test -timeout 10m $(UNIT)
+	go test -p 1 -timeout 12m $(E2E)
+
+test-long: tools
+	SLOTMESH_LONG=1 go test -p 1 -timeout 120m ./...
+
+race: tools
+	go test -race -short -timeout 20m $(UNIT)
+
+lint:
+	@out="$$(go tool gofumpt -l .)"; test -z "$$out" || { echo "gofumpt would change:"; echo "$$out"; exit 1; }
+	go vet ./...
+	go tool staticcheck ./...
+	go test ./scripts/arch
+
+fuzz:
+	scripts/fuzz $(FUZZ)
+
+bench: tools
+	go run ./scripts/bench
+
+failover: tools
+	go run ./scripts/failover
+
+tools:
+	@scripts/tools
+
+clean:
+	rm -rf bin .cache
