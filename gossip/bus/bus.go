@@ -11,6 +11,7 @@ import (
 	"net"
 	"net/netip"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/hashicorp/memberlist"
@@ -101,6 +102,7 @@ type Bus struct {
 	run       uint64
 	secured   bool // there is a cluster secret
 	advertise netip.AddrPort
+	memory    atomic.Int64  // bytes held for what has not come whole; see maxHeld
 	announce  chan struct{} // capacity 1: the meta changed
 
 	ctx    context.Context
@@ -217,7 +219,7 @@ func (b *Bus) Close() error {
 	b.mu.Unlock()
 	b.cancel()
 	for _, conn := range conns {
-		abort(conn)
+		_ = conn.Close()
 	}
 	var err error
 	if b.list != nil {
@@ -229,7 +231,7 @@ func (b *Bus) Close() error {
 	return err
 }
 
-// abort closes conn without waiting for what is still to be sent.
+// abort closes conn and throws away what is still to be sent.
 func abort(conn net.Conn) {
 	if tcp, ok := conn.(*net.TCPConn); ok {
 		_ = tcp.SetLinger(0)
@@ -380,6 +382,7 @@ func (b *Bus) Drop(id slots.NodeID) {
 	p, in := b.peers[id], b.inbound[id]
 	delete(b.peers, id)
 	delete(b.met, id)
+	delete(b.joined, id)
 	b.mu.Unlock()
 	if p != nil {
 		p.drop()

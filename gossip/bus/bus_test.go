@@ -21,7 +21,7 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 // node is a bus with a handler that remembers what it was told.
 type node struct {
-	t      *testing.T
+	t      testing.TB
 	id     slots.NodeID
 	bus    *Bus
 	logged lockedBuffer
@@ -148,7 +148,7 @@ func testID(number int) (id slots.NodeID) {
 }
 
 // start starts the bus of node number; tune may change its options.
-func start(t *testing.T, number int, tune func(*Options)) *node {
+func start(t testing.TB, number int, tune func(*Options)) *node {
 	t.Helper()
 	n := &node{
 		t: t, id: testID(number), metaText: "first",
@@ -180,12 +180,12 @@ func (n *node) open(tune func(*Options)) {
 }
 
 // until waits for a condition.
-func until(t *testing.T, what string, test func() bool) {
+func until(t testing.TB, what string, test func() bool) {
 	t.Helper()
 	untilWithin(t, 10*time.Second, what, test)
 }
 
-func untilWithin(t *testing.T, limit time.Duration, what string, test func() bool) {
+func untilWithin(t testing.TB, limit time.Duration, what string, test func() bool) {
 	t.Helper()
 	deadline := time.Now().Add(limit)
 	for !test() {
@@ -243,7 +243,7 @@ func (n *node) hasReceived(way gossip.Way, text string) bool {
 }
 
 // cluster starts nodes that all know each other.
-func cluster(t *testing.T, count int, tune func(*Options)) []*node {
+func cluster(t testing.TB, count int, tune func(*Options)) []*node {
 	t.Helper()
 	nodes := make([]*node, count)
 	for i := range nodes {

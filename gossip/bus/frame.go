@@ -4,8 +4,10 @@ import (
 	"bufio"
 	"crypto/cipher"
 	"encoding/binary"
+	"errors"
 	"fmt"
 	"io"
+	"sync/atomic"
 )
 
 // A frame is what a connection carries after its handshake:
@@ -72,11 +74,43 @@ type frameReader struct {
 	counter uint64
 	limit   int // of a payload
 	buf     []byte
+
+	// budget counts the room that frames take beyond frameChunk, on all
+	// connections; held is this one's part of it.
+	budget *atomic.Int64
+	held   int64
+}
+
+// maxHeld bounds the memory for frames and streams that have not come whole.
+// Only an open bus has peers that would make them come slowly.
+const maxHeld = 256 << 20
+
+var errMemory = errors.New("too much is being received at the same time")
+
+// hold takes n bytes of the budget.
+func (r *frameReader) hold(n int) error {
+	if r.budget == nil {
+		return nil
+	}
+	r.held += int64(n)
+	if r.budget.Add(int64(n)) > maxHeld {
+		return errMemory
+	}
+	return nil
+}
+
+// settle gives back what was held.
+func (r *frameReader) settle() {
+	if r.held > 0 {
+		r.budget.Add(-r.held)
+		r.held = 0
+	}
 }
 
 // next returns the next frame. payload is valid until the following call. An
 // error ends the connection: there is no way to find the next frame.
 func (r *frameReader) next() (kind byte, payload []byte, err error) {
+	r.settle()
 	var header [frameHeader]byte
 	if _, err := io.ReadFull(r.r, header[:]); err != nil {
 		return 0, nil, err
@@ -92,6 +126,11 @@ func (r *frameReader) next() (kind byte, payload []byte, err error) {
 	body := r.buf[:0]
 	for have := 0; have < int(size); have = len(body) {
 		chunk := min(int(size)-have, max(frameChunk, have))
+		if have > 0 {
+			if err := r.hold(chunk); err != nil {
+				return 0, nil, err
+			}
+		}
 		body = append(body, make([]byte, chunk)...)
 		if _, err := io.ReadFull(r.r, body[have:]); err != nil {
 			if err == io.EOF {

@@ -38,9 +38,9 @@ type udpHealth struct {
 	tunnelUntil time.Time
 }
 
-// linked is called when a link comes up: UDP starts with a clean record, and
-// an echo is due at once.
-func (h *udpHealth) linked(time.Time) {
+// linked is called when a link comes up: an echo is due at once, and those
+// that were lost while the node was away do not count.
+func (h *udpHealth) linked() {
 	h.lastTrip, h.unanswered = time.Time{}, 0
 }
 
@@ -66,14 +66,8 @@ func (b *Bus) watchUDP() {
 }
 
 func (b *Bus) sendEchoes() {
-	b.mu.Lock()
-	peers := make([]*peer, 0, len(b.peers))
-	for _, p := range b.peers {
-		peers = append(peers, p)
-	}
-	b.mu.Unlock()
 	now := time.Now()
-	for _, p := range peers {
+	for _, p := range b.allPeers() {
 		p.mu.Lock()
 		addr := p.addr
 		due := p.conn != nil && (p.udp.blocked || now.Sub(p.udp.lastTrip) >= echoAfter)
@@ -86,7 +80,6 @@ func (b *Bus) sendEchoes() {
 		echo := p.udp.echo
 		p.mu.Unlock()
 		if newly {
-			b.stats.udpBlocked.Add(1)
 			b.log.line(slog.LevelWarn, "udp blocked", "cluster bus: UDP is blocked between this node and others, "+
 				"the cluster works over streams, slower", "node", p.id.String(), "address", addr.String())
 		}
@@ -110,7 +103,6 @@ func (b *Bus) echoed(id slots.NodeID, body []byte) {
 	}
 	p.mu.Unlock()
 	if recovered {
-		b.stats.udpBlocked.Add(-1)
 		b.log.line(slog.LevelInfo, "udp again", "cluster bus: UDP works again", "node", id.String())
 	}
 }

@@ -30,6 +30,9 @@ const (
 	// steadyFor is how long a link must have stood for its end to be news, and
 	// not one more failure.
 	steadyFor = time.Second
+	// maxPeers bounds what is kept about other nodes; only an open bus can be
+	// made to reach it.
+	maxPeers = 2 * maxMembers
 	// writeTimeout ends a link whose peer does not read.
 	writeTimeout = 5 * time.Second
 )
@@ -63,12 +66,13 @@ type outgoing struct {
 	message []byte
 }
 
-// peer returns what is kept about id, and makes it if wanted; nil without.
+// peer returns what is kept about id; it is begun when create is set. It may
+// be nil in any case.
 func (b *Bus) peer(id slots.NodeID, create bool) *peer {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	p := b.peers[id]
-	if p == nil && create && !b.closed {
+	if p == nil && create && !b.closed && len(b.peers) < maxPeers {
 		p = &peer{bus: b, id: id, wake: make(chan struct{}, 1), gone: make(chan struct{})}
 		b.peers[id] = p
 	}
@@ -240,7 +244,7 @@ func (p *peer) carry(s *session) {
 	p.mu.Lock()
 	p.conn, p.since = s.conn, time.Now()
 	dropped := p.dropped
-	p.udp.linked(p.since)
+	p.udp.linked()
 	p.mu.Unlock()
 	if dropped || !p.bus.allowed(p.id) && !s.meet {
 		abort(s.conn)
@@ -318,6 +322,8 @@ type inbound struct {
 // serveLink reads what a peer sends until its connection ends.
 func (b *Bus) serveLink(s *session) {
 	defer b.release(s.conn)
+	s.reader.budget = &b.memory
+	defer s.reader.settle()
 	if s.meet {
 		b.welcomeMet(s)
 	}

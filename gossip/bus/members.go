@@ -275,7 +275,6 @@ func (b *Bus) meet(addr netip.AddrPort, expect slots.NodeID) (slots.NodeID, erro
 func (b *Bus) join(id slots.NodeID, addr netip.AddrPort) error {
 	b.mu.Lock()
 	_, member := b.members[id]
-	b.joined[id] = time.Now()
 	b.mu.Unlock()
 	if member {
 		return nil
@@ -295,6 +294,9 @@ func (b *Bus) ensureMember(id slots.NodeID, addr netip.AddrPort) {
 	last, tried := b.joined[id]
 	due := !member && (!tried || now.Sub(last) >= joinEvery)
 	if due {
+		if len(b.joined) >= maxMembers {
+			clear(b.joined)
+		}
 		b.joined[id] = now
 	}
 	b.mu.Unlock()

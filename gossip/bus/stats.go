@@ -16,7 +16,6 @@ type counters struct {
 	broadcastsSent, broadcastsReceived     atomic.Int64
 	answers, repairs                       atomic.Int64
 	dropped, refused                       atomic.Int64
-	udpBlocked                             atomic.Int64
 }
 
 // Stats is what the bus did since it started.
@@ -48,6 +47,12 @@ func (b *Bus) Stats() Stats {
 	b.mu.Lock()
 	members := len(b.members)
 	b.mu.Unlock()
+	healthy := true
+	for _, p := range b.allPeers() {
+		p.mu.Lock()
+		healthy = healthy && (p.conn == nil || !p.udp.blocked)
+		p.mu.Unlock()
+	}
 	c := &b.stats
 	return Stats{
 		MessagesSent: c.messagesSent.Load(), MessagesReceived: c.messagesReceived.Load(),
@@ -58,8 +63,19 @@ func (b *Bus) Stats() Stats {
 		Answers: c.answers.Load(), Repairs: c.repairs.Load(),
 		Dropped: c.dropped.Load(), Refused: c.refused.Load(),
 		Members: members, Queued: b.spread.queue.NumQueued(),
-		UDPHealthy: c.udpBlocked.Load() == 0,
+		UDPHealthy: healthy,
 	}
+}
+
+// allPeers copies the peers, for work that takes their locks.
+func (b *Bus) allPeers() []*peer {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	peers := make([]*peer, 0, len(b.peers))
+	for _, p := range b.peers {
+		peers = append(peers, p)
+	}
+	return peers
 }
 
 // LinkInfo is one row of CLUSTER LINKS.
@@ -77,11 +93,8 @@ type LinkInfo struct {
 
 // Links returns the links that stand.
 func (b *Bus) Links() []LinkInfo {
+	peers := b.allPeers()
 	b.mu.Lock()
-	peers := make([]*peer, 0, len(b.peers))
-	for _, p := range b.peers {
-		peers = append(peers, p)
-	}
 	links := make([]LinkInfo, 0, len(peers)+len(b.inbound))
 	for id, in := range b.inbound {
 		links = append(links, LinkInfo{Node: id, Created: in.since, Events: "r"})

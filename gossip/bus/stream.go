@@ -3,6 +3,7 @@ package bus
 import (
 	"net"
 	"sync"
+	"sync/atomic"
 )
 
 // stream is a membership stream inside a session: what memberlist writes goes
@@ -19,6 +20,7 @@ type stream struct {
 	head   []byte // read, not vetted yet
 	vetted bool
 	total  int
+	held   atomic.Int64
 }
 
 func newStream(b *Bus, s *session) *stream {
@@ -33,6 +35,11 @@ func (c *stream) Read(p []byte) (int, error) {
 		}
 		if c.total += len(payload); kind != frameStream || c.total > maxStreamBytes {
 			return 0, errNotMembership
+		}
+		// memberlist keeps all that came until the stream ends.
+		c.held.Add(int64(len(payload)))
+		if c.bus.memory.Add(int64(len(payload))) > maxHeld {
+			return 0, errMemory
 		}
 		if c.vetted {
 			c.rest = payload
@@ -66,6 +73,7 @@ func (c *stream) Write(p []byte) (int, error) {
 func (c *stream) Close() error {
 	c.closed.Do(func() {
 		c.bus.release(c.Conn)
+		c.bus.memory.Add(-c.held.Load())
 		if c.onEnd != nil {
 			c.onEnd()
 		}
