@@ -44,7 +44,9 @@ type Journal struct {
 	used       int
 	// db is what the last SELECT of the stream chose, or -1: the next effect
 	// must say it again.
-	db           int
+	db int
+	// effect is the offset after the last entry that is an effect.
+	effect       int64
 	backlogBytes int64
 	history      history
 	readers      map[*Reader]struct{}
@@ -95,7 +97,7 @@ func (j *Journal) Deactivate(newID string) bool {
 func (j *Journal) reset(offset int64) {
 	c := newChunk(offset, make([]byte, chunkSize(j.backlogBytes)))
 	j.head, j.tail, j.used = c, c, 0
-	j.db = -1
+	j.db, j.effect = -1, offset
 	j.end.Store(offset)
 }
 
@@ -247,6 +249,9 @@ func (j *Journal) commit(n int, slot slots.Slot) int64 {
 	j.used += n
 	j.tail.publish(int64(j.used), slot)
 	end := j.tail.start + int64(j.used)
+	if slot != SlotControl {
+		j.effect = end
+	}
 	j.end.Store(end)
 	if j.asleep.Load() {
 		j.wake()
@@ -298,6 +303,14 @@ func (j *Journal) StreamDB() int {
 
 // Offset returns the offset after the last byte of the stream.
 func (j *Journal) Offset() int64 { return j.end.Load() }
+
+// EffectOffset returns the offset after the last effect: what a replica must
+// have reached to have every write, whatever PINGs follow.
+func (j *Journal) EffectOffset() int64 {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	return j.effect
+}
 
 // FirstOffset returns the offset of the oldest byte that a new reader may start
 // at. It equals Offset while inactive.

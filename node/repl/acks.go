@@ -57,7 +57,7 @@ func (p *Primary) Wait(offset int64, replicas int, timeout time.Duration, fn fun
 	ask := len(p.feeds) > 0 && p.acks.asked < offset || p.acks.asked > p.journal.Offset()
 	if ask {
 		// One question serves everybody who waits for an offset before it.
-		p.acks.asked = p.journal.AppendControl([]byte("REPLCONF"), []byte("GETACK"), []byte("*"))
+		p.acks.asked = p.control("REPLCONF", "GETACK", "*")
 	}
 	p.mu.Unlock()
 	return func() bool { return p.forget(w) }

@@ -106,8 +106,26 @@ func (p *Primary) Close() {
 // Counts returns the counters of syncs.
 func (p *Primary) Counts() *Counts { return &p.counts }
 
-// SetTop says whether this node is nobody's replica.
-func (p *Primary) SetTop(top bool) { p.top.Store(top) }
+// SetTop says whether this node is nobody's replica. When it has returned after
+// false, this Primary adds nothing to the stream.
+func (p *Primary) SetTop(top bool) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.top.Store(top)
+}
+
+// control adds a command that changes nothing to the stream, if this node is
+// the one to do so. The caller holds mu.
+func (p *Primary) control(words ...string) int64 {
+	if !p.top.Load() {
+		return p.journal.Offset()
+	}
+	args := make([][]byte, len(words))
+	for i, word := range words {
+		args[i] = []byte(word)
+	}
+	return p.journal.AppendControl(args...)
+}
 
 // SetQuiet says whether PINGs stay out of the stream.
 func (p *Primary) SetQuiet(quiet bool) { p.quiet.Store(quiet) }
@@ -128,26 +146,19 @@ func (p *Primary) keepTime(ctx context.Context) {
 		p.mu.Lock()
 		feeds := slices.Clone(p.feeds)
 		lonely := p.lonely
-		p.mu.Unlock()
-		if !p.top.Load() {
-			for _, f := range feeds {
-				f.look(settings)
-			}
-			continue
-		}
 		// Half a tick of slack keeps a period of n seconds at n ticks.
 		if len(feeds) > 0 && !p.quiet.Load() && time.Since(lastPing) >= settings.PingPeriod-tick/2 {
 			lastPing = time.Now()
-			p.journal.AppendControl([]byte("PING"))
+			p.control("PING")
 		}
+		p.mu.Unlock()
 		for _, f := range feeds {
 			f.look(settings)
 		}
-		if len(feeds) == 0 && settings.BacklogTTL > 0 && p.journal.Active() && time.Since(lonely) > settings.BacklogTTL {
-			if p.journal.Deactivate(NewHistoryID()) {
-				p.log.Info("Replication backlog freed after " + strconv.Itoa(int(settings.BacklogTTL.Seconds())) +
-					" seconds without connected replicas.")
-			}
+		if p.top.Load() && len(feeds) == 0 && settings.BacklogTTL > 0 && p.journal.Active() &&
+			time.Since(lonely) > settings.BacklogTTL && p.journal.Deactivate(NewHistoryID()) {
+			p.log.Info("Replication backlog freed after " + strconv.Itoa(int(settings.BacklogTTL.Seconds())) +
+				" seconds without connected replicas.")
 		}
 	}
 }

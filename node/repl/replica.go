@@ -50,6 +50,9 @@ type ReplicaOptions struct {
 	Target   Target
 	Settings func() Settings
 	Log      *slog.Logger
+	// Settle, if set, is called before anything is asked of the primary. It
+	// returns when nothing but the stream can add to the journal any more.
+	Settle func()
 	// OnSynced, if set, is called when a full sync is loaded.
 	OnSynced func()
 	// OnHistory, if set, is called when the history changed under the link: a
@@ -104,6 +107,9 @@ func Follow(host string, port int, o ReplicaOptions) *Replica {
 	r.downSince.Store(time.Now().UnixNano())
 	go func() {
 		defer close(r.stopped)
+		if o.Settle != nil {
+			o.Settle()
+		}
 		r.run(ctx)
 	}()
 	return r

@@ -1,0 +1,350 @@
+package node
+
+import (
+	"errors"
+	"fmt"
+	"log/slog"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"slotmesh/gossip"
+	"slotmesh/node/command"
+	"slotmesh/node/config"
+	"slotmesh/node/journal"
+	"slotmesh/node/rdb"
+	"slotmesh/node/repl"
+	"slotmesh/node/store"
+	"slotmesh/slots"
+)
+
+// Replication is this node's part in replication, in both roles: it has
+// replicas, and at most one primary. Outside cluster mode REPLICAOF decides
+// whom it follows, in cluster mode the cluster's driver does.
+//
+// All methods may be called from any goroutine, but not from inside a command
+// that has keys: they may wait for one.
+type Replication struct {
+	o       replicationOptions
+	primary *repl.Primary
+	target  *replicationTarget
+
+	// empty is true while this node has no data of any history: it started
+	// without, and has neither loaded nor been promoted since.
+	empty atomic.Bool
+	// feeding is false while replicas must not take this node's data.
+	feeding atomic.Bool
+
+	// link is the link to the primary, nil on a primary. Changed under mu.
+	mu   sync.Mutex
+	link atomic.Pointer[repl.Replica]
+}
+
+// replicationOptions are what a Replication is made of.
+type replicationOptions struct {
+	Engine   *command.Engine
+	Journal  *journal.Journal
+	Settings func() repl.Settings
+	Log      *slog.Logger
+	Cluster  bool
+	// Empty says that the node starts without data that it once had or may have
+	// had; see gossip.Replication.
+	Empty bool
+	// Now is the clock in Unix milliseconds; UsedMemory what the data take.
+	Now        func() int64
+	UsedMemory func() int64
+	// RoleChanged, if set, is told when the node begins to follow or becomes a
+	// primary.
+	RoleChanged func(replica bool)
+	// Static are the parts of INFO that replication does not decide itself.
+	Static func() staticReplicationInfo
+}
+
+// staticReplicationInfo are directives that INFO repeats.
+type staticReplicationInfo struct {
+	Priority           int64
+	ReadOnly           bool
+	Announced          bool
+	MinReplicasToWrite int64
+	MinReplicasMaxLag  time.Duration
+}
+
+func newReplication(o replicationOptions) *Replication {
+	r := &Replication{o: o}
+	r.feeding.Store(true)
+	r.empty.Store(o.Empty)
+	r.target = &replicationTarget{engine: o.Engine, now: o.Now, log: o.Log, applier: o.Engine.NewApplier()}
+	r.primary = repl.NewPrimary(repl.PrimaryOptions{
+		Journal:  o.Journal,
+		Source:   &replicationSource{engine: o.Engine, usedMemory: o.UsedMemory},
+		Settings: o.Settings,
+		Log:      o.Log,
+	})
+	return r
+}
+
+// replicationSettings reads the directives that replication heeds.
+func replicationSettings(cfg *config.Config, version string, listening func() int) func() repl.Settings {
+	var (
+		period       = cfg.Int("repl-ping-replica-period")
+		timeout      = cfg.Int("repl-timeout")
+		ttl          = cfg.Int("repl-backlog-ttl")
+		compress     = cfg.Bool("rdbcompression")
+		checksum     = cfg.Bool("rdbchecksum")
+		dir          = cfg.Text("dir")
+		user         = cfg.Text("masteruser")
+		password     = cfg.Text("masterauth")
+		announceIP   = cfg.Text("replica-announce-ip")
+		announcePort = cfg.Int("replica-announce-port")
+		limit        atomic.Pointer[journal.Limit]
+	)
+	readLimit := func() error {
+		l := cfg.BufferLimits().Replica
+		limit.Store(&journal.Limit{
+			HardBytes: l.HardBytes,
+			SoftBytes: l.SoftBytes,
+			SoftFor:   time.Duration(l.SoftSeconds) * time.Second,
+		})
+		return nil
+	}
+	readLimit()
+	cfg.OnChange("client-output-buffer-limit", readLimit)
+	seconds := func(n *config.Int) time.Duration { return time.Duration(n.Load()) * time.Second }
+	return func() repl.Settings {
+		s := repl.Settings{
+			Version:      version,
+			PingPeriod:   seconds(period),
+			Timeout:      seconds(timeout),
+			BacklogTTL:   seconds(ttl),
+			OutputLimit:  *limit.Load(),
+			Compress:     compress.Load(),
+			Checksum:     checksum.Load(),
+			TempDir:      dir.Load(),
+			User:         user.Load(),
+			Password:     password.Load(),
+			AnnounceIP:   announceIP.Load(),
+			AnnouncePort: int(announcePort.Load()),
+		}
+		if s.AnnouncePort == 0 {
+			s.AnnouncePort = listening()
+		}
+		return s
+	}
+}
+
+// Follow makes this node a replica of the primary at host and port. Its data
+// stay until the primary's have come. When it returns, nothing of a former
+// primary is applied any more and replicas have been let go, to come back when
+// the new link is up.
+func (r *Replication) Follow(host string, port int) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if old := r.link.Load(); old != nil {
+		if h, p := old.Primary(); h == host && p == port {
+			return
+		}
+		old.Halt()
+	}
+	r.o.Engine.SetReplica(true)
+	r.primary.SetTop(false)
+	r.link.Store(repl.Follow(host, port, repl.ReplicaOptions{
+		Journal:  r.o.Journal,
+		Target:   r.target,
+		Settings: r.o.Settings,
+		Log:      r.o.Log,
+		// Commands that began while this was a primary are over after this.
+		Settle:    func() { r.o.Engine.Exclusive(func() {}) },
+		OnSynced:  func() { r.empty.Store(false) },
+		OnHistory: r.primary.DropAll,
+	}))
+	r.primary.Depose()
+	r.primary.DropAll()
+	if r.o.RoleChanged != nil {
+		r.o.RoleChanged(true)
+	}
+}
+
+// Promote makes this node a primary, under a new history id that shares the
+// past of the old one. When it returns, nothing of the former primary is
+// applied any more. On a primary it does nothing.
+func (r *Replication) Promote() {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	link := r.link.Load()
+	if link == nil {
+		return
+	}
+	link.Halt()
+	r.o.Journal.Promote(repl.NewHistoryID())
+	r.link.Store(nil)
+	r.empty.Store(false)
+	r.primary.SetTop(true)
+	r.primary.DropAll()
+	r.o.Engine.SetReplica(false)
+	if r.o.RoleChanged != nil {
+		r.o.RoleChanged(false)
+	}
+}
+
+// Stop leaves the primary and all replicas and waits for what runs.
+func (r *Replication) Stop() {
+	r.mu.Lock()
+	link := r.link.Load()
+	r.mu.Unlock()
+	if link != nil {
+		link.Halt()
+		<-link.Stopped()
+	}
+	r.primary.Close()
+}
+
+// IsReplica reports the role.
+func (r *Replication) IsReplica() bool { return r.link.Load() != nil }
+
+// LinkUp reports whether the stream of the primary flows; false on a primary.
+func (r *Replication) LinkUp() bool {
+	link := r.link.Load()
+	return link != nil && link.Status().Link == repl.LinkConnected
+}
+
+// GoodReplicas is how many replicas follow and were heard within maxLag.
+func (r *Replication) GoodReplicas(maxLag time.Duration) int { return r.primary.Online(maxLag) }
+
+// SetFeeding says whether replicas may take this node's data: not while it
+// waits for one of them to take over.
+func (r *Replication) SetFeeding(feeding bool) { r.feeding.Store(feeding) }
+
+// SetQuiet keeps PINGs out of the stream, so that its end stands still while a
+// handover waits for a replica to reach it.
+func (r *Replication) SetQuiet(quiet bool) { r.primary.SetQuiet(quiet) }
+
+// HistoryID is the id of the data's history, which the data directory carries.
+// Adopted is called when the node's data are known to be complete although no
+// full sync brought them: they were recovered, or the slots are new.
+func (r *Replication) HistoryID() string { id, _, _ := r.o.Journal.IDs(); return id }
+
+// Adopted ends the state in which the node counts as empty.
+func (r *Replication) Adopted() { r.empty.Store(false) }
+
+// State tells the cluster's state machine about this node's data. Drained is
+// the driver's to fill in.
+func (r *Replication) State() gossip.Replication {
+	s := gossip.Replication{
+		Offset:   r.o.Journal.Offset(),
+		Empty:    r.empty.Load(),
+		Replicas: r.primary.Online(0),
+	}
+	if link := r.link.Load(); link != nil {
+		status := link.Status()
+		s.LinkUp = status.Link == repl.LinkConnected
+		s.SinceHeard = status.SinceHeard
+		if s.SinceHeard < 0 {
+			s.SinceHeard = status.Down
+		}
+	}
+	return s
+}
+
+// replicationSource gives snapshots of the engine's keyspace.
+type replicationSource struct {
+	engine     *command.Engine
+	usedMemory func() int64
+}
+
+func (s *replicationSource) Snapshot(at func()) repl.Snapshot {
+	sn := &replicationSnapshot{source: s}
+	s.engine.Exclusive(func() {
+		keyspace := s.engine.Store()
+		sn.Snapshot = keyspace.Cut(nil)
+		for db := range keyspace.Databases() {
+			if keys := keyspace.Len(db); keys > 0 {
+				sn.sizes = append(sn.sizes, repl.DatabaseSize{DB: db, Keys: int64(keys), Expires: int64(keyspace.Expires(db))})
+			}
+		}
+		at()
+	})
+	return sn
+}
+
+type replicationSnapshot struct {
+	*store.Snapshot
+	source *replicationSource
+	sizes  []repl.DatabaseSize
+}
+
+func (sn *replicationSnapshot) Sizes() []repl.DatabaseSize { return sn.sizes }
+
+func (sn *replicationSnapshot) Walk(emit func([]rdb.Entry) error) error {
+	return sn.Snapshot.Walk(sn.source.engine.WithSlot, emit)
+}
+
+func (sn *replicationSnapshot) UsedMemory() int64 {
+	if sn.source.usedMemory == nil {
+		return 0
+	}
+	return sn.source.usedMemory()
+}
+
+// replicationTarget takes a primary's data into the engine. It is used by one
+// link at a time.
+type replicationTarget struct {
+	engine  *command.Engine
+	now     func() int64
+	log     *slog.Logger
+	applier *command.Applier
+	batch   []command.Applied
+	// complained is when a refused command was last reported: a keyspace that
+	// has diverged must not fill the log.
+	complained time.Time
+}
+
+// Apply implements repl.Target. All entries are tagged with journal.SlotAll:
+// only a primary's journal is read by slot.
+func (t *replicationTarget) Apply(commands []repl.Command, done func(slots.Slot)) error {
+	t.batch = t.batch[:0]
+	databases := t.engine.Store().Databases()
+	for _, c := range commands {
+		if c.DB >= databases {
+			return fmt.Errorf("a write to database %d of %d", c.DB, databases)
+		}
+		t.batch = append(t.batch, command.Applied{DB: c.DB, Args: c.Args})
+	}
+	err := t.applier.Apply(t.batch, func() { done(journal.SlotAll) })
+	clear(t.batch)
+	var refused *command.ReplyError
+	if errors.As(err, &refused) {
+		if now := time.Now(); now.Sub(t.complained) > time.Second {
+			t.complained = now
+			t.log.Warn("== CRITICAL == This replica is sending an error to its master: '" + refused.Err.Error() +
+				"' after processing the command '" + refused.Command + "'")
+		}
+		return nil
+	}
+	return err
+}
+
+// Load implements repl.Target.
+func (t *replicationTarget) Load() (repl.Load, error) {
+	return &replicationLoad{target: t, into: t.engine.Sibling(), now: t.now()}, nil
+}
+
+type replicationLoad struct {
+	target *replicationTarget
+	into   *store.Store
+	now    int64
+}
+
+func (l *replicationLoad) Insert(e rdb.Entry) error {
+	if e.DB >= l.into.Databases() {
+		return fmt.Errorf("key %.128q is of database %d, and there are %d", e.Key, e.DB, l.into.Databases())
+	}
+	l.into.Insert(e, l.now)
+	return nil
+}
+
+func (l *replicationLoad) Commit(adopt func()) error {
+	l.target.engine.Replace(l.into, adopt)
+	return nil
+}
+
+func (l *replicationLoad) Abort() { l.into = nil }

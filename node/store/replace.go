@@ -1,0 +1,36 @@
+package store
+
+import "slotmesh/slots"
+
+// siblingAhead is how far a sibling's version is ahead of the store's: more cuts
+// than can be made while it is being filled.
+const siblingAhead = 1 << 20
+
+// Sibling returns an empty store whose content can later take the place of
+// this one's: a full sync is loaded into it while this store goes on. The
+// caller has the store for itself, or holds Engine.Exclusive.
+func (s *Store) Sibling() *Store {
+	o := New(Options{Databases: s.databases})
+	o.seed = s.seed
+	o.version = s.version + siblingAhead
+	o.aged = s.version
+	o.clock.follow(&s.clock)
+	return o
+}
+
+// Replace puts the content of loaded, a Sibling of this store, in the place of
+// everything here. loaded is of no use afterwards. The caller has all slots.
+// Open snapshots keep what they need of the old content.
+func (s *Store) Replace(loaded *Store) {
+	s.Flush(-1)
+	// Every record of loaded is later than every open cut.
+	s.version, s.aged = loaded.version, loaded.aged
+	for slot := range s.parts {
+		s.parts[slot] = loaded.parts[slot]
+		s.due[slot].Store(loaded.due[slot].Load())
+	}
+	for db := range s.totals {
+		s.totals[db].exchange(&loaded.totals[db])
+	}
+	loaded.parts = [slots.Count]part{}
+}
