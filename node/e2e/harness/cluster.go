@@ -187,8 +187,8 @@ func (c *Cluster) ReplicasOf(primary *Process) []*Process {
 	return replicas
 }
 
-// WaitOK waits until every running node serves, all agree on every slot, and
-// every replica is in step with its primary.
+// WaitOK waits until every running node serves, all agree on every slot and on
+// who replicates whom, and every replica is in step with its primary.
 func (c *Cluster) WaitOK(timeout time.Duration) {
 	c.r.Helper()
 	Await(c.r, timeout, "the cluster is complete", c.Incomplete)
@@ -197,6 +197,7 @@ func (c *Cluster) WaitOK(timeout time.Duration) {
 // Incomplete returns what WaitOK still waits for, "" for nothing.
 func (c *Cluster) Incomplete() string {
 	signature, from := "", ""
+	views := make(map[*Process]View)
 	for _, p := range c.Nodes {
 		if !p.Running() {
 			continue
@@ -212,6 +213,7 @@ func (c *Cluster) Incomplete() string {
 		if err != nil {
 			return fmt.Sprintf("%s: %v", p.Name, err)
 		}
+		views[p] = view
 		if n := view.Assigned(); n != slots.Count {
 			return fmt.Sprintf("%s: %d slots have an owner", p.Name, n)
 		}
@@ -239,6 +241,18 @@ func (c *Cluster) Incomplete() string {
 	}
 	if signature == "" {
 		return "no node runs"
+	}
+	for p, view := range views {
+		self := view.Self()
+		for other, seen := range views {
+			line, known := seen.ByID(self.ID)
+			if !known {
+				return fmt.Sprintf("%s does not know %s", other.Name, p.Name)
+			}
+			if line.PrimaryID != self.PrimaryID {
+				return fmt.Sprintf("%s sees %s replicate %q, it replicates %q", other.Name, p.Name, line.PrimaryID, self.PrimaryID)
+			}
+		}
 	}
 	return ""
 }
