@@ -1,0 +1,45 @@
+package sim
+
+import (
+	"slices"
+	"testing"
+
+	"slotmesh/gossip"
+)
+
+// TestPlanted demands that every classic bug is caught, and by a checker that
+// watches for what it breaks.
+func TestPlanted(t *testing.T) {
+	cases := []struct {
+		name  string
+		plant Plant
+		// checkers are those that may catch it.
+		checkers []string
+	}{
+		{"vote twice", Plant{inside: gossip.Faults{VoteTwice: true}}, []string{"votes"}},
+		{"skip the save", Plant{skipSave: true}, []string{"votes", "order", "restart", "epochs", "handover", "table", "liveness", "members"}},
+		{"ignore the epoch", Plant{inside: gossip.Faults{IgnoreEpoch: true}}, []string{"order", "table", "coverage", "liveness"}},
+		{"no fence", Plant{noFence: true}, []string{"order"}},
+		{"keep a tie", Plant{inside: gossip.Faults{KeepTie: true}}, []string{"epochs"}},
+		{"believe a stale report", Plant{inside: gossip.Faults{StaleReports: true}}, []string{"stale", "failed", "liveness"}},
+		{"lose a claim's window", Plant{inside: gossip.Faults{LoseWindow: true}}, []string{"table", "coverage", "liveness", "formation"}},
+	}
+	for _, c := range cases {
+		t.Run(c.name, func(t *testing.T) {
+			t.Parallel()
+			for seed := uint64(1); seed <= 400; seed++ {
+				r := Run(Options{Seed: seed, Plant: c.plant})
+				if len(r.Violations) == 0 {
+					continue
+				}
+				if first := r.Violations[0]; !slices.Contains(c.checkers, first.Checker) {
+					t.Fatalf("seed %d: caught by the wrong checker: %v", seed, first)
+				} else {
+					t.Logf("seed %d: %v", seed, first)
+				}
+				return
+			}
+			t.Error("no checker notices it in 400 seeds")
+		})
+	}
+}
