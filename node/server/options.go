@@ -18,23 +18,22 @@ type (
 
 // Settings are the directives that sessions obey, read each time they matter.
 type Settings struct {
-	MaxClients       Int  // maxclients
-	Timeout          Int  // timeout, seconds; 0: never
-	TCPKeepAlive     Int  // tcp-keepalive, seconds; 0: off
-	TCPBacklog       Int  // tcp-backlog
-	MaxBulk          Int  // proto-max-bulk-len
-	QueryBuffer      Int  // client-query-buffer-limit
-	ClientsMemory    Int  // maxmemory-clients in bytes; 0: the built-in budget
-	Databases        Int  // databases
-	ProtectedMode    Bool // protected-mode
-	RequirePass      Text // requirepass
-	OutputLimits     func() OutputLimits
-	DebugCommand     Text // enable-debug-command: yes, no, local
-	ModuleCommand    Text // enable-module-command
-	UnixSocketPerm   Int  // unixsocketperm; 0: as umask says
-	ClusterEnabled   bool
-	ReportedVersion  string // what HELLO answers
-	InputBudgetBytes int64  // over all clients; 0: a quarter of what int64 budgets allow, see defaultInputBudget
+	MaxClients      Int                 // maxclients
+	Timeout         Int                 // timeout, seconds; 0: never
+	TCPKeepAlive    Int                 // tcp-keepalive, seconds; 0: off
+	TCPBacklog      Int                 // tcp-backlog
+	MaxBulk         Int                 // proto-max-bulk-len
+	QueryBuffer     Int                 // client-query-buffer-limit
+	ClientsMemory   Int                 // maxmemory-clients in bytes; 0: the built-in budget
+	Databases       Int                 // databases
+	ProtectedMode   Bool                // protected-mode
+	RequirePass     Text                // requirepass
+	OutputLimits    func() OutputLimits // client-output-buffer-limit
+	DebugCommand    Text                // enable-debug-command: yes, no, local
+	ModuleCommand   Text                // enable-module-command
+	UnixSocketPerm  Int                 // unixsocketperm; 0: as umask says
+	ClusterEnabled  bool
+	ReportedVersion string // what HELLO answers
 }
 
 // OutputLimit is one class of client-output-buffer-limit. Zero means no limit.
@@ -79,7 +78,7 @@ type Engine interface {
 	Abandon(c *command.Call)
 	ExecuteAll(tx *command.Transaction, resume func()) bool
 	AbandonAll(tx *command.Transaction)
-	Check(c *command.Call) error
+	Unwatch(w *command.Watcher)
 	Routing() *slots.Table
 	Background() int
 }

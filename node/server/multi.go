@@ -1,0 +1,344 @@
+package server
+
+import (
+	"strconv"
+
+	"slotmesh/node/command"
+	"slotmesh/node/resp"
+	"slotmesh/slots"
+)
+
+// transaction is what a connection has queued since MULTI, and what it watches.
+type transaction struct {
+	queued  []command.Queued
+	watcher command.Watcher
+	// spoiled is set by an error while queueing: EXEC will answer EXECABORT.
+	spoiled bool
+	// heavy is set when one of the commands is, keyed and writes likewise.
+	heavy, keyed, writes bool
+	// slot is that of the first key queued, in cluster mode.
+	slot    slots.Slot
+	hasSlot bool
+	bytes   int
+
+	// executing is true from EXEC until its reply is written.
+	executing bool
+	all       command.Transaction
+	// ran are the commands that EXEC has run, and since is when the last one
+	// ended.
+	ran   []tallied
+	since int64
+}
+
+// largeExec is how many commands a transaction may have to run on the loop.
+const largeExec = 512
+
+// queue adds the request under way to the transaction, after asking where its
+// keys are served: an error now is what the reference answers at this point,
+// and spoils the transaction.
+func (s *session) queue(row *row) {
+	if row.keyed {
+		if err := s.routeQueued(row); err != "" {
+			s.refuse(row, string(err))
+			return
+		}
+	}
+	tx := s.tx
+	args := cloneArgs(s.args)
+	tx.queued = append(tx.queued, command.Queued{Spec: row.spec, Args: args})
+	for _, arg := range args {
+		tx.bytes += len(arg) + 24
+	}
+	tx.keyed = tx.keyed || row.keyed && row.spec.Flags&command.NoFence == 0
+	tx.writes = tx.writes || row.spec.Flags&command.Write != 0
+	if row.heavy != nil && !tx.heavy {
+		c := &s.call
+		c.Spec, c.Args, c.DB = row.spec, args, s.db
+		tx.heavy = row.heavy(c)
+	}
+	if limit := s.srv.set.QueryBuffer.Load(); int64(tx.bytes) > limit {
+		s.srv.log.Warn("Closing client that reached max query buffer length", "client", s.remote, "bytes", tx.bytes)
+		s.srv.counters.queryLimit.Add(1)
+		s.close()
+		return
+	}
+	mark := len(s.out.Buf)
+	s.out.Simple("QUEUED")
+	if s.flags&^flagMulti != 0 {
+		s.afterReply(mark)
+	}
+}
+
+// cloneArgs copies a request into memory of its own, in two allocations.
+func cloneArgs(args [][]byte) [][]byte {
+	n := 0
+	for _, arg := range args {
+		n += len(arg)
+	}
+	text := make([]byte, 0, n)
+	copies := make([][]byte, len(args))
+	for i, arg := range args {
+		from := len(text)
+		text = append(text, arg...)
+		copies[i] = text[from:len(text):len(text)]
+	}
+	return copies
+}
+
+// routeQueued is the verdict on a command that is being queued. Whether keys of
+// an open slot are still here is left to EXEC, which asks under the slot's
+// lock; the loop takes no locks of slots to queue something.
+func (s *session) routeQueued(row *row) resp.Error {
+	table := s.srv.engine.Routing()
+	if table == nil {
+		return ""
+	}
+	positions, err := row.spec.KeyPositions(s.args, nil)
+	if err != nil {
+		return resp.Error(err.Error())
+	}
+	if len(positions) == 0 {
+		return ""
+	}
+	slot := slots.Of(s.args[positions[0]])
+	for _, at := range positions[1:] {
+		if slots.Of(s.args[at]) != slot {
+			return resp.ErrCrossSlot
+		}
+	}
+	verdict, node := table.Route(slots.Request{
+		Slot:         slot,
+		ReadOnly:     row.spec.Flags&command.Write == 0,
+		Asking:       s.flags&flagAsking != 0 || row.spec.Flags&command.Asking != 0,
+		ReadOnlyConn: s.flags&flagReadOnly != 0,
+		Keys:         len(positions),
+		Missing:      func() int { return 0 },
+	})
+	switch verdict {
+	case slots.Serve:
+	case slots.Moved:
+		return redirection("MOVED ", slot, &table.Nodes[node])
+	case slots.Ask:
+		return redirection("ASK ", slot, &table.Nodes[node])
+	case slots.TryAgain:
+		return resp.ErrTryAgain
+	case slots.Down:
+		return resp.ErrClusterDown
+	case slots.DownReads:
+		return resp.ErrDownReads
+	default:
+		return resp.ErrSlotUnserved
+	}
+	if tx := s.tx; tx.hasSlot && tx.slot != slot {
+		return resp.ErrCrossSlot
+	} else if !tx.hasSlot {
+		tx.slot, tx.hasSlot = slot, true
+	}
+	return ""
+}
+
+// exec is EXEC's function. It answers, or leaves the session parked with its
+// transaction executing.
+func (s *session) exec(c *command.Call) error {
+	tx := s.tx
+	switch {
+	case s.flags&flagMulti == 0:
+		return resp.ErrExecNoMulti
+	case tx.spoiled:
+		s.endTransaction()
+		return resp.ErrExecAbort
+	}
+	tx.all = command.Transaction{
+		Commands: tx.queued,
+		Reply:    &s.out,
+		Conn:     s,
+		DB:       s.db,
+		Lane:     s.bench.lane,
+		After:    s.ranInExec,
+	}
+	if !tx.watcher.Empty() {
+		tx.all.Watcher = &tx.watcher
+	}
+	tx.executing = true
+	// MULTI ends here, for what runs inside may ask.
+	s.flags &^= flagMulti
+	s.executeAll()
+	return nil
+}
+
+// execMayRun passes the transaction through the fence, parks it there, or
+// answers for it.
+func (s *session) execMayRun() bool {
+	tx := s.tx
+	if s.srv.fence == nil || !tx.keyed {
+		return true
+	}
+	switch state, _ := s.bench.fence(s.srv.fence); {
+	case state == FenceDown:
+		s.out.Error(string(resp.ErrClusterDown))
+		s.bench.tally.failed(s.srv, s.row, string(resp.ErrClusterDown), true)
+		s.endTransaction()
+		return false
+	case state == FenceHeld, state == FenceWritesHeld && tx.writes:
+		s.suspend(parkEngine)
+		park := s.park
+		s.srv.fence.Notify(func() { s.wakeLater(park) })
+		return false
+	}
+	return true
+}
+
+// executeAll runs the transaction on the owner, for the first time or again.
+// When it returns, the reply is written or the session is parked.
+func (s *session) executeAll() {
+	if !s.execMayRun() {
+		return
+	}
+	tx := s.tx
+	if tx.heavy || len(tx.queued) > largeExec {
+		s.runOffLoop()
+		return
+	}
+	s.stampAll()
+	tx.since = s.srv.clock()
+	if !s.srv.engine.ExecuteAll(&tx.all, s.resumeFn) {
+		s.suspend(parkEngine)
+		return
+	}
+	s.finishAll()
+}
+
+// stampAll is stamp for the transaction.
+func (s *session) stampAll() {
+	if s.srv.fence != nil && s.tx.keyed {
+		_, term := s.bench.fence(s.srv.fence)
+		s.stamp(s.tx.writes, term)
+	}
+}
+
+// executeAllWait runs the transaction on a goroutine that may wait.
+func (s *session) executeAllWait(reply *resp.Writer, lane int) {
+	tx := s.tx
+	tx.all.Reply, tx.all.Lane = reply, lane
+	tx.since = s.srv.clock()
+	granted := make(chan struct{}, 1)
+	for !s.srv.engine.ExecuteAll(&tx.all, func() { granted <- struct{}{} }) {
+		<-granted
+	}
+}
+
+// ranInExec is told of every command that ran inside EXEC.
+func (s *session) ranInExec(c *command.Call) {
+	tx := s.tx
+	now := s.srv.clock()
+	row := &s.srv.rows[c.Spec.Index()]
+	tx.ran = append(tx.ran, tallied{row, 1, now - tx.since})
+	tx.since = now
+	if c.Err != nil {
+		row.failed.Add(1)
+		s.srv.counters.errorReply(resp.ErrorPrefix(c.Err.Error()))
+	}
+}
+
+// finishAll ends the transaction after its reply was written.
+func (s *session) finishAll() {
+	tx := s.tx
+	s.bench.tally.groups = append(s.bench.tally.groups, tx.ran...)
+	if err := tx.all.Err; err != nil {
+		s.bench.tally.failed(s.srv, s.row, err.Error(), true)
+	}
+	s.endTransaction()
+}
+
+// endTransaction forgets what was queued and what is watched.
+func (s *session) endTransaction() {
+	s.flags &^= flagMulti
+	if s.tx == nil {
+		return
+	}
+	if !s.tx.watcher.Empty() {
+		s.srv.engine.Unwatch(&s.tx.watcher)
+	}
+	s.tx = nil
+}
+
+// watch is WATCH's function; the engine holds the slots of the keys.
+func (s *session) watch(c *command.Call) error {
+	if s.tx == nil {
+		s.tx = new(transaction)
+	}
+	c.Watch(&s.tx.watcher)
+	c.Reply.OK()
+	return nil
+}
+
+// transactionRows are the rows of the transactions family.
+func (srv *Server) transactionRows() []command.Spec {
+	const flags = command.NoScript | command.Loading | command.Stale | command.Fast | command.AllowBusy
+	return []command.Spec{
+		{
+			Name: "multi", Arity: 1, Flags: flags, Group: "transactions", Since: "1.2.0", Complexity: "O(1)",
+			Summary: "Starts a transaction.",
+			Run: func(c *command.Call) error {
+				s := sessionOf(c)
+				if s.flags&flagMulti != 0 {
+					return resp.ErrNestedMulti
+				}
+				if s.tx == nil {
+					s.tx = new(transaction)
+				}
+				s.flags |= flagMulti
+				c.Reply.OK()
+				return nil
+			},
+		},
+		{
+			Name: "exec", Arity: 1, Flags: command.NoScript | command.Loading | command.Stale | command.SkipSlowlog, Group: "transactions", Since: "1.2.0",
+			Complexity: "Depends on commands in the transaction",
+			Summary:    "Executes all commands in a transaction.",
+			Run:        func(c *command.Call) error { return sessionOf(c).exec(c) },
+		},
+		{
+			Name: "discard", Arity: 1, Flags: flags, Group: "transactions", Since: "2.0.0", Complexity: "O(N), when N is the number of queued commands",
+			Summary: "Discards a transaction.",
+			Run: func(c *command.Call) error {
+				s := sessionOf(c)
+				if s.flags&flagMulti == 0 {
+					return resp.ErrDiscardNoMulti
+				}
+				s.endTransaction()
+				c.Reply.OK()
+				return nil
+			},
+		},
+		{
+			Name: "watch", Syntax: "key [key ...]", Arity: -2, Flags: flags, Group: "transactions", Since: "2.2.0", Complexity: "O(1) for every key.",
+			Summary: "Monitors changes to keys to determine the execution of a transaction.",
+			Keys:    []command.KeySpec{{Flags: command.KeyRO, Begin: 1, Last: -1, Step: 1}},
+			Run: func(c *command.Call) error {
+				s := sessionOf(c)
+				if s.flags&flagMulti != 0 {
+					return resp.ErrWatchInMulti
+				}
+				return s.watch(c)
+			},
+		},
+		{
+			Name: "unwatch", Arity: 1, Flags: flags, Group: "transactions", Since: "2.2.0", Complexity: "O(1)",
+			Summary: "Forgets about watched keys of a transaction.",
+			Run: func(c *command.Call) error {
+				s := sessionOf(c)
+				if s.tx != nil && !s.tx.executing && !s.tx.watcher.Empty() {
+					s.srv.engine.Unwatch(&s.tx.watcher)
+				}
+				c.Reply.OK()
+				return nil
+			},
+		},
+	}
+}
+
+// redirection writes MOVED or ASK.
+func redirection(word string, slot slots.Slot, to *slots.Endpoint) resp.Error {
+	return resp.Errf(word, strconv.Itoa(int(slot)), " ", to.Host, ":", strconv.Itoa(to.Port))
+}

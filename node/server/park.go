@@ -1,0 +1,280 @@
+package server
+
+import (
+	"net"
+	"runtime/debug"
+	"sync"
+
+	"slotmesh/node/command"
+	"slotmesh/node/resp"
+)
+
+// guard runs a piece of the session's work on its owner. A panic in it ends
+// this session, with its stack in the log, and nothing else.
+func (s *session) guard(work func(*session)) { s.protect(work, (*session).close) }
+
+// protect runs work; after a panic it runs failed instead of the rest.
+func (s *session) protect(work, failed func(*session)) {
+	defer func() {
+		if cause := recover(); cause != nil {
+			s.srv.counters.panics.Add(1)
+			s.srv.log.Error("A command panicked; its connection is closed", "cause", cause, "client", s.remote, "id", s.id, "command", s.row.name(), "stack", string(debug.Stack()))
+			failed(s)
+		}
+	}()
+	work(s)
+}
+
+// offLoop is a request that runs on a goroutine of its own, because it may
+// take long. The session is lent to that goroutine, which must not touch what
+// the owner needs for the socket: it has a writer of its own.
+type offLoop struct {
+	reply resp.Writer
+	// keyed, writes and term are the stamp of the reply; see session.stamp.
+	keyed, writes bool
+	term          uint64
+	started       bool
+	panicked      bool
+	nanos         int64
+}
+
+// runOffLoop parks the session for a goroutine that endTurn starts.
+func (s *session) runOffLoop() {
+	off := &offLoop{reply: resp.Writer{Proto: s.out.Proto}}
+	if s.srv.fence != nil {
+		_, off.term = s.bench.fence(s.srv.fence)
+		if s.tx != nil && s.tx.executing {
+			off.keyed, off.writes = s.tx.keyed, s.tx.writes
+		} else {
+			off.keyed = s.row.keyed && s.row.spec.Flags&command.NoFence == 0
+			off.writes = s.row.spec.Flags&command.Write != 0
+		}
+	}
+	s.off = off
+	s.suspend(parkOffLoop)
+}
+
+// startOffLoop is the last thing of the turn in which runOffLoop was called.
+func (s *session) startOffLoop() {
+	off := s.off
+	off.started = true
+	c := &s.call
+	c.Reply, c.Lane = &off.reply, s.srv.engine.Background()
+	s.srv.offLoop.Add(1)
+	go func() {
+		defer s.srv.offLoop.Done()
+		begun := s.srv.clock()
+		s.protect(func(s *session) {
+			if s.tx != nil && s.tx.executing {
+				s.executeAllWait(c.Reply, c.Lane)
+				return
+			}
+			s.srv.engine.ExecuteWait(c)
+		}, func(*session) { off.panicked = true })
+		off.nanos = s.srv.clock() - begun
+		s.tr.post(s.returned)
+	}()
+}
+
+// returned takes the session back from the goroutine that ran its request.
+func (s *session) returned() {
+	off := s.off
+	s.off = nil
+	s.call.Reply, s.call.Lane = &s.out, s.bench.lane
+	if s.parked == parkGone {
+		// The client left meanwhile; close had to leave the rest to us.
+		if s.conn != nil {
+			s.conn.abandon()
+		}
+		s.release()
+		return
+	}
+	if off.panicked || s.doomed.Load() {
+		if s.conn != nil {
+			s.conn.abandon()
+		}
+		s.close()
+		return
+	}
+	s.parked = running
+	s.guard(func(s *session) {
+		s.borrowOut()
+		mark := len(s.out.Buf)
+		if off.keyed {
+			s.stamp(off.writes, off.term)
+		}
+		s.out.Buf = append(s.out.Buf, off.reply.Buf...)
+		s.out.Proto = off.reply.Proto
+		s.bench.tally.ranOffLoop(s.row, off.nanos)
+		if s.conn != nil {
+			s.settleConn()
+			return
+		}
+		if s.tx != nil && s.tx.executing {
+			s.finishAll()
+			s.conclude(mark, nil, false)
+		} else {
+			s.conclude(mark, s.call.Err, s.call.Rejected)
+		}
+		s.run()
+	})
+	s.endTurn()
+}
+
+// connPark is a call that parked itself through Conn.Park.
+type connPark struct {
+	s *session
+
+	mu        sync.Mutex
+	done      bool // woken or abandoned
+	abandoned bool
+	reply     func(*resp.Writer)
+	cancel    func()
+	timeout   func(*resp.Writer)
+}
+
+// Park implements command.Conn.
+func (s *session) Park(start func(wake func(reply func(*resp.Writer))) (cancel func())) {
+	p := &connPark{s: s}
+	s.conn = p
+	cancel := start(p.wake)
+	p.mu.Lock()
+	p.cancel = cancel
+	late := p.abandoned
+	p.mu.Unlock()
+	if late && cancel != nil {
+		cancel()
+	}
+}
+
+// wake is given to the command. Only the first call counts.
+func (p *connPark) wake(reply func(*resp.Writer)) {
+	p.mu.Lock()
+	if p.done {
+		p.mu.Unlock()
+		return
+	}
+	p.done, p.reply = true, reply
+	p.mu.Unlock()
+	p.s.tr.post(p.woken)
+}
+
+// unblock wakes the call as its timeout would, or with an error. It reports
+// whether the call was still waiting. Any goroutine may call it.
+func (p *connPark) unblock(withError bool) bool {
+	p.mu.Lock()
+	if p.done {
+		p.mu.Unlock()
+		return false
+	}
+	p.done = true
+	switch {
+	case withError:
+		p.reply = func(w *resp.Writer) { w.Error(string(resp.ErrUnblocked)) }
+	case p.timeout != nil:
+		p.reply = p.timeout
+	default:
+		p.reply = (*resp.Writer).NullArray
+	}
+	cancel := p.cancel
+	p.mu.Unlock()
+	if cancel != nil {
+		cancel()
+	}
+	p.s.tr.post(p.woken)
+	return true
+}
+
+// abandon is for a client that has left.
+func (p *connPark) abandon() {
+	p.mu.Lock()
+	was := p.done
+	p.done, p.abandoned = true, true
+	cancel := p.cancel
+	p.mu.Unlock()
+	if !was && cancel != nil {
+		cancel()
+	}
+}
+
+// woken answers the call, on the owner.
+func (p *connPark) woken() {
+	s := p.s
+	if s.conn != p || s.parked != parkConn {
+		// Still under way off the loop; settleConn comes back here.
+		return
+	}
+	s.conn = nil
+	s.parked = running
+	s.srv.blocked.Add(-1)
+	s.guard(func(s *session) {
+		s.borrowOut()
+		mark := len(s.out.Buf)
+		if s.srv.fence != nil && s.row.keyed {
+			_, term := s.srv.fence.State()
+			s.stamp(s.row.spec.Flags&command.Write != 0, term)
+		}
+		p.reply(&s.out)
+		s.conclude(mark, replyError(s.out.Buf[mark:]), false)
+		s.run()
+	})
+	s.endTurn()
+}
+
+// settleConn parks the session for the call that has just asked for it.
+func (s *session) settleConn() {
+	p := s.conn
+	s.suspend(parkConn)
+	s.srv.blocked.Add(1)
+	p.mu.Lock()
+	done := p.done
+	p.mu.Unlock()
+	if done {
+		s.tr.post(p.woken)
+	}
+}
+
+// replyError returns the error that an encoded reply is, or nil.
+func replyError(reply []byte) error {
+	if len(reply) == 0 || reply[0] != '-' {
+		return nil
+	}
+	for i, c := range reply {
+		if c == '\r' {
+			return resp.Error(reply[1:i])
+		}
+	}
+	return resp.Error(reply[1:])
+}
+
+// OnUnblock sets what CLIENT UNBLOCK … TIMEOUT answers for the call that is
+// parking; without it a null array. Commands reach it by an interface of their
+// own, right after Park.
+func (s *session) OnUnblock(reply func(*resp.Writer)) {
+	if p := s.conn; p != nil {
+		p.mu.Lock()
+		p.timeout = reply
+		p.mu.Unlock()
+	}
+}
+
+// Hijack implements command.Conn.
+func (s *session) Hijack(take func(socket net.Conn, pending []byte, done func())) { s.hijack = take }
+
+// giveAway hands the socket to whoever asked for it; all replies are out.
+func (s *session) giveAway() {
+	take := s.hijack
+	s.hijack = nil
+	pending := append([]byte(nil), s.data...)
+	socket, unread, err := s.tr.take()
+	if err != nil {
+		s.srv.log.Warn("A connection could not be handed over", "client", s.remote, "error", err)
+		s.close()
+		return
+	}
+	s.abandon()
+	s.suspend(parkGone)
+	s.release()
+	s.srv.handedOver(s, socket)
+	go take(socket, append(pending, unread...), func() { s.srv.forget(s) })
+}
