@@ -75,9 +75,12 @@ type (
 
 	// Member brings a node's identity record (Machine.Meta of that node), as
 	// membership or a MEET handshake learned it, with the IP it was seen at.
+	// Met is true when it is the fruit of a MEET, this node's own or the other
+	// one's: then it is let in even if it was forgotten.
 	Member struct {
 		Meta []byte
 		IP   string
+		Met  bool
 	}
 
 	// Answered says that Node answered a probe of this node's own.
@@ -225,8 +228,8 @@ type Ready struct {
 	Log []LogLine
 	// MetaChanged says that Machine.Meta has a new value to announce.
 	MetaChanged bool
-	// NewIdentity says that the node id changed (CLUSTER RESET HARD): the
-	// membership must be shut down and made anew under the new name.
+	// NewIdentity follows CLUSTER RESET: this node has left its cluster, with
+	// HARD under a new id. The membership must be shut down and made anew.
 	NewIdentity bool
 }
 

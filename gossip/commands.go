@@ -1,0 +1,390 @@
+package gossip
+
+import (
+	"fmt"
+	"time"
+
+	"slotmesh/slots"
+)
+
+func refuse(format string, args ...any) error {
+	return CommandError("ERR " + fmt.Sprintf(format, args...))
+}
+
+// command runs an operator's command. Every one checks all before it changes
+// anything. The texts are the reference's.
+func (m *Machine) command(ev Event) error {
+	switch ev := ev.(type) {
+	case AddSlots:
+		return m.addSlots(ev.Slots)
+	case DelSlots:
+		return m.delSlots(ev.Slots)
+	case FlushSlots:
+		if ev.HasKeys {
+			return refuse("DB must be empty to perform CLUSTER FLUSHSLOTS.")
+		}
+		m.flushSlots()
+	case SetSlot:
+		return m.setSlot(ev)
+	case Meet:
+		busPort := ev.BusPort
+		if busPort == 0 {
+			busPort = ev.Port + 10000
+		}
+		if ev.Port <= 0 || ev.Port > 65535 || busPort > 65535 || ev.IP == "" {
+			return refuse("Invalid node address specified: %s:%d", ev.IP, ev.Port)
+		}
+		m.meet(ev.IP, busPort)
+	case Forget:
+		return m.forgetNode(ev.Node)
+	case Replicate:
+		return m.replicate(ev)
+	case BumpEpoch:
+		m.bumpEpoch()
+	case SetConfigEpoch:
+		return m.setConfigEpoch(ev.Epoch)
+	case Failover:
+		return m.failover(ev.Kind)
+	case Reset:
+		return m.reset(ev)
+	default:
+		return fmt.Errorf("cluster state: unknown event %T", ev)
+	}
+	return nil
+}
+
+func (m *Machine) addSlots(list []slots.Slot) error {
+	var seen slots.Set
+	for _, slot := range list {
+		if m.claims.owner[slot] != nil {
+			return refuse("Slot %d is already busy", slot)
+		}
+		if seen.Has(slot) {
+			return refuse("Slot %d specified multiple times", slot)
+		}
+		seen.Add(slot)
+	}
+	for _, slot := range list {
+		if o, open := m.claims.open[slot]; open && o.Importing {
+			delete(m.claims.open, slot)
+		}
+		if m.self.rec.Replica {
+			// The reference lets a replica do this; what it then shows is
+			// overruled by its primary's next word. Nothing to do here.
+			continue
+		}
+		m.take(slot)
+	}
+	return nil
+}
+
+func (m *Machine) delSlots(list []slots.Slot) error {
+	var seen slots.Set
+	for _, slot := range list {
+		if m.claims.owner[slot] == nil {
+			if m.self.rec.Replica {
+				continue
+			}
+			return refuse("Slot %d is already unassigned", slot)
+		}
+		if seen.Has(slot) {
+			return refuse("Slot %d specified multiple times", slot)
+		}
+		seen.Add(slot)
+	}
+	for _, slot := range list {
+		m.disown(slot)
+	}
+	return nil
+}
+
+// maskFor is how long CLUSTER DELSLOTS hides a claim that its node upholds.
+const maskFor = time.Second
+
+// disown makes slot unassigned here: the own claim is given up, another's is
+// masked until that node says something new.
+func (m *Machine) disown(slot slots.Slot) {
+	delete(m.claims.assumed, slot)
+	for range len(m.order) {
+		n := m.claims.owner[slot]
+		if n == nil {
+			return
+		}
+		if n == m.self {
+			m.unclaim(slot)
+			delete(m.claims.open, slot)
+		} else {
+			m.claims.masked[slot] = mask{n.rec.ID, n.rec.Seq, m.now + maskFor}
+		}
+		if m.decide(slot); m.claims.owner[slot] != nil {
+			// A lesser claim behind it would come up: the slot shows empty.
+			m.setOwner(slot, nil)
+			return
+		}
+	}
+}
+
+func (m *Machine) flushSlots() {
+	for slot := range slots.Count {
+		if m.claims.owner[slot] != nil {
+			m.disown(slots.Slot(slot))
+		}
+	}
+	m.claims.successor = nil
+}
+
+func (m *Machine) setSlot(ev SetSlot) error {
+	if m.self.rec.Replica {
+		return refuse("Please use SETSLOT only with masters.")
+	}
+	c := &m.claims
+	owner := c.owner[ev.Slot]
+	n := m.members[ev.Node]
+	switch ev.To {
+	case Migrating:
+		switch {
+		case owner != m.self:
+			return refuse("I'm not the owner of hash slot %d", ev.Slot)
+		case n == nil:
+			return refuse("I don't know about node %s", ev.Node)
+		case n.rec.Replica:
+			return refuse("Target node is not a master")
+		}
+		m.open(openSlot{ev.Slot, false, ev.Node})
+	case Importing:
+		switch {
+		case owner == m.self:
+			return refuse("I'm already the owner of hash slot %d", ev.Slot)
+		case n == nil:
+			return refuse("I don't know about node %s", ev.Node)
+		case n.rec.Replica:
+			return refuse("Target node is not a master")
+		}
+		m.open(openSlot{ev.Slot, true, ev.Node})
+	case Stable:
+		m.closeSlot(ev.Slot)
+	case OwnedBy:
+		switch {
+		case n == nil:
+			return refuse("Unknown node %s", ev.Node)
+		case n.rec.Replica:
+			return refuse("Target node is not a master")
+		case owner == m.self && n != m.self && ev.KeysInSlot > 0:
+			return refuse("Can't assign hashslot %d to a different node while I still hold keys for this hash slot.", ev.Slot)
+		}
+		m.giveSlot(ev.Slot, n)
+	}
+	return nil
+}
+
+func (m *Machine) open(o openSlot) {
+	m.claims.open[o.Slot] = o
+	m.claims.selfDirty, m.view.dirty = true, true
+	m.self.touch()
+}
+
+func (m *Machine) closeSlot(slot slots.Slot) {
+	if _, open := m.claims.open[slot]; open {
+		delete(m.claims.open, slot)
+		m.claims.selfDirty, m.view.dirty = true, true
+		m.self.touch()
+	}
+}
+
+// assumeFor is how long an operator's word on another's slot stands alone.
+const assumeFor = 2 * time.Second
+
+// giveSlot is SETSLOT NODE.
+func (m *Machine) giveSlot(slot slots.Slot, n *member) {
+	c := &m.claims
+	o, wasOpen := c.open[slot]
+	m.closeSlot(slot)
+	if n == m.self {
+		if c.owner[slot] == m.self {
+			return
+		}
+		m.claim(slot)
+		delete(c.assumed, slot)
+		// The importing node must come out on top without asking anybody: the
+		// source has agreed. If it may not take an epoch now (see mayBump) the
+		// claim stands at the old one, which is enough when the source gives
+		// the slot up, and is raised as soon as it may.
+		c.raise = c.raise || wasOpen && o.Importing
+		m.decide(slot)
+		m.settleRaise()
+		return
+	}
+	if c.owner[slot] == n {
+		return
+	}
+	local := c.owner[slot] == m.self
+	m.unclaim(slot)
+	if !m.claiming(n, slot) || c.owner[slot] != nil && c.owner[slot] != m.self {
+		c.assumed[slot] = assumption{n, m.now + assumeFor}
+	}
+	m.decide(slot)
+	if local {
+		// Emptied by its own operator, it stays a primary.
+		c.successor = nil
+	}
+}
+
+// settleRaise takes the next config epoch for slots that were imported, when
+// this node's is not the greatest.
+func (m *Machine) settleRaise() {
+	if !m.claims.raise || !m.mayBump() {
+		return
+	}
+	m.claims.raise = false
+	if m.self.rec.Replica || m.greatestEpoch() {
+		return
+	}
+	m.setSelfEpoch(m.currentEpoch + 1)
+	m.log("New configEpoch set to %d", m.self.rec.Epoch)
+}
+
+// greatestEpoch reports whether no other node's config epoch reaches this
+// one's. Source: the reference's clusterBumpConfigEpochWithoutConsensus.
+func (m *Machine) greatestEpoch() bool {
+	if m.self.rec.Epoch == 0 {
+		return false
+	}
+	for _, n := range m.order {
+		if n != m.self && n.rec.Epoch >= m.self.rec.Epoch {
+			return false
+		}
+	}
+	return true
+}
+
+func (m *Machine) bumpEpoch() {
+	if m.self.rec.Replica || m.greatestEpoch() {
+		return
+	}
+	m.self.rec.SeizedEpoch = m.currentEpoch + 1
+	m.setSelfEpoch(m.currentEpoch + 1)
+	m.claims.gained = m.claims.gained || m.self.nOwned > 0
+	m.log("New configEpoch set to %d", m.self.rec.Epoch)
+}
+
+func (m *Machine) setConfigEpoch(epoch uint64) error {
+	switch {
+	case epoch > maxEpoch/2:
+		return refuse("Invalid config epoch specified: %d", epoch)
+	case len(m.members) > 1:
+		return refuse("The user can assign a config epoch only when the node does not know any other node.")
+	case m.self.rec.Epoch != 0:
+		return refuse("Node config epoch is already non-zero")
+	}
+	m.log("configEpoch set to %d via CLUSTER SET-CONFIG-EPOCH", epoch)
+	m.setSelfEpoch(epoch)
+	return nil
+}
+
+func (m *Machine) forgetNode(id slots.NodeID) error {
+	n := m.members[id]
+	switch {
+	case n == nil && m.tombstones[id].Forgotten:
+		return nil
+	case n == nil:
+		return refuse("Unknown node %s", id)
+	case n == m.self:
+		return refuse("I tried hard but I can't forget myself...")
+	case m.self.rec.Replica && m.self.rec.Primary == id:
+		return refuse("Can't forget my master!")
+	}
+	m.forget(id)
+	return nil
+}
+
+func (m *Machine) replicate(ev Replicate) error {
+	n := m.members[ev.Primary]
+	switch {
+	case n == nil || n.rec.Seq == 0:
+		return refuse("Unknown node %s", ev.Primary)
+	case n == m.self:
+		return refuse("Can't replicate myself")
+	case n.rec.Replica:
+		return refuse("I can only replicate a master, not a replica.")
+	case !m.self.rec.Replica && (m.self.nOwned > 0 || ev.HasKeys):
+		return refuse("To set a master the node must be empty and without assigned slots.")
+	}
+	m.becomeReplica(n)
+	return nil
+}
+
+func (m *Machine) failover(kind FailoverKind) error {
+	if !m.self.rec.Replica {
+		return refuse("You should send CLUSTER FAILOVER to a replica")
+	}
+	p := m.members[m.self.rec.Primary]
+	switch {
+	case p == nil:
+		return refuse("I'm a replica but my master is unknown to me")
+	case kind == FailoverAgreed && (p.fail || p.pfail):
+		return refuse("Master is down or failed, please use CLUSTER FAILOVER FORCE")
+	}
+	switch kind {
+	case FailoverTakeover:
+		m.log("Taking over the master (user request).")
+		m.promote(p, m.currentEpoch+2)
+	case FailoverForce:
+		m.startHandover(true)
+	default:
+		m.startHandover(false)
+	}
+	return nil
+}
+
+func (m *Machine) reset(ev Reset) error {
+	if !m.self.rec.Replica && ev.HasKeys {
+		return refuse("CLUSTER RESET can't be called with master nodes containing keys")
+	}
+	wasReplica := m.self.rec.Replica
+	m.handover = handoverState{}
+	m.election.running, m.election.why = nil, 0
+	for _, n := range append([]*member(nil), m.order...) {
+		if n != m.self {
+			m.removeMember(n)
+		}
+	}
+	clear(m.claims.open)
+	clear(m.claims.masked)
+	clear(m.claims.assumed)
+	m.flushSlots()
+	m.meets = nil
+	m.aloof = true
+	r := &m.self.rec
+	r.Replica, r.Primary, r.Elector = false, slots.NodeID{}, false
+	if wasReplica || ev.Hard {
+		r.Shard = slots.ShardID(m.newID())
+	}
+	m.startedWithSlots = false
+	if ev.Hard {
+		m.hardReset()
+	}
+	m.claims.selfDirty, m.claims.electorsDirty, m.claims.tableDirty = true, true, true
+	m.describeSelf()
+	m.out.NewIdentity = true
+	m.save, m.view.dirty = true, true
+	return nil
+}
+
+// hardReset gives this node a new name and no memory.
+func (m *Machine) hardReset() {
+	old := m.self
+	delete(m.members, old.rec.ID)
+	m.order = nil
+	m.currentEpoch = 0
+	clear(m.tombstones)
+	m.election.init()
+	m.lease = leaseState{}
+	m.lease.init()
+	m.failure = failureState{}
+	m.claims.selfWin = [windows]bool{}
+	shard, address := old.rec.Shard, old.rec.Address
+	m.self = m.addMember(m.newID())
+	m.self.rec.Shard, m.self.rec.Address = shard, address
+	m.self.ip, m.self.everHeard = old.ip, true
+	m.log("Node hard reset, now I'm %s", m.self.rec.ID)
+}

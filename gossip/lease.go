@@ -1,0 +1,384 @@
+package gossip
+
+import (
+	"slices"
+	"time"
+
+	"slotmesh/slots"
+)
+
+// The fence. A primary may acknowledge only while a majority of the electors
+// has granted it a lease for the claim that it stands on. Why no two nodes
+// acknowledge for one slot at the same time:
+//
+//   - A voter grants to X only when no greater claim on X's slots is known to
+//     it, when X's whole record is, and, if X took slots without consent, when
+//     what it promised to their last owner is over (holdUntil).
+//   - Both sides counted the same electors (the digest), and a grant by an
+//     elector that another grantor has voted against is not counted
+//     (Excluded): so that, whether the electorate changed by one node's coming
+//     or going or by one replacing another, two majorities share a voter.
+//   - The holder counts from its asking, the voter from its answering.
+//   - A grant belongs to a record's Seq. After slots were gained only grants
+//     for the record that names them count: a majority knows a claim before
+//     anything is acknowledged under it.
+//
+// A node that comes to its first slots becomes an elector when the electors
+// before it have granted its first lease.
+type leaseState struct {
+	grants  map[slots.NodeID]grant
+	until   Instant
+	needSeq uint64 // grants for an older record do not count
+	// epochKnown is true while a majority knows this node's current epoch: see
+	// mayBump.
+	epochKnown bool
+	askedAt    Instant
+	ask        bool // ask at the next opportunity
+	digest     uint64
+	staleAt    Instant // since when there has been no valid lease, or 0
+
+	// votedEpoch is the greatest epoch of a vote against this node that a
+	// voter told it of; votedAt is when it first did.
+	votedEpoch uint64
+	votedAt    Instant
+
+	// promisedMost is the longest lease that this node granted, rounded up. It
+	// is saved, so that after a restart it knows how long to keep promises
+	// that it has forgotten.
+	promisedMost time.Duration
+
+	synced map[slots.NodeID]Instant
+}
+
+type grant struct {
+	asked    Instant
+	seq      uint64
+	current  uint64
+	electors uint64
+	excluded []slots.NodeID
+}
+
+func (l *leaseState) init() {
+	l.grants = map[slots.NodeID]grant{}
+	l.synced = map[slots.NodeID]Instant{}
+}
+
+func (l *leaseState) forget(id slots.NodeID) {
+	delete(l.grants, id)
+	delete(l.synced, id)
+}
+
+const (
+	leaseLeast     = 300 * time.Millisecond
+	leasePerVoter  = 10 * time.Millisecond
+	leaseMost      = 30 * time.Second
+	leaseBounds    = 2 * leaseMost // what a voter believes at most
+	leaseAskFastly = 20 * time.Millisecond
+)
+
+// leaseFor is the length of a lease among so many electors. It grows with
+// them so that a node's traffic, two messages to each per third of a lease,
+// stays what it is among thirty.
+func (m *Machine) leaseFor(electors int) time.Duration {
+	d := min(max(leaseLeast, time.Duration(electors)*leasePerVoter), leaseMost)
+	return max(min(d, m.cfg.NodeTimeout/2), 60*time.Millisecond)
+}
+
+// leaseMargin is for the drift of two monotonic clocks.
+func leaseMargin(d time.Duration) time.Duration { return d / 50 }
+
+// leaseUntil is what Ready.Lease says.
+func (m *Machine) leaseUntil() Instant {
+	if !m.holdsSlots() || m.handover.consented() {
+		return 0
+	}
+	return m.lease.until
+}
+
+// holdsSlots reports whether this node serves slots of its own, so that it
+// needs a lease.
+func (m *Machine) holdsSlots() bool {
+	return !m.self.rec.Replica && m.self.nOwned > 0 && m.mayServe()
+}
+
+// votedAgainst reports whether this node itself voted for another one to
+// replace n.
+func (m *Machine) votedAgainst(n *member) bool {
+	v, ok := m.election.votes[n.rec.Shard]
+	return ok && v.Epoch > n.rec.Epoch && v.Candidate != n.rec.ID
+}
+
+// settleLease brings the lease up to what the grants say.
+func (m *Machine) settleLease() {
+	l := &m.lease
+	if m.self.nOwned == 0 || m.self.rec.Replica {
+		m.claims.gained = false
+	}
+	if !m.holdsSlots() || m.handover.consented() || m.votedAgainst(m.self) {
+		l.until = 0
+		clear(l.grants)
+		l.digest = 0
+		return
+	}
+	others := len(m.claims.electors)
+	if m.elector(m.self) {
+		others--
+	}
+	if others == 0 {
+		l.until, l.digest, l.staleAt = Forever, m.claims.electorsDigest, 0
+		m.claims.gained = false
+		if !m.self.rec.Elector {
+			m.becomeElector()
+		}
+		return
+	}
+	if l.until == Forever {
+		// Others have come: nobody waits for a lease that nobody could have
+		// granted yet.
+		l.until = m.now + m.leaseFor(others)
+	}
+	if m.claims.gained {
+		m.claims.gained = false
+		l.until, l.needSeq, l.ask = 0, m.self.rec.Seq, true
+	}
+	if l.digest != m.claims.electorsDigest {
+		l.digest, l.ask = m.claims.electorsDigest, true
+	}
+	if l.ask {
+		m.askLease()
+	}
+	m.countGrants()
+}
+
+// mayBump reports whether this node may take a config epoch one above the
+// current one without asking anybody, as SETSLOT NODE and the repair of equal
+// epochs do.
+//
+// A replica that replaces this node must end up above it, or a return of this
+// node would take back slots that were acknowledged elsewhere. So a majority
+// must know the current epoch from this node's own renewals (promiseAt), a
+// candidate stands at two above, and a voter refuses less. Without slots there
+// is nothing to take back.
+func (m *Machine) mayBump() bool {
+	l := &m.lease
+	return m.self.nOwned == 0 || l.until == Forever || m.now < l.until && l.epochKnown && !m.handover.consented()
+}
+
+func (m *Machine) becomeElector() {
+	m.self.rec.Elector = true
+	m.claims.selfDirty = true
+	m.publishSelf()
+	m.settleElectors()
+}
+
+// countGrants finds the instant until which a majority stands by this node.
+func (m *Machine) countGrants() {
+	l := &m.lease
+	excluded := map[slots.NodeID]bool{}
+	for _, e := range m.claims.electors {
+		if e != m.self && m.votedAgainst(e) {
+			excluded[e.rec.ID] = true
+		}
+		for _, id := range l.grants[e.rec.ID].excluded {
+			excluded[id] = true
+		}
+	}
+	var asked []Instant
+	known := 0
+	for _, e := range m.claims.electors {
+		if e == m.self {
+			asked = append(asked, m.now)
+			known++
+			continue
+		}
+		g, ok := l.grants[e.rec.ID]
+		if ok && !excluded[e.rec.ID] && g.seq >= l.needSeq && g.electors == m.claims.electorsDigest {
+			asked = append(asked, g.asked)
+			if g.current >= m.currentEpoch {
+				known++
+			}
+		}
+	}
+	need := m.majority()
+	l.epochKnown = known >= need
+	if len(asked) >= need {
+		slices.SortFunc(asked, func(a, b Instant) int { return int(min(max(b-a, -1), 1)) })
+		d := m.leaseFor(len(m.claims.electors))
+		if until := asked[need-1] + d - leaseMargin(d); until > l.until {
+			l.until = until
+		}
+	}
+	switch {
+	case m.now < l.until:
+		l.staleAt = 0
+		if !m.self.rec.Elector {
+			m.becomeElector()
+		}
+	case l.staleAt == 0:
+		l.staleAt = max(m.now, 1)
+	}
+}
+
+// tickLease asks for renewal.
+func (m *Machine) tickLease() {
+	l := &m.lease
+	if !m.holdsSlots() || m.handover.consented() || l.until == Forever {
+		return
+	}
+	every := m.leaseFor(len(m.claims.electors)) / 3
+	if m.now >= l.until {
+		every = max(every/5, leaseAskFastly)
+	}
+	if m.now-l.askedAt >= every {
+		l.ask = true
+	}
+}
+
+func (m *Machine) askLease() {
+	l := &m.lease
+	l.ask, l.askedAt = false, m.now
+	b := renewMsg{
+		Asked: m.now, Duration: m.leaseFor(len(m.claims.electors)),
+		Seq: m.self.rec.Seq, Current: m.currentEpoch, Electors: m.claims.electorsDigest,
+	}
+	for _, e := range m.claims.electors {
+		if e != m.self && (e.linked || !e.fail) {
+			m.send(e.rec.ID, b)
+		}
+	}
+}
+
+// answerRenew is the voter's side.
+func (m *Machine) answerRenew(n *member, b renewMsg) {
+	answer := renewedMsg{Asked: b.Asked, Seq: b.Seq, Electors: m.claims.electorsDigest, Verdict: m.judgeRenew(n, b), Epoch: b.Current}
+	switch answer.Verdict {
+	case granted:
+		n.promised = max(n.promised, m.now+b.Duration)
+		n.promiseOf = b.Seq
+		n.promiseAt = max(n.promiseAt, b.Current)
+		if b.Current > m.currentEpoch {
+			m.raiseEpoch(b.Current)
+			m.save = true
+		}
+		if b.Duration > m.lease.promisedMost {
+			m.lease.promisedMost = roundUp(b.Duration)
+			m.save = true
+		}
+		for _, e := range m.claims.electors {
+			if e != m.self && m.votedAgainst(e) {
+				answer.Excluded = append(answer.Excluded, e.rec.ID)
+			}
+		}
+	case refusedVoted:
+		answer.Epoch = m.election.votes[n.rec.Shard].Epoch
+	case refusedClaim:
+		m.correct(n)
+	}
+	m.send(n.rec.ID, answer)
+}
+
+// roundUp returns the least power of two of milliseconds that is not less.
+func roundUp(d time.Duration) time.Duration {
+	up := time.Millisecond
+	for up < d {
+		up *= 2
+	}
+	return up
+}
+
+func (m *Machine) judgeRenew(n *member, b renewMsg) verdict {
+	switch {
+	case !m.elector(m.self) || b.Duration <= 0 || b.Duration > leaseBounds || n.rec.Replica:
+		return refusedState
+	case n.rec.Seq != b.Seq || !n.complete():
+		if n.rec.Seq <= b.Seq {
+			m.want(n, nil)
+		}
+		return refusedClaim
+	case m.beaten(n):
+		return refusedClaim
+	case b.Electors != m.claims.electorsDigest:
+		return refusedElectors
+	case m.votedAgainst(n):
+		return refusedVoted
+	case n.fail || m.now < n.contested || n.rec.Empty:
+		return refusedState
+	case m.now < n.holdUntil:
+		return refusedPromise
+	}
+	return granted
+}
+
+// beaten reports whether a greater claim on a slot of n's is known.
+func (m *Machine) beaten(n *member) bool {
+	for w := range windows {
+		for i, word := range n.win[w].bits {
+			if word == 0 {
+				continue
+			}
+			base := w*windowSlots + i*64
+			for bit := range 64 {
+				if word&(1<<bit) == 0 {
+					continue
+				}
+				o := m.claims.owner[base+bit]
+				if o != nil && o != n && greater(o, n, slots.Slot(base+bit)) {
+					return true
+				}
+			}
+		}
+	}
+	return false
+}
+
+// promiseUntil is when nothing granted to n can be running any more. A voter
+// that was restarted does not know what it granted before.
+func (m *Machine) promiseUntil(n *member) Instant {
+	if m.restored {
+		return max(n.promised, m.started+m.lease.promisedMost)
+	}
+	return n.promised
+}
+
+// renewed is the holder's side.
+func (m *Machine) renewed(n *member, b renewedMsg) {
+	l := &m.lease
+	m.raiseEpoch(b.Epoch)
+	if b.Asked > m.now {
+		return
+	}
+	switch b.Verdict {
+	case granted:
+		if g, had := l.grants[n.rec.ID]; had && g.asked >= b.Asked {
+			return
+		}
+		l.grants[n.rec.ID] = grant{b.Asked, b.Seq, b.Epoch, b.Electors, b.Excluded}
+	case refusedElectors:
+		m.syncWith(n)
+	case refusedClaim:
+		if b.Seq == m.self.rec.Seq && m.spaced(n, 50*time.Millisecond) {
+			m.send(n.rec.ID, recordMsg{m.self.copyRecord(allWindows)})
+		}
+	case refusedVoted:
+		if b.Epoch > m.self.rec.Epoch && b.Epoch > l.votedEpoch {
+			l.votedEpoch = b.Epoch
+			l.votedAt = m.now
+		}
+	}
+}
+
+// syncWith exchanges all knowledge with n, not too often.
+func (m *Machine) syncWith(n *member) {
+	if m.spaced(n, 100*time.Millisecond) {
+		m.introduce(n)
+	}
+}
+
+// spaced reports whether n was not sent anything of this kind for so long.
+func (m *Machine) spaced(n *member, every time.Duration) bool {
+	if at, had := m.lease.synced[n.rec.ID]; had && m.now-at < every {
+		return false
+	}
+	m.lease.synced[n.rec.ID] = m.now
+	return true
+}

@@ -1,0 +1,239 @@
+package gossip
+
+import (
+	"testing"
+	"time"
+
+	"slotmesh/slots"
+)
+
+func TestFailoverIsFast(t *testing.T) {
+	w := newNet(t)
+	w.cluster(3, 3)
+	p, r := w.nodes[0], w.nodes[3]
+	p.kill()
+	took := w.run(3*time.Second, "the replica owns slot 0 under a lease", func() bool { return r.owns(0) && r.leased() })
+	t.Logf("failover took %v", took)
+	if took > 600*time.Millisecond {
+		t.Errorf("failover took %v", took)
+	}
+	w.agree()
+	// The other shards never stopped.
+	for _, n := range w.nodes[1:3] {
+		if !n.view.OK || !n.leased() {
+			t.Errorf("%s is interrupted", n.name)
+		}
+	}
+	p.boot(false)
+	w.run(5*time.Second, "the old primary follows the new one", func() bool {
+		return p.view.Self.IsReplica && p.view.Self.Primary == r.m.Self()
+	})
+	w.agree()
+}
+
+func TestHandover(t *testing.T) {
+	w := newNet(t)
+	w.cluster(3, 3)
+	p, r := w.nodes[0], w.nodes[3]
+	w.must(r.do(Failover{FailoverAgreed}))
+	w.run(time.Second, "the primary holds writes", func() bool { return p.view.HoldWrites })
+	p.repl.Drained, p.repl.Offset = true, 120
+	p.step(p.repl)
+	w.run(20*time.Millisecond, "", nil)
+	if p.lease != 0 || r.owns(0) {
+		t.Fatal("the consent is out: no lease, and no owner before the offset is reached")
+	}
+	r.repl.Offset = 120
+	r.step(r.repl)
+	took := w.run(50*time.Millisecond, "the replica owns the slots under a lease", func() bool { return r.owns(0) && r.leased() })
+	t.Logf("took %v", took)
+	w.run(time.Second, "the old primary is its replica", func() bool { return p.view.Self.IsReplica && !p.view.HoldWrites })
+	w.agree()
+}
+
+func TestHandoverThatIsAbandonedLetsThePrimaryGoOn(t *testing.T) {
+	w := newNet(t)
+	w.cluster(3, 3)
+	p, r := w.nodes[0], w.nodes[3]
+	w.must(r.do(Failover{FailoverAgreed}))
+	w.run(time.Second, "the primary holds writes", func() bool { return p.view.HoldWrites })
+	p.repl.Drained, p.repl.Offset = true, 120
+	p.step(p.repl)
+	w.run(20*time.Millisecond, "", nil)
+	r.kill()
+	w.run(8*time.Second, "the primary serves again", func() bool { return p.leased() && !p.view.HoldWrites })
+}
+
+func TestForcedFailoverKeepsPromises(t *testing.T) {
+	w := newNet(t)
+	w.cluster(3, 3)
+	p, r := w.nodes[0], w.nodes[3]
+	w.must(r.do(Failover{FailoverForce}))
+	last := Instant(0)
+	w.run(2*time.Second, "the replica owns the slots", func() bool {
+		if p.owns(0) && p.leased() {
+			last = w.now
+		}
+		return r.owns(0) && r.leased()
+	})
+	if p.owns(0) && p.leased() {
+		t.Errorf("both hold a lease; the old one had it at %v", last)
+	}
+	w.agree()
+}
+
+func TestForgottenNodeStaysOutUntilMet(t *testing.T) {
+	w := newNet(t)
+	w.cluster(3, 1)
+	x := w.start("x")
+	w.must(x.do(Meet{IP: "127.0.0.1", Port: 7000, BusPort: 17000}))
+	joined := func() bool {
+		for _, n := range w.nodes {
+			if len(n.view.Nodes) != len(w.nodes) {
+				return false
+			}
+		}
+		return true
+	}
+	w.run(3*time.Second, "x joined", joined)
+	id := x.m.Self()
+	for _, n := range w.nodes {
+		if n != x {
+			w.must(n.do(Forget{id}))
+		}
+	}
+	w.run(3*time.Second, "", nil)
+	for _, n := range w.nodes {
+		if n != x && n.view.Node(id) != nil {
+			t.Fatalf("%s still knows x", n.name)
+		}
+		if n != x {
+			w.must(n.do(Forget{id}))
+		}
+	}
+	w.must(x.do(Reset{}))
+	if len(x.view.Nodes) != 1 || x.m.Self() != id {
+		t.Fatal("reset keeps the id and forgets the rest")
+	}
+	w.run(time.Second, "", nil)
+	if len(x.view.Nodes) != 1 {
+		t.Fatal("x was drawn in again without a MEET")
+	}
+	w.must(x.do(Meet{IP: "127.0.0.1", Port: 7000, BusPort: 17000}))
+	w.run(3*time.Second, "x joined again", joined)
+}
+
+func TestEqualEpochsAreRepaired(t *testing.T) {
+	w := newNet(t)
+	for i := range 4 {
+		n := w.start(string(rune('a' + i)))
+		w.must(n.do(AddSlots{[]slots.Slot{slots.Slot(i)}}))
+		w.must(n.do(SetConfigEpoch{7}))
+	}
+	for _, n := range w.nodes[1:] {
+		w.must(n.do(Meet{IP: "127.0.0.1", Port: 7000, BusPort: 17000}))
+	}
+	w.run(5*time.Second, "distinct epochs", func() bool {
+		seen := map[uint64]bool{}
+		for _, n := range w.nodes {
+			seen[n.view.Self.ConfigEpoch] = true
+		}
+		return len(seen) == 4
+	})
+	w.agree()
+}
+
+func TestEmptyPrimaryIsReplaced(t *testing.T) {
+	w := newNet(t)
+	w.cluster(3, 3)
+	p, r := w.nodes[0], w.nodes[3]
+	p.kill()
+	w.run(100*time.Millisecond, "", nil)
+	p.boot(true)
+	w.run(2*time.Second, "the replica with data takes over", func() bool {
+		if p.leased() && p.owns(0) {
+			t.Fatal("the empty primary serves")
+		}
+		return r.owns(0) && r.leased()
+	})
+	w.run(2*time.Second, "p is its replica", func() bool { return p.view.Self.IsReplica && p.view.MayServe })
+	w.agree()
+}
+
+func TestWholeClusterComesBackEmpty(t *testing.T) {
+	w := newNet(t)
+	w.cluster(3, 3)
+	for _, n := range w.nodes {
+		n.kill()
+	}
+	w.run(time.Second, "", nil)
+	for _, n := range w.nodes {
+		n.boot(true)
+		w.run(100*time.Millisecond, "", nil)
+	}
+	took := w.run(3*time.Second, "all primaries serve", func() bool {
+		for _, n := range w.nodes[:3] {
+			if !n.leased() || !n.view.OK || !n.view.MayServe {
+				return false
+			}
+		}
+		return true
+	})
+	t.Logf("took %v", took)
+	w.agree()
+}
+
+func TestMigrationOfASlot(t *testing.T) {
+	w := newNet(t)
+	w.cluster(3, 3)
+	src, dst := w.nodes[0], w.nodes[1]
+	for slot := range slots.Slot(20) {
+		w.must(dst.do(SetSlot{Slot: slot, To: Importing, Node: src.m.Self()}))
+		w.must(src.do(SetSlot{Slot: slot, To: Migrating, Node: dst.m.Self()}))
+		for _, n := range []*testNode{dst, src, w.nodes[2]} {
+			w.must(n.do(SetSlot{Slot: slot, To: OwnedBy, Node: dst.m.Self()}))
+			if n.view.Table.Owner[slot] == slots.None {
+				t.Fatalf("slot %d without owner on %s", slot, n.name)
+			}
+		}
+		w.run(5*time.Millisecond, "", nil)
+		if !dst.owns(slot) {
+			t.Fatalf("slot %d did not move", slot)
+		}
+		w.run(100*time.Millisecond, "a lease", dst.leased)
+	}
+	w.agree()
+}
+
+func TestPartitionedPrimaryLosesItsLeaseFirst(t *testing.T) {
+	w := newNet(t)
+	w.cluster(3, 3)
+	p, r := w.nodes[0], w.nodes[3]
+	for _, n := range w.nodes {
+		n.cfg.NodeTimeout = 2 * time.Second
+		n.step(Reconfigure{n.cfg})
+	}
+	w.run(time.Second, "", nil)
+	w.cut = func(a, b *testNode) bool { return a == p }
+	w.run(10*time.Second, "the replica owns the slots", func() bool {
+		both := p.leased() && p.owns(0) && r.leased() && r.owns(0)
+		if both {
+			t.Fatal("two owners with a lease")
+		}
+		return r.leased() && r.owns(0)
+	})
+	w.cut = nil
+	w.run(5*time.Second, "p follows", func() bool { return p.view.Self.IsReplica })
+	w.agree()
+}
+
+func TestPrimaryBackWithinTheFailureServesOn(t *testing.T) {
+	w := newNet(t)
+	w.cluster(3, 0)
+	p := w.nodes[0]
+	p.kill()
+	w.run(2*time.Second, "it is marked as failing", func() bool { return w.nodes[1].view.Node(p.m.Self()).Fail })
+	p.boot(false)
+	w.run(3*time.Second, "it serves again", func() bool { return p.leased() && p.view.OK && w.nodes[1].view.OK })
+	w.agree()
+}
