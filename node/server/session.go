@@ -396,7 +396,7 @@ func (s *session) proceed() {
 func (s *session) protocolError(err error) {
 	s.srv.log.Log(noContext, levelVerbose, "Protocol error from client", "error", err.Error(), "client", s.remote, "id", s.id)
 	s.out.Error(err.Error())
-	s.bench.tally.errorReply(err.Error())
+	s.srv.counters.errorReply(resp.ErrorPrefix(err.Error()))
 	s.data = nil
 	s.flags |= flagCloseAfterReply
 }
