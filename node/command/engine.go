@@ -77,6 +77,10 @@ func (e *Engine) Background() int {
 // Table returns the rows.
 func (e *Engine) Table() *Table { return e.table }
 
+// SetTable gives the engine its rows when some of them are made by what needs
+// the engine first. It is called before anything runs.
+func (e *Engine) SetTable(t *Table) { e.table = t }
+
 // Store returns the keyspace; see there for the locks that it needs.
 func (e *Engine) Store() *store.Store { return e.store }
 

@@ -26,6 +26,10 @@ type Spec struct {
 	// Deprecated is the version since when another command is to be used, and
 	// ReplacedBy that command.
 	Deprecated, ReplacedBy string
+	// DocFlags and DocGroup are what COMMAND DOCS shows beyond and instead of the
+	// rest.
+	DocFlags []string
+	DocGroup string
 	// Categories are ACL categories beyond those that follow from Flags and Group.
 	Categories []string
 

@@ -22,6 +22,13 @@ func (k *clock) init() {
 	k.decayTime.Store(1)
 }
 
+// follow takes over what another clock keeps.
+func (k *clock) follow(other *clock) {
+	k.lfu.Store(other.lfu.Load())
+	k.logFactor.Store(other.logFactor.Load())
+	k.decayTime.Store(other.decayTime.Load())
+}
+
 // SetAccessPolicy chooses what is kept of accesses: frequency if lfu, else the
 // time of the last one. logFactor and decayMin are lfu-log-factor and
 // lfu-decay-time. It may be called at any time; old marks are read anew.

@@ -374,3 +374,17 @@ func (r Ref) Edit(size int) []byte {
 	r.store.preserve(r.space, rec)
 	return rec.edit(size)
 }
+
+// Copy makes key of db in slot a copy of from: value, expiry and marks of
+// access. An old value of key goes. Both slots are locked; from is good until
+// this call only.
+func (s *Store) Copy(from Ref, db int, slot slots.Slot, key []byte, now int64) Ref {
+	rec := from.record()
+	value, mark, at := rec.value(), rec.clock, from.ExpireAt()
+	ref := s.Set(db, slot, key, value, false, now)
+	if at != 0 {
+		ref.SetExpire(at)
+	}
+	ref.record().clock = mark
+	return ref
+}

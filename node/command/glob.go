@@ -1,0 +1,86 @@
+package command
+
+// Match reports whether text matches pattern as KEYS and SCAN match: ? is any
+// byte, * any number of them, [abc] one of a class with ranges and ^ for "none
+// of", \x is x itself. Source: the reference's stringmatchlen.
+//
+// A star is tried with the shortest stretch first, and only the last star is
+// ever tried again: where the later one fails, a longer stretch of an earlier
+// one cannot help. So the work is bounded by the product of the lengths.
+func Match(pattern, text []byte) bool {
+	p, t := 0, 0
+	star, from := -1, 0
+	for {
+		if p < len(pattern) && pattern[p] == '*' {
+			for p < len(pattern) && pattern[p] == '*' {
+				p++
+			}
+			if p == len(pattern) {
+				return true
+			}
+			star, from = p, t
+			continue
+		}
+		if t == len(text) {
+			return p == len(pattern)
+		}
+		if p < len(pattern) {
+			if width, ok := matchOne(pattern[p:], text[t]); ok {
+				p += width
+				t++
+				continue
+			}
+		}
+		if star < 0 {
+			return false
+		}
+		from++
+		p, t = star, from
+		if from > len(text) {
+			return false
+		}
+	}
+}
+
+// matchOne matches c against the first element of pattern, which is not a star,
+// and returns the element's width.
+func matchOne(pattern []byte, c byte) (width int, ok bool) {
+	switch pattern[0] {
+	case '?':
+		return 1, true
+	case '[':
+		return matchClass(pattern, c)
+	case '\\':
+		if len(pattern) >= 2 {
+			return 2, pattern[1] == c
+		}
+	}
+	return 1, pattern[0] == c
+}
+
+// matchClass matches c against the class that pattern begins with. A class
+// that is not closed ends with the pattern.
+func matchClass(pattern []byte, c byte) (width int, ok bool) {
+	i := 1
+	negate := i < len(pattern) && pattern[i] == '^'
+	if negate {
+		i++
+	}
+	for ; i < len(pattern) && pattern[i] != ']'; i++ {
+		switch {
+		case pattern[i] == '\\' && i+1 < len(pattern):
+			i++
+			ok = ok || pattern[i] == c
+		case i+2 < len(pattern) && pattern[i+1] == '-':
+			low, high := pattern[i], pattern[i+2]
+			if low > high {
+				low, high = high, low
+			}
+			ok = ok || low <= c && c <= high
+			i += 2
+		default:
+			ok = ok || pattern[i] == c
+		}
+	}
+	return min(i+1, len(pattern)), ok != negate
+}

@@ -1,0 +1,368 @@
+package command
+
+import (
+	"errors"
+
+	"slotmesh/node/rdb"
+	"slotmesh/node/resp"
+	"slotmesh/node/store"
+	"slotmesh/slots"
+)
+
+// Keys are the rows of keys in general: the reference's groups "generic" and,
+// for the ones on whole databases, "server".
+func Keys() []Spec {
+	rows := inGroup("generic", append(append(keyRows(), expireRows()...), walkRows()...))
+	return append(append(rows, objectRows()...), inGroup("server", databaseRows())...)
+}
+
+func keyRows() []Spec {
+	everyKey := func(flags KeyFlags) []KeySpec { return []KeySpec{{Flags: flags, Begin: 1, Last: -1, Step: 1}} }
+	perShard := []string{"request_policy:multi_shard", "response_policy:agg_sum"}
+	restored := []KeySpec{{Flags: KeyOW | KeyUpdate, Begin: 1, Step: 1}}
+	renamed := func(to KeyFlags) []KeySpec {
+		return []KeySpec{
+			{Flags: KeyRW | KeyAccess | KeyDelete, Begin: 1, Step: 1},
+			{Flags: KeyOW | to, Begin: 2, Step: 1},
+		}
+	}
+	return []Spec{
+		{
+			Name: "copy", Syntax: "source destination [DB destination-db] [REPLACE]", Arity: -3, Flags: Write | DenyOOM,
+			Keys: []KeySpec{
+				{Flags: KeyRO | KeyAccess, Begin: 1, Step: 1},
+				{Flags: KeyOW | KeyUpdate, Begin: 2, Step: 1},
+			},
+			Since: "6.2.0", Complexity: "O(N) where N is the size of the value.", Summary: "Copies a key to another key.", Run: runCopy,
+		},
+		{
+			Name: "del", Syntax: "key [key ...]", Arity: -2, Flags: Write, Keys: everyKey(KeyRM | KeyDelete),
+			Since: "1.0.0", Complexity: "O(N) where N is the number of keys.", Summary: "Deletes keys.",
+			Tips: perShard, Run: runDel, Heavy: manyArgs,
+		},
+		{
+			Name: "dump", Syntax: "key", Arity: 2, Flags: ReadOnly, Keys: readsKey,
+			Since: "2.6.0", Complexity: "O(N) where N is the size of the value.",
+			Summary: "Returns a value in the form that RESTORE reads.", Tips: []string{"nondeterministic_output"}, Run: runDump,
+		},
+		{
+			Name: "exists", Syntax: "key [key ...]", Arity: -2, Flags: ReadOnly | Fast, Keys: everyKey(KeyRO),
+			Since: "1.0.0", Complexity: "O(N) where N is the number of keys.", Summary: "Counts which of the keys exist.",
+			Tips: perShard, Run: runExists, Heavy: manyArgs,
+		},
+		{
+			Name: "move", Syntax: "key db", Arity: 3, Flags: Write | Fast,
+			Keys:  []KeySpec{{Flags: KeyRW | KeyAccess | KeyDelete, Begin: 1, Step: 1}},
+			Since: "1.0.0", Complexity: "O(1)", Summary: "Moves a key to another database.", Run: runMove,
+		},
+		{
+			Name: "rename", Syntax: "key newkey", Arity: 3, Flags: Write, Keys: renamed(KeyUpdate),
+			Since: "1.0.0", Complexity: "O(1) for small values.", Summary: "Gives a key another name, over a key that has it.",
+			Run: func(c *Call) error { return rename(c, false) },
+		},
+		{
+			Name: "renamenx", Syntax: "key newkey", Arity: 3, Flags: Write | Fast, Keys: renamed(KeyInsert),
+			Since: "1.0.0", Complexity: "O(1) for small values.", Summary: "Gives a key another name that is free.",
+			Run: func(c *Call) error { return rename(c, true) },
+		},
+		{
+			Name: "restore", Syntax: restoreSyntax, Arity: -4, Flags: Write | DenyOOM, Keys: restored,
+			Since: "2.6.0", Complexity: restoreComplexity, Summary: "Makes a key out of what DUMP returned.",
+			Categories: []string{"dangerous"}, Run: runRestore,
+		},
+		{
+			Name: "restore-asking", Syntax: restoreSyntax, Arity: -4, Flags: Write | DenyOOM | Asking, Keys: restored,
+			Since: "3.0.0", Complexity: restoreComplexity, Summary: "RESTORE for the slot that a node is importing.",
+			Categories: []string{"dangerous"}, Run: runRestore, DocFlags: []string{"syscmd"}, DocGroup: "server",
+		},
+		{
+			Name: "touch", Syntax: "key [key ...]", Arity: -2, Flags: ReadOnly | Fast, Keys: everyKey(KeyRO),
+			Since: "3.2.1", Complexity: "O(N) where N is the number of keys.", Summary: "Marks keys as just accessed and counts them.",
+			Tips: perShard, Run: runTouch, Heavy: manyArgs,
+		},
+		{
+			Name: "type", Syntax: "key", Arity: 2, Flags: ReadOnly | Fast, Keys: []KeySpec{{Flags: KeyRO, Begin: 1, Step: 1}},
+			Since: "1.0.0", Complexity: "O(1)", Summary: "Returns the type of a key's value.", Run: runType,
+		},
+		{
+			Name: "unlink", Syntax: "key [key ...]", Arity: -2, Flags: Write | Fast, Keys: everyKey(KeyRM | KeyDelete),
+			Since: "4.0.0", Complexity: "O(N) where N is the number of keys; memory is freed in the background.",
+			Summary: "Deletes keys and frees their memory later.", Tips: perShard, Run: runDel, Heavy: manyArgs,
+		},
+	}
+}
+
+const (
+	restoreSyntax     = "key ttl serialized-value [REPLACE] [ABSTTL] [IDLETIME seconds] [FREQ frequency]"
+	restoreComplexity = "O(N) where N is the size of the value."
+)
+
+func runDel(c *Call) error {
+	n := 0
+	for _, key := range c.Args[1:] {
+		if !c.Peek(key).OK() {
+			continue
+		}
+		c.Delete(key)
+		c.Changed(key)
+		n++
+	}
+	c.Reply.Int(int64(n))
+	return nil
+}
+
+// Look is Read without the mark of access.
+func (c *Call) Look(key []byte) store.Ref {
+	ref := c.Peek(key)
+	lane := &c.engine.gate.lanes[c.Lane]
+	if ref.OK() {
+		lane.hits.Add(1)
+	} else {
+		lane.misses.Add(1)
+	}
+	return ref
+}
+
+func runExists(c *Call) error { return countKeys(c, (*Call).Look) }
+func runTouch(c *Call) error  { return countKeys(c, (*Call).Read) }
+
+func countKeys(c *Call, find func(*Call, []byte) store.Ref) error {
+	n := 0
+	for _, key := range c.Args[1:] {
+		if find(c, key).OK() {
+			n++
+		}
+	}
+	c.Reply.Int(int64(n))
+	return nil
+}
+
+func runType(c *Call) error {
+	ref := c.Look(c.Args[1])
+	if !ref.OK() {
+		c.Reply.Simple("none")
+		return nil
+	}
+	c.Reply.Simple(ref.Kind().String())
+	return nil
+}
+
+// parseDB reads the index of a database.
+func parseDB(c *Call, text []byte) (int, error) {
+	n, ok := store.ParseInt(text)
+	if !ok {
+		return 0, resp.ErrNotInteger
+	}
+	if n < 0 || n >= int64(c.engine.store.Databases()) {
+		return 0, resp.ErrDBIndex
+	}
+	return int(n), nil
+}
+
+func runCopy(c *Call) error {
+	from, to := c.Args[1], c.Args[2]
+	db, replace := c.DB, false
+	for i := 3; i < len(c.Args); i++ {
+		switch {
+		case isWord(c.Args[i], "replace"):
+			replace = true
+		case isWord(c.Args[i], "db") && i+1 < len(c.Args):
+			var err error
+			if db, err = parseDB(c, c.Args[i+1]); err != nil {
+				return err
+			}
+			i++
+		default:
+			return resp.ErrSyntax
+		}
+	}
+	if c.engine.Routing() != nil && (c.DB != 0 || db != 0) {
+		return resp.Error("ERR Copying to another database is not allowed in cluster mode")
+	}
+	if db == c.DB && string(from) == string(to) {
+		return resp.ErrSameObject
+	}
+	old := c.Read(from)
+	if !old.OK() || c.PeekIn(db, to).OK() && !replace {
+		c.Reply.Int(0)
+		return nil
+	}
+	// Looking up the target may have deleted it, and moved the source.
+	c.engine.store.Copy(c.Peek(from), db, c.slotOf(to), to, c.Now)
+	c.ChangedIn(db, to)
+	c.Reply.Int(1)
+	return nil
+}
+
+func runMove(c *Call) error {
+	if c.engine.Routing() != nil {
+		return resp.Error("ERR MOVE is not allowed in cluster mode")
+	}
+	key := c.Args[1]
+	db, err := parseDB(c, c.Args[2])
+	if err != nil {
+		return err
+	}
+	if db == c.DB {
+		return resp.ErrSameObject
+	}
+	if !c.Write(key).OK() || c.PeekIn(db, key).OK() {
+		c.Reply.Int(0)
+		return nil
+	}
+	c.engine.store.Copy(c.Peek(key), db, c.slotOf(key), key, c.Now)
+	c.Delete(key)
+	c.Changed(key)
+	c.engine.watches.touch(db, key)
+	c.Reply.Int(1)
+	return nil
+}
+
+func rename(c *Call, onlyFree bool) error {
+	from, to := c.Args[1], c.Args[2]
+	if !c.Write(from).OK() {
+		return resp.ErrNoSuchKey
+	}
+	same := string(from) == string(to)
+	taken := same || c.Write(to).OK()
+	switch {
+	case onlyFree && taken:
+		c.Reply.Int(0)
+		return nil
+	case same:
+		c.Reply.OK()
+		return nil
+	}
+	c.engine.store.Copy(c.Peek(from), c.DB, c.slotOf(to), to, c.Now)
+	c.Delete(from)
+	c.Changed(from)
+	c.engine.watches.touch(c.DB, to)
+	if onlyFree {
+		c.Reply.Int(1)
+	} else {
+		c.Reply.OK()
+	}
+	return nil
+}
+
+func runDump(c *Call) error {
+	ref := c.Read(c.Args[1])
+	if !ref.OK() {
+		c.Reply.Null()
+		return nil
+	}
+	c.Reply.Bulk(rdb.AppendDump(nil, ref.Value()))
+	return nil
+}
+
+// restoreOptions are the options of RESTORE; idle and freq are -1 if not given.
+type restoreOptions struct {
+	replace, absolute bool
+	idle, freq        int64
+}
+
+func parseRestoreOptions(words [][]byte) (o restoreOptions, err error) {
+	o.idle, o.freq = -1, -1
+	number := func(i int) (int64, error) {
+		n, ok := store.ParseInt(words[i])
+		if !ok {
+			return 0, resp.ErrNotInteger
+		}
+		return n, nil
+	}
+	for i := 0; i < len(words); i++ {
+		hasNext := i+1 < len(words)
+		switch {
+		case isWord(words[i], "replace"):
+			o.replace = true
+		case isWord(words[i], "absttl"):
+			o.absolute = true
+		case isWord(words[i], "idletime") && hasNext && o.freq < 0:
+			if o.idle, err = number(i + 1); err != nil {
+				return o, err
+			}
+			if o.idle < 0 {
+				return o, resp.Error("ERR Invalid IDLETIME value, must be >= 0")
+			}
+			i++
+		case isWord(words[i], "freq") && hasNext && o.idle < 0:
+			if o.freq, err = number(i + 1); err != nil {
+				return o, err
+			}
+			if o.freq < 0 || o.freq > 255 {
+				return o, resp.Error("ERR Invalid FREQ value, must be >= 0 and <= 255")
+			}
+			i++
+		default:
+			return o, resp.ErrSyntax
+		}
+	}
+	return o, nil
+}
+
+var (
+	wordRestore = []byte("RESTORE")
+	wordReplace = []byte("REPLACE")
+	wordAbsTTL  = []byte("ABSTTL")
+)
+
+func runRestore(c *Call) error {
+	key, payload := c.Args[1], c.Args[3]
+	o, err := parseRestoreOptions(c.Args[4:])
+	if err != nil {
+		return err
+	}
+	found := c.Write(key).OK()
+	if found && !o.replace {
+		return resp.ErrBusyKey
+	}
+	at, ok := store.ParseInt(c.Args[2])
+	if !ok {
+		return resp.ErrNotInteger
+	}
+	if at < 0 {
+		return resp.Error("ERR Invalid TTL value, must be >= 0")
+	}
+	value, err := rdb.ParseDump(payload)
+	switch {
+	case errors.Is(err, rdb.ErrChecksum):
+		return resp.ErrBadDump
+	case err != nil:
+		return resp.ErrBadDataFormat
+	}
+	if at > 0 && !o.absolute {
+		at += c.Now
+	}
+	c.Reply.OK()
+	if at != 0 && c.alreadyExpired(at) {
+		if found {
+			c.Delete(key)
+			c.Changed(key)
+			c.Effect(c.expiryWord(), key)
+		}
+		return nil
+	}
+	c.Delete(key)
+	ref := c.Put(key, value, false)
+	if at != 0 {
+		ref.SetExpire(at)
+	}
+	ref.SetAccess(o.idle, int(o.freq), c.Now)
+	c.Changed(key)
+	args := [][]byte{wordRestore, key, c.Number(at), payload, wordAbsTTL}
+	if o.replace {
+		args = append(args, wordReplace)
+	}
+	c.Effect(args...)
+	return nil
+}
+
+// slotsWith is a helper of commands that walk: the slots of db that have keys,
+// from first on.
+func slotsWith(s *store.Store, db, first int) func(func(slots.Slot) bool) {
+	return func(yield func(slots.Slot) bool) {
+		for slot, ok := s.NextUsed(db, first); ok && yield(slot); {
+			slot, ok = s.NextUsed(db, int(slot)+1)
+		}
+	}
+}

@@ -1,0 +1,290 @@
+package command
+
+import (
+	"strconv"
+
+	"slotmesh/node/resp"
+	"slotmesh/node/store"
+)
+
+func walkRows() []Spec {
+	return []Spec{
+		{
+			Name: "keys", Syntax: "pattern", Arity: 2, Flags: ReadOnly,
+			Since: "1.0.0", Complexity: "O(N) where N is the number of keys of the database.",
+			Summary: "Returns every key that matches a pattern.", Categories: []string{"dangerous"},
+			Tips: []string{"request_policy:all_shards", "nondeterministic_output_order"}, Walks: true, Heavy: Always, Run: runKeys,
+		},
+		{
+			Name: "randomkey", Syntax: "", Arity: 1, Flags: ReadOnly,
+			Since: "1.0.0", Complexity: "O(1)", Summary: "Returns a key, each as likely as the others.",
+			Tips: []string{"request_policy:all_shards", "nondeterministic_output"}, Walks: true, Run: runRandomKey,
+		},
+		{
+			Name: "scan", Syntax: "cursor [MATCH pattern] [COUNT count] [TYPE type]", Arity: -2, Flags: ReadOnly,
+			Since: "2.8.0", Complexity: "O(1) for each call, O(N) for the whole, where N is the number of keys.",
+			Summary: "Returns the keys of a database step by step.",
+			Tips:    []string{"nondeterministic_output", "request_policy:special"}, Walks: true, Run: runScan,
+			Heavy: func(c *Call) bool {
+				o, err := parseScan(c)
+				return err == nil && o.count > 200
+			},
+		},
+	}
+}
+
+// walkTurn is how many keys a walk looks at while it holds a slot.
+const walkTurn = 256
+
+// list gathers keys for an array whose length is not known before the end.
+type list struct {
+	body resp.Writer
+	n    int
+}
+
+func (l *list) add(key []byte) {
+	l.body.Bulk(key)
+	l.n++
+}
+
+func (l *list) reply(w *resp.Writer) {
+	w.Array(l.n)
+	w.Buf = append(w.Buf, l.body.Buf...)
+}
+
+// hidden reports whether a key has ended and is not to be seen.
+func (c *Call) hidden(ref store.Ref) bool {
+	return ref.Expires() && ref.ExpireAt() <= c.Now && !c.Applied
+}
+
+func runKeys(c *Call) error {
+	pattern := c.Args[1]
+	all := string(pattern) == "*"
+	var found list
+	for slot := range slotsWith(c.engine.store, c.DB, 0) {
+		at, done := store.At(slot), false
+		for !done {
+			c.WithSlot(slot, func() {
+				at, _, done = c.engine.store.Scan(c.DB, at, walkTurn, func(ref store.Ref) {
+					if (all || Match(pattern, ref.Key())) && !c.hidden(ref) {
+						found.add(ref.Key())
+					}
+				})
+			})
+		}
+	}
+	found.reply(c.Reply)
+	return nil
+}
+
+// randomTries bounds the search for a key that has not ended. Source: the
+// reference's dbRandomKey.
+const randomTries = 100
+
+func runRandomKey(c *Call) error {
+	for try := 0; ; try++ {
+		slot, ok := c.engine.store.RandomSlot(c.DB, c.engine.Random())
+		if !ok {
+			c.Reply.Null()
+			return nil
+		}
+		answered := false
+		c.WithSlot(slot, func() {
+			ref := c.engine.store.RandomInSlot(c.DB, slot, c.engine.Random())
+			if ref.OK() && (!c.hidden(ref) || try == randomTries) {
+				c.Reply.Bulk(ref.Key())
+				answered = true
+				return
+			}
+			if !c.InExec {
+				c.engine.expireSlot(slot, c.Now, expiryTurn)
+			}
+		})
+		if answered {
+			return nil
+		}
+		if try == randomTries {
+			c.Reply.Null()
+			return nil
+		}
+	}
+}
+
+// scanOptions are what SCAN was asked for.
+type scanOptions struct {
+	cursor  store.Cursor
+	pattern []byte
+	count   int
+	// kind is the only kind to return if byKind is set; noKind is set for a
+	// type that does not exist.
+	byKind, noKind bool
+	kind           store.Kind
+}
+
+func parseScan(c *Call) (o scanOptions, err error) {
+	cursor, ok := parseCursor(c.Args[1])
+	if !ok {
+		return o, resp.ErrInvalidCursor
+	}
+	o.cursor, o.count = store.Cursor(cursor), 10
+	for i := 2; i < len(c.Args); i += 2 {
+		word := c.Args[i]
+		if i+1 == len(c.Args) {
+			return o, resp.ErrSyntax
+		}
+		value := c.Args[i+1]
+		switch {
+		case isWord(word, "count"):
+			n, ok := store.ParseInt(value)
+			if !ok {
+				return o, resp.ErrNotInteger
+			}
+			if n < 1 {
+				return o, resp.ErrSyntax
+			}
+			o.count = int(min(n, 1<<31))
+		case isWord(word, "match"):
+			o.pattern = value
+			if string(value) == "*" {
+				o.pattern = nil
+			}
+		case isWord(word, "type"):
+			o.byKind = true
+			o.kind, ok = store.ParseKind(value)
+			o.noKind = !ok
+		default:
+			return o, resp.ErrSyntax
+		}
+	}
+	return o, nil
+}
+
+// parseCursor reads a cursor as strtoul does: a sign is allowed and wraps.
+func parseCursor(text []byte) (uint64, bool) {
+	digits := text
+	negative := len(text) > 0 && text[0] == '-'
+	if negative || len(text) > 0 && text[0] == '+' {
+		digits = text[1:]
+	}
+	n, err := strconv.ParseUint(string(digits), 10, 64)
+	if err != nil {
+		return 0, false
+	}
+	if negative {
+		n = -n
+	}
+	return n, true
+}
+
+func runScan(c *Call) error {
+	o, err := parseScan(c)
+	if err != nil {
+		return err
+	}
+	var found list
+	next := c.scan(o, func(ref store.Ref) {
+		switch {
+		case c.hidden(ref), o.noKind, o.byKind && ref.Kind() != o.kind:
+		case o.pattern != nil && !Match(o.pattern, ref.Key()):
+		default:
+			found.add(ref.Key())
+		}
+	})
+	c.Reply.Array(2)
+	c.Reply.BulkString(strconv.FormatUint(uint64(next), 10))
+	found.reply(c.Reply)
+	return nil
+}
+
+// scan visits keys from o.cursor on, at least o.count if there are so many, and
+// returns where to go on.
+func (c *Call) scan(o scanOptions, visit func(store.Ref)) store.Cursor {
+	slot, ok := o.cursor.Slot()
+	if !ok {
+		return 0
+	}
+	s := c.engine.store
+	at := o.cursor
+	for visited := 0; visited < o.count; {
+		var n int
+		var done bool
+		c.WithSlot(slot, func() { at, n, done = s.Scan(c.DB, at, min(walkTurn, o.count-visited), visit) })
+		visited += n
+		if !done {
+			continue
+		}
+		if slot, ok = s.NextUsed(c.DB, int(slot)+1); !ok {
+			return 0
+		}
+		at = store.At(slot)
+	}
+	return at
+}
+
+func databaseRows() []Spec {
+	flushTips := []string{"request_policy:all_shards", "response_policy:all_succeeded"}
+	return []Spec{
+		{
+			Name: "dbsize", Syntax: "", Arity: 1, Flags: ReadOnly | Fast,
+			Since: "1.0.0", Complexity: "O(1)", Summary: "Returns the number of keys of the database.",
+			Categories: []string{"keyspace"},
+			Tips:       []string{"request_policy:all_shards", "response_policy:agg_sum"},
+			Run: func(c *Call) error {
+				c.Reply.Int(int64(c.engine.store.Len(c.DB)))
+				return nil
+			},
+		},
+		{
+			Name: "flushall", Syntax: "[ASYNC | SYNC]", Arity: -1, Flags: Write,
+			Since: "1.0.0", Complexity: "O(1); memory is freed in the background.", Summary: "Deletes every key of every database.",
+			Categories: []string{"keyspace", "dangerous"}, Tips: flushTips, Exclusive: true,
+			Run: func(c *Call) error { return flush(c, -1) },
+		},
+		{
+			Name: "flushdb", Syntax: "[ASYNC | SYNC]", Arity: -1, Flags: Write,
+			Since: "1.0.0", Complexity: "O(1); memory is freed in the background.", Summary: "Deletes every key of the database.",
+			Categories: []string{"keyspace", "dangerous"}, Tips: flushTips, Exclusive: true,
+			Run: func(c *Call) error { return flush(c, c.DB) },
+		},
+		{
+			Name: "swapdb", Syntax: "index1 index2", Arity: 3, Flags: Write | Fast,
+			Since: "4.0.0", Complexity: "O(1)", Summary: "Exchanges two databases.",
+			Categories: []string{"keyspace", "dangerous"}, Exclusive: true, Run: runSwapDB,
+		},
+	}
+}
+
+func flush(c *Call, db int) error {
+	if len(c.Args) > 2 || len(c.Args) == 2 && !isWord(c.Args[1], "sync") && !isWord(c.Args[1], "async") {
+		return resp.ErrSyntax
+	}
+	c.engine.touchDB(db)
+	c.engine.store.Flush(db)
+	// An empty database is flushed for replicas and files as well.
+	c.dirty++
+	c.Reply.OK()
+	return nil
+}
+
+func runSwapDB(c *Call) error {
+	if c.engine.Routing() != nil {
+		return resp.Error("ERR SWAPDB is not allowed in cluster mode")
+	}
+	a, ok := store.ParseInt(c.Args[1])
+	if !ok {
+		return resp.Error("ERR invalid first DB index")
+	}
+	b, ok := store.ParseInt(c.Args[2])
+	if !ok {
+		return resp.Error("ERR invalid second DB index")
+	}
+	if n := int64(c.engine.store.Databases()); a < 0 || a >= n || b < 0 || b >= n {
+		return resp.ErrDBIndex
+	}
+	c.engine.touchSwapped(int(a), int(b))
+	c.engine.store.Swap(int(a), int(b))
+	c.dirty++
+	c.Reply.OK()
+	return nil
+}
+
