@@ -399,6 +399,8 @@ func (m *Machine) applyHeader(n *member, r *record) {
 	if old.Replica != r.Replica || old.Elector != r.Elector || old.Primary != r.Primary {
 		m.claims.electorsDirty = true
 		m.claims.tableDirty = true
+		// Who has which replicas decides whether an empty primary may serve.
+		m.save = true
 	}
 	if r.Address != old.Address {
 		m.claims.tableDirty = true

@@ -177,13 +177,28 @@ func (m *Machine) announcedEmpty() bool {
 	return m.lacksData() || m.self.rec.Replica && m.data.Empty
 }
 
+// emptyWait is the least time that an empty primary waits for news of replicas
+// that it does not know of.
+const emptyWait = 500 * time.Millisecond
+
+// heardMajority reports whether a majority of the electors is in touch.
+func (m *Machine) heardMajority() bool {
+	heard := 0
+	for _, n := range m.claims.electors {
+		if n == m.self || n.everHeard && n.complete() && !n.pfail && !n.fail {
+			heard++
+		}
+	}
+	return heard >= m.majority() || len(m.claims.electors) == 0
+}
+
 // settleData lets an empty primary serve when no replica can help.
 func (m *Machine) settleData() {
 	if m.announcedEmpty() != m.self.rec.Empty {
 		m.describeSelf()
 		m.publishSelf()
 	}
-	if !m.lacksData() {
+	if !m.lacksData() || m.now-m.started < emptyWait || !m.heardMajority() {
 		return
 	}
 	for _, n := range m.order {

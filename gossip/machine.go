@@ -337,6 +337,7 @@ func (m *Machine) received(ev Received) error {
 	}
 	if ev.Way == ByLink {
 		m.hear(n)
+		m.endMeeting(sender)
 	}
 	m.message(n, b, ev.Way)
 	return nil

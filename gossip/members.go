@@ -159,6 +159,13 @@ func (m *Machine) meet(ip string, busPort int) {
 
 func (m *Machine) meetFor() time.Duration { return max(m.cfg.NodeTimeout, 5*time.Second) }
 
+// endMeeting is called when the node that was met talks back.
+func (m *Machine) endMeeting(id slots.NodeID) {
+	if len(m.meets) > 0 {
+		m.meets = slices.DeleteFunc(m.meets, func(t *meeting) bool { return t.answered == id })
+	}
+}
+
 func (m *Machine) tryMeeting(t *meeting) {
 	t.next = m.now + meetEvery
 	if t.answered.IsZero() {
