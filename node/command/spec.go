@@ -17,6 +17,9 @@ type Spec struct {
 	// KeysOf finds the keys where Keys cannot tell (Flags has MovableKeys). It
 	// returns positions in args.
 	KeysOf func(args [][]byte) ([]int, error)
+	// FlagsOf, where the flags of Keys depend on the arguments
+	// (KeyVariableFlags), says what this call does with its keys.
+	FlagsOf func(args [][]byte) KeyFlags
 
 	Group      string // "string", "generic", "connection", "server", "cluster", "transactions"…
 	Since      string
@@ -63,6 +66,8 @@ type facts struct {
 	keyed   bool
 	onlyKey int
 	migrate bool
+	// args is the argument tree, parsed from Syntax.
+	args []Arg
 	// subs are the subcommands by name.
 	subs map[string]*Spec
 }

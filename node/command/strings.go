@@ -68,7 +68,7 @@ func Strings() []Spec {
 			Since: "1.0.0", Complexity: "O(1)", Summary: "Adds an amount to the number in a string.", Run: runIncrBy,
 		},
 		{
-			Name: "incrbyfloat", Syntax: "key increment", Arity: 3, Flags: Write | DenyOOM | Fast, Keys: countsKey,
+			Name: "incrbyfloat", Syntax: "key increment:double", Arity: 3, Flags: Write | DenyOOM | Fast, Keys: countsKey,
 			Since: "2.6.0", Complexity: "O(1)", Summary: "Adds a fraction to the number in a string.", Run: runIncrByFloat,
 		},
 		{
@@ -111,6 +111,12 @@ func Strings() []Spec {
 				Flags: KeyRW | KeyAccess | KeyUpdate | KeyVariableFlags,
 				Notes: "reads and returns the old value with GET only", Begin: 1, Step: 1,
 			}},
+			FlagsOf: func(args [][]byte) KeyFlags {
+				if o, err := parseSetOptions(args[3:], true); err == nil && o.get {
+					return KeyRW | KeyAccess | KeyUpdate
+				}
+				return KeyOW | KeyUpdate
+			},
 			Since: "1.0.0", Complexity: "O(1)", Summary: "Sets the string of a key, whatever it held before.", Run: runSet,
 		},
 		{

@@ -59,6 +59,15 @@ func (t *Table) add(s, parent *Spec) error {
 	s.keyed = s.keyed || s.KeysOf != nil
 	s.migrate = s.fullName == "migrate"
 	s.onlyKey = s.fixedKey()
+	var err error
+	if s.args, err = parseSyntax(s.Syntax); err != nil {
+		return fmt.Errorf("%s: %w", s.fullName, err)
+	}
+	first := 1
+	if parent != nil {
+		first = 2
+	}
+	linkKeys(s.args, s.Keys, first)
 	names[s.Name] = s
 	t.list = append(t.list, s)
 	if len(s.Sub) > 0 {
