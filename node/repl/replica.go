@@ -59,6 +59,30 @@ type ReplicaOptions struct {
 	// full sync, or a primary with a new id. This node's own replicas must come
 	// back to learn it.
 	OnHistory func()
+	// Pauses between attempts; a zero field takes its default.
+	Pauses Pauses
+}
+
+// Pauses are how long a replica waits before it tries again. A failover must
+// find the new primary quickly, so the first attempts come fast and then ever
+// more slowly; a primary whose data this node cannot take is not asked for them
+// in a tight loop.
+type Pauses struct {
+	First   time.Duration // default 50 ms
+	Longest time.Duration // default 1 s
+	Refused time.Duration // default 10 s
+}
+
+func (p Pauses) orDefault() Pauses {
+	for _, one := range []struct {
+		d *time.Duration
+		v time.Duration
+	}{{&p.First, 50 * time.Millisecond}, {&p.Longest, time.Second}, {&p.Refused, 10 * time.Second}} {
+		if *one.d == 0 {
+			*one.d = one.v
+		}
+	}
+	return p
 }
 
 // Replica follows a primary until Stop. All methods may be called from any
@@ -76,9 +100,8 @@ type Replica struct {
 	halted   bool
 
 	state     atomic.Int32
-	upSince   atomic.Int64 // Unix nanoseconds, 0 while the link is down
-	downSince atomic.Int64
-	heardAt   atomic.Int64
+	downSince atomic.Int64 // Unix nanoseconds, 0 while the link is up
+	heardAt   atomic.Int64 // Unix nanoseconds, 0 for never
 
 	// Progress of a full sync: of how many bytes (-1: unknown) how many are here.
 	loadTotal, loadRead atomic.Int64
@@ -159,15 +182,7 @@ func (r *Replica) Status() ReplicaStatus {
 	return s
 }
 
-// Pauses between attempts. A failover must find the new primary quickly, so the
-// first attempts come fast; a primary whose data this node cannot take is not
-// asked for them in a tight loop.
-const (
-	firstPause   = 50 * time.Millisecond
-	longestPause = time.Second
-	refusedPause = 10 * time.Second
-	dialTimeout  = 5 * time.Second
-)
+const dialTimeout = 5 * time.Second
 
 // unusableError is a primary's data that this node cannot take, however often
 // it is asked.
@@ -176,25 +191,25 @@ type unusableError struct{ error }
 func (e unusableError) Unwrap() error { return e.error }
 
 func (r *Replica) run(ctx context.Context) {
-	pause := firstPause
+	pauses := r.o.Pauses.orDefault()
+	pause := pauses.First
 	for {
 		r.state.Store(int32(LinkConnecting))
-		began := time.Now()
 		err := r.link(ctx)
-		r.down()
+		worked := r.down()
 		if ctx.Err() != nil {
 			return
 		}
 		var unusable unusableError
 		switch {
 		case errors.As(err, &unusable):
-			pause = refusedPause
+			pause = pauses.Refused
 			r.o.Log.Warn(fmt.Sprintf("Replication from %s stopped, next attempt in %s: %v", r.address(), pause, err))
-		case time.Since(began) > longestPause:
-			pause = firstPause // it worked for a while: a new fault, not the old one
+		case worked:
+			pause = pauses.First // a new fault, not the old one
 			r.report(err)
 		default:
-			pause = min(2*pause, longestPause)
+			pause = min(2*pause, pauses.Longest)
 			r.report(err)
 		}
 		r.state.Store(int32(LinkConnect))
@@ -212,19 +227,19 @@ func (r *Replica) report(err error) {
 
 func (r *Replica) address() string { return net.JoinHostPort(r.host, strconv.Itoa(r.port)) }
 
-// down notes that the link is gone.
-func (r *Replica) down() {
-	if LinkState(r.state.Load()) == LinkConnected {
+// down notes that the link is gone and reports whether it had come up.
+func (r *Replica) down() bool {
+	worked := LinkState(r.state.Load()) == LinkConnected
+	if worked {
 		r.o.Log.Warn("Connection with master lost.")
 	}
-	r.upSince.Store(0)
 	r.downSince.CompareAndSwap(0, time.Now().UnixNano())
+	return worked
 }
 
 // up notes that the stream flows.
 func (r *Replica) up() {
 	r.downSince.Store(0)
-	r.upSince.Store(time.Now().UnixNano())
 	r.state.Store(int32(LinkConnected))
 }
 

@@ -1,0 +1,369 @@
+package repl_test
+
+import (
+	"bufio"
+	"bytes"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"maps"
+	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"slotmesh/node/journal"
+	"slotmesh/node/rdb"
+	"slotmesh/node/repl"
+	"slotmesh/node/resp"
+	"slotmesh/node/store"
+	"slotmesh/slots"
+)
+
+// node is the least that can be replicated: strings in a map behind one lock,
+// a journal, and a listener that knows what a replica says.
+type node struct {
+	t        testing.TB
+	journal  *journal.Journal
+	primary  *repl.Primary
+	link     *repl.Replica
+	listener net.Listener
+	pauses   repl.Pauses
+
+	settingsMu sync.Mutex
+	settings   repl.Settings
+
+	mu   sync.Mutex
+	data map[string]string // "db/key"
+}
+
+func testLog(t testing.TB) *slog.Logger {
+	if os.Getenv("REPL_LOG") == "" {
+		return slog.New(slog.DiscardHandler)
+	}
+	return slog.New(slog.NewTextHandler(os.Stderr, nil)).With("test", t.Name())
+}
+
+func newNode(t testing.TB) *node {
+	t.Helper()
+	n := &node{
+		t:       t,
+		journal: journal.New(journal.Options{BacklogBytes: 1 << 20, ID: repl.NewHistoryID()}),
+		data:    make(map[string]string),
+		settings: repl.Settings{
+			Version: "7.2.4", PingPeriod: 10 * time.Second, Timeout: 20 * time.Second,
+			OutputLimit: journal.Limit{HardBytes: 256 << 20, SoftBytes: 64 << 20, SoftFor: time.Minute},
+			Compress:    true, Checksum: true, TempDir: t.TempDir(),
+		},
+	}
+	var err error
+	n.listener, err = net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	n.settings.AnnouncePort = n.port()
+	n.primary = repl.NewPrimary(repl.PrimaryOptions{Journal: n.journal, Source: n, Settings: n.getSettings, Log: testLog(t)})
+	go n.accept()
+	t.Cleanup(func() {
+		n.listener.Close()
+		if n.link != nil {
+			n.link.Halt()
+			<-n.link.Stopped()
+		}
+		n.primary.Close()
+	})
+	return n
+}
+
+func (n *node) getSettings() repl.Settings {
+	n.settingsMu.Lock()
+	defer n.settingsMu.Unlock()
+	return n.settings
+}
+
+func (n *node) port() int { return n.listener.Addr().(*net.TCPAddr).Port }
+
+func (n *node) follow(port int) {
+	if n.link != nil {
+		n.link.Halt()
+	}
+	n.primary.SetTop(false)
+	n.primary.DropAll()
+	n.link = repl.Follow("127.0.0.1", port, repl.ReplicaOptions{
+		Journal: n.journal, Target: n, Settings: n.getSettings, Log: testLog(n.t), OnHistory: n.primary.DropAll, Pauses: n.pauses,
+	})
+}
+
+func (n *node) promote() {
+	n.link.Halt()
+	n.link = nil
+	n.journal.Promote(repl.NewHistoryID())
+	n.primary.SetTop(true)
+}
+
+func (n *node) set(db int, key, value string) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	n.data[fmt.Sprintf("%d/%s", db, key)] = value
+	n.journal.Append(db, slots.Of([]byte(key)), [][]byte{[]byte("SET"), []byte(key), []byte(value)})
+}
+
+func (n *node) content() map[string]string {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	return maps.Clone(n.data)
+}
+
+// accept serves connections as package server would.
+func (n *node) accept() {
+	for {
+		conn, err := n.listener.Accept()
+		if err != nil {
+			return
+		}
+		go n.converse(conn)
+	}
+}
+
+func (n *node) converse(conn net.Conn) {
+	scanner := resp.Scanner{MaxBulk: 1 << 20}
+	var peer repl.Peer
+	var buf []byte
+	piece := make([]byte, 4096)
+	for {
+		args, used, err := scanner.Next(buf)
+		if err != nil {
+			conn.Close()
+			return
+		}
+		if used == 0 {
+			got, err := conn.Read(piece)
+			if err != nil {
+				conn.Close()
+				return
+			}
+			buf = append(buf, piece[:got]...)
+			continue
+		}
+		rest := buf[used:]
+		if len(args) == 0 {
+			buf = rest
+			continue
+		}
+		word := func(i int) string { return strings.ToLower(string(args[i])) }
+		switch word(0) {
+		case "ping":
+			io.WriteString(conn, "+PONG\r\n")
+		case "replconf":
+			for i := 1; i+1 < len(args); i += 2 {
+				switch word(i) {
+				case "listening-port":
+					peer.ListeningPort, _ = strconv.Atoi(word(i + 1))
+				case "capa":
+					peer.EOF = peer.EOF || word(i+1) == "eof"
+					peer.PSYNC2 = peer.PSYNC2 || word(i+1) == "psync2"
+				case "rdb-only":
+					peer.RDBOnly = true
+				}
+			}
+			io.WriteString(conn, "+OK\r\n")
+		case "psync", "sync":
+			request := repl.Request{Old: len(args) < 3, Peer: peer}
+			if !request.Old {
+				request.ID = string(args[1])
+				request.Offset, _ = strconv.ParseInt(string(args[2]), 10, 64)
+			}
+			n.primary.Serve(conn, bytes.Clone(rest), request, func() {})
+			return
+		default:
+			io.WriteString(conn, "-ERR unknown command\r\n")
+		}
+		buf = rest
+	}
+}
+
+// Snapshot implements repl.Source.
+func (n *node) Snapshot(at func()) repl.Snapshot {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	s := &snapshot{}
+	for name, value := range n.data {
+		number, key, _ := strings.Cut(name, "/")
+		db, _ := strconv.Atoi(number)
+		s.entries = append(s.entries, rdb.Entry{DB: db, Key: []byte(key), Value: store.StringValue([]byte(value)), IdleSec: -1, Freq: -1})
+	}
+	at()
+	return s
+}
+
+type snapshot struct{ entries []rdb.Entry }
+
+func (s *snapshot) Sizes() []repl.DatabaseSize {
+	return []repl.DatabaseSize{{Keys: int64(len(s.entries))}}
+}
+func (s *snapshot) UsedMemory() int64 { return 0 }
+func (s *snapshot) Close()            {}
+
+func (s *snapshot) Walk(emit func([]rdb.Entry) error) error {
+	for len(s.entries) > 0 {
+		n := min(100, len(s.entries))
+		if err := emit(s.entries[:n]); err != nil {
+			return err
+		}
+		s.entries = s.entries[n:]
+	}
+	return nil
+}
+
+// Load and Apply implement repl.Target.
+func (n *node) Load() (repl.Load, error) { return &load{n: n, data: make(map[string]string)}, nil }
+
+type load struct {
+	n    *node
+	data map[string]string
+}
+
+func (l *load) Insert(e rdb.Entry) error {
+	l.data[fmt.Sprintf("%d/%s", e.DB, e.Key)] = string(e.Value.AppendText(nil))
+	return nil
+}
+
+func (l *load) Commit(adopt func()) error {
+	l.n.mu.Lock()
+	defer l.n.mu.Unlock()
+	l.n.data = l.data
+	adopt()
+	return nil
+}
+
+func (l *load) Abort() {}
+
+func (n *node) Apply(commands []repl.Command, done func(slots.Slot)) error {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	for _, c := range commands {
+		if name := strings.ToLower(string(c.Args[0])); name != "set" && name != "del" {
+			return errors.New("unknown command " + name)
+		}
+	}
+	for _, c := range commands {
+		name := fmt.Sprintf("%d/%s", c.DB, c.Args[1])
+		if strings.EqualFold(string(c.Args[0]), "set") {
+			n.data[name] = string(c.Args[2])
+		} else {
+			delete(n.data, name)
+		}
+	}
+	done(journal.SlotAll)
+	return nil
+}
+
+// eventually waits for condition.
+func eventually(t testing.TB, what string, condition func() bool) {
+	t.Helper()
+	deadline := time.Now().Add(15 * time.Second)
+	for !condition() {
+		if time.Now().After(deadline) {
+			t.Fatalf("not in time: %s", what)
+		}
+		time.Sleep(time.Millisecond)
+	}
+}
+
+// same waits until b has what a has, at the same offset.
+func same(t testing.TB, a, b *node) {
+	t.Helper()
+	eventually(t, "equal offsets", func() bool { return a.journal.Offset() == b.journal.Offset() })
+	if got, want := b.content(), a.content(); !maps.Equal(got, want) {
+		t.Fatalf("%d keys on one side, %d on the other, or they differ", len(got), len(want))
+	}
+	idA, _, _ := a.journal.IDs()
+	idB, _, _ := b.journal.IDs()
+	if idA != idB {
+		t.Fatalf("histories %s and %s", idA, idB)
+	}
+}
+
+// reference is a real redis-server.
+type reference struct {
+	t    testing.TB
+	port int
+}
+
+func startReference(t testing.TB, args ...string) *reference {
+	t.Helper()
+	binary, err := exec.LookPath("redis-server")
+	if err != nil {
+		t.Skip("SKIPPED: redis-server is not installed; replication with the reference is not tested")
+	}
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	port := l.Addr().(*net.TCPAddr).Port
+	l.Close()
+	dir := t.TempDir()
+	args = append([]string{
+		"--port", strconv.Itoa(port), "--bind", "127.0.0.1", "--save", "", "--dir", dir,
+		"--repl-diskless-sync-delay", "0", "--logfile", filepath.Join(dir, "log"),
+	}, args...)
+	cmd := exec.Command(binary, args...)
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		cmd.Process.Kill()
+		cmd.Wait()
+	})
+	r := &reference{t, port}
+	eventually(t, "redis-server answers", func() bool {
+		c, err := net.Dial("tcp", r.address())
+		if err == nil {
+			c.Close()
+		}
+		return err == nil
+	})
+	return r
+}
+
+func (r *reference) address() string { return "127.0.0.1:" + strconv.Itoa(r.port) }
+
+// do sends one command and returns its reply.
+func (r *reference) do(words ...string) resp.Reply {
+	r.t.Helper()
+	return r.doAll(words)
+}
+
+// doAll sends commands over one connection and returns the last reply.
+func (r *reference) doAll(commands ...[]string) (reply resp.Reply) {
+	r.t.Helper()
+	conn, err := net.Dial("tcp", r.address())
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	defer conn.Close()
+	conn.SetDeadline(time.Now().Add(10 * time.Second))
+	in := resp.NewReplyReader(bufio.NewReader(conn), resp.ReplyLimits{})
+	for _, words := range commands {
+		conn.Write(resp.AppendCommandStrings(nil, words...))
+		if reply, err = in.Read(); err != nil {
+			r.t.Fatalf("%v: %v", words, err)
+		}
+	}
+	return reply
+}
+
+func (r *reference) info(field string) string {
+	for line := range strings.Lines(string(r.do("INFO", "replication").Text)) {
+		if value, found := strings.CutPrefix(line, field+":"); found {
+			return strings.TrimSpace(value)
+		}
+	}
+	return ""
+}

@@ -1,0 +1,172 @@
+package repl_test
+
+import (
+	"fmt"
+	"io"
+	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	"slotmesh/node/rdb"
+)
+
+// TestReferenceFollowsNode: a real redis-server is the replica.
+func TestReferenceFollowsNode(t *testing.T) {
+	n := newNode(t)
+	server := startReference(t)
+	for i := range 3000 {
+		n.set(i%2, fmt.Sprintf("key:%d", i), strings.Repeat("compressible ", i%20)+strconv.Itoa(i))
+	}
+	server.do("REPLICAOF", "127.0.0.1", strconv.Itoa(n.port()))
+	eventually(t, "link up", func() bool { return server.info("master_link_status") == "up" })
+	n.set(1, "after", "12345")
+	n.set(0, "after", "-7")
+	caughtUp := func() bool { return server.info("slave_repl_offset") == strconv.FormatInt(n.journal.Offset(), 10) }
+	eventually(t, "caught up", caughtUp)
+	check := func() {
+		t.Helper()
+		for name, want := range n.content() {
+			if !strings.HasPrefix(name, "0/") {
+				continue
+			}
+			if got := string(server.do("GET", name[2:]).Text); got != want {
+				t.Fatalf("%s is %q, want %q", name, got, want)
+			}
+		}
+		if got := server.do("DBSIZE").Int; got != 1501 {
+			t.Errorf("%d keys in database 0", got)
+		}
+	}
+	check()
+	id, _, _ := n.journal.IDs()
+	if got := server.info("master_replid"); got != id {
+		t.Errorf("history %s, want %s", got, id)
+	}
+	n.primary.DropAll()
+	n.set(0, "after", "-8")
+	eventually(t, "caught up after a cut", caughtUp)
+	check()
+	if full, partial := n.primary.Counts().SyncFull.Load(), n.primary.Counts().SyncPartialOK.Load(); full != 1 || partial != 1 {
+		t.Errorf("%d full syncs, %d partial ones", full, partial)
+	}
+	eventually(t, "acknowledged", func() bool {
+		return n.primary.Acknowledged(n.journal.Offset()) == 1
+	})
+}
+
+// TestNodeFollowsReference: a real redis-server is the primary, then the node
+// takes over and the server follows it.
+func TestNodeFollowsReference(t *testing.T) {
+	for _, diskless := range []string{"yes", "no"} {
+		t.Run("diskless="+diskless, func(t *testing.T) {
+			n := newNode(t)
+			server := startReference(t, "--repl-diskless-sync", diskless)
+			for i := range 500 {
+				server.do("SET", fmt.Sprintf("key:%d", i), strings.Repeat("abc", i))
+			}
+			n.follow(server.port)
+			caughtUp := func() bool {
+				return n.link.Status().Link.String() == "connected" &&
+					server.info("master_repl_offset") == strconv.FormatInt(n.journal.Offset(), 10)
+			}
+			eventually(t, "caught up", caughtUp)
+			if len(n.content()) != 500 {
+				t.Fatalf("%d keys", len(n.content()))
+			}
+			if got := server.doAll([]string{"SET", "after", "1"}, []string{"WAIT", "1", "5000"}).Int; got != 1 {
+				t.Errorf("WAIT answers %d", got)
+			}
+			if n.content()["0/after"] != "1" {
+				t.Error("WAIT was answered before the write was applied")
+			}
+			server.do("CLIENT", "KILL", "TYPE", "replica")
+			server.do("SET", "after", "2")
+			eventually(t, "caught up after a cut", func() bool { return n.content()["0/after"] == "2" && caughtUp() })
+
+			n.promote()
+			n.set(0, "mine", "3")
+			server.do("REPLICAOF", "127.0.0.1", strconv.Itoa(n.port()))
+			eventually(t, "the server follows", func() bool {
+				return server.info("slave_repl_offset") == strconv.FormatInt(n.journal.Offset(), 10)
+			})
+			if got := string(server.do("GET", "mine").Text); got != "3" {
+				t.Errorf("mine is %q", got)
+			}
+			if full := n.primary.Counts().SyncFull.Load(); full != 0 {
+				t.Errorf("%d full syncs after the promotion", full)
+			}
+		})
+	}
+}
+
+// TestReferenceWithOtherTypes: the server has a hash. The node reports it and
+// does not try again at once.
+func TestReferenceWithOtherTypes(t *testing.T) {
+	n := newNode(t)
+	server := startReference(t)
+	server.do("HSET", "h", "f", "v")
+	n.follow(server.port)
+	eventually(t, "asked", func() bool { return strings.Contains(string(server.do("INFO", "stats").Text), "sync_full:1\r\n") })
+	eventually(t, "refused", func() bool { return n.link.Status().Link.String() == "connect" })
+	time.Sleep(500 * time.Millisecond) // long enough for attempts in a tight loop
+	if full := server.do("INFO", "stats"); !strings.Contains(string(full.Text), "sync_full:1\r\n") {
+		t.Error("the node asked again at once")
+	}
+}
+
+// TestRedisCLI: --rdb and a raw SYNC, as redis-cli's backup sends it, yield files
+// that can be read.
+func TestRedisCLI(t *testing.T) {
+	cli, err := exec.LookPath("redis-cli")
+	if err != nil {
+		t.Skip("SKIPPED: redis-cli is not installed")
+	}
+	n := newNode(t)
+	for i := range 2000 {
+		n.set(0, fmt.Sprintf("key:%d", i), strings.Repeat("v", i))
+	}
+	path := filepath.Join(t.TempDir(), "dump.rdb")
+	if out, err := exec.Command(cli, "-p", strconv.Itoa(n.port()), "--rdb", path).CombinedOutput(); err != nil {
+		t.Fatalf("redis-cli --rdb: %v\n%s", err, out)
+	}
+	f, err := os.Open(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	countEntries(t, f, 2000)
+
+	conn, err := net.Dial("tcp", "127.0.0.1:"+strconv.Itoa(n.port()))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	io.WriteString(conn, "SYNC\r\n")
+	var size int64
+	if _, err := fmt.Fscanf(conn, "$%d\r\n", &size); err != nil {
+		t.Fatal(err)
+	}
+	countEntries(t, io.LimitReader(conn, size), 2000)
+}
+
+func countEntries(t *testing.T, r io.Reader, want int) {
+	t.Helper()
+	file := rdb.NewReader(r)
+	for n := 0; ; n++ {
+		_, err := file.Next()
+		if err == io.EOF {
+			if n != want {
+				t.Errorf("%d entries, want %d", n, want)
+			}
+			return
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+}
