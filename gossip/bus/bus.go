@@ -23,7 +23,9 @@ import (
 // Options is what a bus needs to know. ID, BindAddrs and Handler are required.
 type Options struct {
 	ID slots.NodeID
-	// BindAddrs are the IP addresses to listen on, with TCP and UDP on Port.
+	// BindAddrs are the IP addresses to listen on, with TCP and UDP on Port, in
+	// the words of the bind directive: * and ::* are the wildcards, and an
+	// address after a minus sign is left out when this machine has no such.
 	// Port 0 takes a free one; Bus.Address tells which.
 	BindAddrs []string
 	Port      int
@@ -46,12 +48,14 @@ type Options struct {
 	// The rest tunes the membership; zero means the default. The package
 	// comment has the formulas.
 	ProbeInterval    time.Duration // 200 ms
-	GossipInterval   time.Duration // 50 ms
+	GossipInterval   time.Duration // 20 ms
 	PushPullInterval time.Duration // 5 s
 	DialTimeout      time.Duration // 1 s: for a connection, and again for its handshake
 
-	// Tests say that they speak another version, or drop packets.
+	// Tests say that they speak another version, look at UDP more often, or
+	// drop packets.
 	version  uint16
+	watch    time.Duration
 	blockUDP func(to netip.AddrPort) bool
 }
 
@@ -102,6 +106,7 @@ type Bus struct {
 	run       uint64
 	secured   bool // there is a cluster secret
 	advertise netip.AddrPort
+	lastTrip  atomic.Int64  // when UDP last went to anyone and back, Unix ns
 	memory    atomic.Int64  // bytes held for what has not come whole; see maxHeld
 	announce  chan struct{} // capacity 1: the meta changed
 
@@ -109,7 +114,8 @@ type Bus struct {
 	cancel context.CancelFunc
 	wg     sync.WaitGroup
 
-	// mu is a leaf: nothing is called while it is held, memberlist least.
+	// mu is taken last but for peer.mu: nothing else is called while it is
+	// held, memberlist least.
 	mu       sync.Mutex
 	closed   bool
 	keys     *keyset
@@ -145,9 +151,10 @@ func Listen(opt Options) (*Bus, error) {
 		return nil, err
 	}
 	setDefault(&opt.ProbeInterval, 200*time.Millisecond)
-	setDefault(&opt.GossipInterval, 50*time.Millisecond)
+	setDefault(&opt.GossipInterval, 20*time.Millisecond)
 	setDefault(&opt.PushPullInterval, 5*time.Second)
 	setDefault(&opt.DialTimeout, time.Second)
+	setDefault(&opt.watch, watchPace)
 	if opt.version == 0 {
 		opt.version = WireVersion
 	}
@@ -188,6 +195,7 @@ func Listen(opt Options) (*Bus, error) {
 		_ = b.Close()
 		return nil, fmt.Errorf("bus: listen: %w", err)
 	}
+	b.lastTrip.Store(time.Now().UnixNano())
 	b.spawn(b.announceChanges)
 	b.spawn(b.watchUDP)
 	return b, nil
@@ -423,13 +431,12 @@ func (b *Bus) chooseAddress() (netip.AddrPort, error) {
 	if port == 0 {
 		port = b.transport.port
 	}
-	text := b.opt.AdvertiseIP
-	if text == "" {
-		text = b.opt.BindAddrs[0]
-	}
-	ip, err := netip.ParseAddr(text)
-	if err != nil {
-		return netip.AddrPort{}, fmt.Errorf("address to advertise: %w", err)
+	ip := b.transport.listeners[0].Addr().(*net.TCPAddr).AddrPort().Addr()
+	var err error
+	if text := b.opt.AdvertiseIP; text != "" {
+		if ip, err = netip.ParseAddr(text); err != nil {
+			return netip.AddrPort{}, fmt.Errorf("address to advertise: %w", err)
+		}
 	}
 	if ip.IsUnspecified() {
 		if !b.secured && !b.opt.AllowOpen {

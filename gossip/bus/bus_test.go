@@ -568,7 +568,8 @@ func TestBlockedUDP(t *testing.T) {
 			nodes := make([]*node, 3)
 			for i := range nodes {
 				nodes[i] = start(t, i+1, func(o *Options) {
-					o.PushPullInterval = time.Second
+					o.PushPullInterval = 500 * time.Millisecond
+					o.watch = 200 * time.Millisecond
 					o.blockUDP = func(netip.AddrPort) bool {
 						_, open := blocked.Load("open")
 						return !open && test.block(i)
@@ -578,17 +579,6 @@ func TestBlockedUDP(t *testing.T) {
 			for _, n := range nodes[1:] {
 				nodes[0].meet(n)
 			}
-			// Leases keep links up in a cluster.
-			link := func() {
-				for _, n := range nodes {
-					for _, other := range nodes {
-						if n != other {
-							n.send(other, "lease")
-						}
-					}
-				}
-			}
-			link()
 			untilWithin(t, 20*time.Second, "it is noticed", func() bool { return !nodes[1].bus.Stats().UDPHealthy })
 			nodes[1].bus.Broadcast("k", []byte("over links"))
 			nodes[2].bus.Broadcast("k", []byte("back"))
@@ -640,6 +630,75 @@ func TestOpenBusAcceptsOnlyLoopback(t *testing.T) {
 	for _, tune := range []func(*Options){secret("one"), func(o *Options) { o.AllowOpen = true }} {
 		if err := start(t, 2, tune).bus.CheckAddress("10.1.2.3"); err != nil {
 			t.Errorf("check: %v", err)
+		}
+	}
+}
+
+// TestRestart has a node that ends and starts again at once, under its old
+// address, with everything forgotten but its id.
+func TestRestart(t *testing.T) {
+	nodes := cluster(t, 3, nil)
+	a, b := nodes[0], nodes[1]
+	a.send(b, "hello")
+	until(t, "link is up", func() bool { return a.has(func() bool { return a.up[b.id] == 1 }) })
+	port := int(b.bus.Address().Port())
+	b.bus.Close()
+	b.mu.Lock()
+	b.metaText = "second life"
+	b.mu.Unlock()
+	b.open(func(o *Options) { o.Port = port })
+	until(t, "it is linked again", func() bool {
+		a.send(b, "again")
+		return b.hasReceived(gossip.ByLink, "again")
+	})
+	for _, n := range []*node{a, nodes[2]} {
+		until(t, "all know it, and it knows all", func() bool {
+			return n.knows(b.id) && b.knows(n.id) && n.has(func() bool { return n.metas[b.id] == "second life" })
+		})
+	}
+	b.bus.Broadcast("k", []byte("I am back"))
+	until(t, "it is heard", func() bool {
+		return a.hasReceived(gossip.ByBroadcast, "I am back") && nodes[2].hasReceived(gossip.ByBroadcast, "I am back")
+	})
+}
+
+func TestAddresses(t *testing.T) {
+	tests := []struct {
+		name string
+		tune func(*Options)
+		want func(netip.AddrPort, int) bool
+	}{
+		{"wildcard, open", func(o *Options) { o.BindAddrs = []string{"*", "-::*"} }, func(a netip.AddrPort, port int) bool {
+			return a.String() == fmt.Sprintf("127.0.0.1:%d", port)
+		}},
+		{"wildcard, secured", func(o *Options) { o.BindAddrs = []string{"*"}; secret("one")(o) }, func(a netip.AddrPort, port int) bool {
+			return int(a.Port()) == port && !a.Addr().IsUnspecified()
+		}},
+		{"missing address", func(o *Options) { o.BindAddrs = []string{"-192.0.2.7", "127.0.0.1"} }, func(a netip.AddrPort, port int) bool {
+			return a.String() == fmt.Sprintf("127.0.0.1:%d", port)
+		}},
+		{"announced", func(o *Options) { o.AdvertiseIP, o.AdvertisePort = "127.0.0.2", 5 }, func(a netip.AddrPort, _ int) bool {
+			return a.String() == "127.0.0.2:5"
+		}},
+	}
+	for i, test := range tests {
+		n := start(t, i+1, test.tune)
+		if got := n.bus.Address(); !test.want(got, int(n.bus.transport.port)) {
+			t.Errorf("%s: %s", test.name, got)
+		}
+	}
+	taken := start(t, 9, nil)
+	for _, opt := range []Options{
+		{ID: testID(1), Handler: taken, BindAddrs: []string{"127.0.0.1"}, Port: int(taken.bus.Address().Port())},
+		{ID: testID(1), Handler: taken, BindAddrs: []string{"-192.0.2.7"}},
+		{ID: testID(1), Handler: taken, BindAddrs: []string{"localhost"}},
+		{ID: testID(1), Handler: taken, BindAddrs: []string{"127.0.0.1"}, AdvertiseIP: "here"},
+		{ID: testID(1), Handler: taken, BindAddrs: []string{"127.0.0.1"}, Keys: [][]byte{{1, 2, 3}}},
+		{Handler: taken, BindAddrs: []string{"127.0.0.1"}},
+	} {
+		if b, err := Listen(opt); err == nil {
+			b.Close()
+			t.Errorf("listens with %+v", opt)
 		}
 	}
 }

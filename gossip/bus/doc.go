@@ -53,7 +53,7 @@
 //	                  silent node is Suspected everywhere after about 4·P to 8·P
 //	                  (n ≤ 10). A node that has ended is known much sooner: its
 //	                  links break, and the dial that follows is refused.
-//	GossipInterval    G = 50 ms: news go to 3 random members per G.
+//	GossipInterval    G = 20 ms: news go to 3 random members per G.
 //	retransmits       each node sends each news 6·ceil(log10(n+1)) times. Since
 //	                  everyone passes it on, n nodes are reached in about
 //	                  log4(n) gossip intervals; less than one in 10^4 is missed

@@ -15,18 +15,23 @@ import (
 // the membership, or when there was none for a while an echo of its own. After
 // lostEchoes unanswered echoes over a link that stands, packets to that node
 // go over the link as well, and the node, which sees them come that way,
-// answers likewise. UDP is tried on, so that its return is noticed.
+// answers likewise. UDP is tried on, so that its return is noticed. A node that
+// hears nothing by UDP links itself to members it had no messages for, to find
+// out and to have a way around.
 
 const (
-	// echoAfter is how long no round trip may be seen before an echo is sent.
-	echoAfter = 2 * time.Second
-	// watchEvery is the pace of the watch, and so of the echoes.
-	watchEvery = time.Second
+	// watchPace is how often the watch looks, and the pace of the echoes.
+	watchPace = time.Second
+	// echoAfter is for how many looks no round trip may be seen before an echo
+	// is sent.
+	echoAfter = 2
 	// lostEchoes is how many in a row make UDP count as blocked.
 	lostEchoes = 3
-	// tunnelFor is how long a packet that came over the link makes the answers
-	// take the same way.
-	tunnelFor = 5 * time.Second
+	// tunnelFor is for how many looks a packet that came over the link makes
+	// the answers take the same way.
+	tunnelFor = 5
+	// detours is how many members are linked at each tick while UDP fails.
+	detours = 8
 )
 
 // udpHealth is what is known of UDP to one node. peer.mu guards it.
@@ -53,7 +58,7 @@ func (p *peer) tunnels() bool {
 
 // watchUDP is one goroutine for the life of the bus.
 func (b *Bus) watchUDP() {
-	ticker := time.NewTicker(watchEvery)
+	ticker := time.NewTicker(b.opt.watch)
 	defer ticker.Stop()
 	for {
 		select {
@@ -65,26 +70,60 @@ func (b *Bus) watchUDP() {
 	}
 }
 
+// sendEchoes also looks after links whose node membership has lost, which
+// memberlist would never try again.
 func (b *Bus) sendEchoes() {
 	now := time.Now()
+	failing := now.UnixNano()-b.lastTrip.Load() >= int64(2*echoAfter*b.opt.watch)
 	for _, p := range b.allPeers() {
 		p.mu.Lock()
 		addr := p.addr
-		due := p.conn != nil && (p.udp.blocked || now.Sub(p.udp.lastTrip) >= echoAfter)
+		due := p.conn != nil && (p.udp.blocked || now.Sub(p.udp.lastTrip) >= echoAfter*b.opt.watch)
 		newly := due && !p.udp.blocked && p.udp.unanswered >= lostEchoes
 		if due {
 			p.udp.blocked = p.udp.blocked || newly
 			p.udp.unanswered++
 			_, _ = rand.Read(p.udp.echo[:])
 		}
-		echo := p.udp.echo
+		echo, linked := p.udp.echo, p.conn != nil
+		failing = failing || linked && p.udp.blocked
 		p.mu.Unlock()
+		if linked {
+			b.ensureMember(p.id, addr)
+		}
 		if newly {
 			b.log.line(slog.LevelWarn, "udp blocked", "cluster bus: UDP is blocked between this node and others, "+
 				"the cluster works over streams, slower", "node", p.id.String(), "address", addr.String())
 		}
 		if due {
 			_ = b.transport.write(addr, p.id, packetEcho, echo[:])
+		}
+	}
+	if failing {
+		b.takeDetours()
+	}
+}
+
+// takeDetours links some of the members that are not linked yet.
+func (b *Bus) takeDetours() {
+	type detour struct {
+		id   slots.NodeID
+		addr netip.AddrPort
+	}
+	var found []detour
+	b.mu.Lock()
+	for id, addr := range b.members {
+		if p := b.peers[id]; p != nil && p.up() {
+			continue
+		}
+		if found = append(found, detour{id, addr}); len(found) == detours {
+			break
+		}
+	}
+	b.mu.Unlock()
+	for _, d := range found {
+		if p := b.peer(d.id, true); p != nil {
+			p.poke(d.addr)
 		}
 	}
 }
@@ -100,6 +139,7 @@ func (b *Bus) echoed(id slots.NodeID, body []byte) {
 	recovered := fits && p.udp.blocked
 	if fits {
 		p.udp.lastTrip, p.udp.unanswered, p.udp.blocked = time.Now(), 0, false
+		b.lastTrip.Store(p.udp.lastTrip.UnixNano())
 	}
 	p.mu.Unlock()
 	if recovered {
@@ -112,12 +152,15 @@ func (b *Bus) echoed(id slots.NodeID, body []byte) {
 func (b *Bus) pinged(id slots.NodeID) {
 	p := b.peer(id, false)
 	if p == nil {
+		// Without a link the packets can only have gone by UDP.
+		b.lastTrip.Store(time.Now().UnixNano())
 		return
 	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if !p.udp.blocked && time.Now().After(p.udp.tunnelUntil) {
 		p.udp.lastTrip, p.udp.unanswered = time.Now(), 0
+		b.lastTrip.Store(p.udp.lastTrip.UnixNano())
 	}
 }
 
@@ -129,7 +172,7 @@ func (b *Bus) tunnelled(id slots.NodeID, addr netip.AddrPort) {
 	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	p.udp.tunnelUntil = time.Now().Add(tunnelFor)
+	p.udp.tunnelUntil = time.Now().Add(tunnelFor * b.opt.watch)
 	if !p.addr.IsValid() {
 		p.addr = addr
 	}

@@ -60,7 +60,10 @@ func TestGarbageOnTheBusPort(t *testing.T) {
 				append(append(bytes.Clone(offer), 0), 0xff, 0xff, 0xff, 0xff),
 				append(append(bytes.Clone(offer), 0), noise(5000)...),
 				// What memberlist would have listened to.
-				{mlPushPull, 0x83, 0xa5, 'N', 'o', 'd', 'e', 's', 0xd2, 0x7f, 0xff, 0xff, 0xff}, {244, 255}, {10, 0xff, 0xff, 0xff, 0xff}, {9, 0xc7},
+				{mlPushPull, 0x83, 0xa5, 'N', 'o', 'd', 'e', 's', 0xd2, 0x7f, 0xff, 0xff, 0xff},
+				{244, 255},
+				{10, 0xff, 0xff, 0xff, 0xff},
+				{9, 0xc7},
 			}
 			for _, text := range texts {
 				conn, err := net.Dial("tcp", addr.String())

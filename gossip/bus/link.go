@@ -124,6 +124,19 @@ func (p *peer) send(addr netip.AddrPort, kind byte, message []byte) {
 	}
 }
 
+// poke makes sure that the link is up or being dialled.
+func (p *peer) poke(addr netip.AddrPort) {
+	p.mu.Lock()
+	start := !p.running && !p.dropped
+	if start {
+		p.addr, p.running = addr, true
+	}
+	p.mu.Unlock()
+	if start {
+		p.bus.spawn(func() { p.run(nil) })
+	}
+}
+
 // adopt makes s the link, or returns false when there is one already.
 func (p *peer) adopt(s *session, addr netip.AddrPort) bool {
 	p.mu.Lock()
@@ -325,6 +338,11 @@ func (b *Bus) serveLink(s *session) {
 	s.reader.budget = &b.memory
 	defer s.reader.settle()
 	if s.meet {
+		if err := b.handler.CheckMeta(s.peer, bytes.Clone(s.meta())); err != nil {
+			b.log.line(slog.LevelWarn, "met "+s.peer.String(), "cluster bus: refused to be met",
+				"node", s.peer.String(), "error", err)
+			return
+		}
 		b.welcomeMet(s)
 	}
 	in := &inbound{conn: s.conn, since: time.Now()}

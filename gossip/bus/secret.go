@@ -28,9 +28,9 @@ const (
 	maxKeys = 8
 	// maxSecretFile is the largest cluster-secret-file that is read.
 	maxSecretFile = 64 << 10
-	// passphraseRounds makes each guess of a passphrase cost some 30 ms. It is
+	// passphraseRounds makes each guess of a passphrase cost some 10 ms. It is
 	// part of the wire: nodes with other values derive other keys.
-	passphraseRounds = 200_000
+	passphraseRounds = 50_000
 )
 
 // LoadSecret reads a cluster-secret-file and returns one 32-byte key for each

@@ -7,7 +7,9 @@ import (
 	"log/slog"
 	"net"
 	"net/netip"
+	"strings"
 	"sync"
+	"syscall"
 	"time"
 
 	"github.com/hashicorp/memberlist"
@@ -64,7 +66,7 @@ func listen(b *Bus) (*transport, error) {
 func (t *transport) bind() error {
 	port := t.bus.opt.Port
 	for _, text := range t.bus.opt.BindAddrs {
-		ip, err := netip.ParseAddr(text)
+		ip, optional, err := parseBind(text)
 		if err != nil {
 			t.unbind()
 			return fmt.Errorf("bind address: %w", err)
@@ -74,6 +76,9 @@ func (t *transport) bind() error {
 			family = "4"
 		}
 		listener, err := net.ListenTCP("tcp"+family, net.TCPAddrFromAddrPort(netip.AddrPortFrom(ip, uint16(port))))
+		if optional && isMissing(err) {
+			continue
+		}
 		if err != nil {
 			t.unbind()
 			return err
@@ -90,8 +95,31 @@ func (t *transport) bind() error {
 		_ = socket.SetReadBuffer(udpBuffer)
 		_ = socket.SetWriteBuffer(udpBuffer)
 	}
+	if len(t.listeners) == 0 {
+		return errors.New("this machine has none of the bind addresses")
+	}
 	t.port = uint16(port)
 	return nil
+}
+
+// parseBind reads one word of a bind directive.
+func parseBind(text string) (ip netip.Addr, optional bool, err error) {
+	text, optional = strings.CutPrefix(text, "-")
+	switch text {
+	case "*":
+		return netip.IPv4Unspecified(), optional, nil
+	case "::*":
+		return netip.IPv6Unspecified(), optional, nil
+	}
+	ip, err = netip.ParseAddr(text)
+	return ip, optional, err
+}
+
+// isMissing reports whether binding failed because the machine has no such
+// address or address family.
+func isMissing(err error) bool {
+	return errors.Is(err, syscall.EADDRNOTAVAIL) || errors.Is(err, syscall.EAFNOSUPPORT) ||
+		errors.Is(err, syscall.EPROTONOSUPPORT)
 }
 
 func (t *transport) unbind() {

@@ -228,8 +228,23 @@ func TestWindow(t *testing.T) {
 		n    uint64
 		want bool
 	}{
-		{1, true}, {1, false}, {3, true}, {2, true}, {2, false}, {1000, true}, {4, true}, {3, false},
-		{1100, true}, {77, true}, {76, false}, {1050, true}, {1050, false}, {1 << 40, true}, {1100, false}, {1<<40 - 1023, true}, {1<<40 - 1024, false},
+		{1, true},
+		{1, false},
+		{3, true},
+		{2, true},
+		{2, false},
+		{1000, true},
+		{4, true},
+		{3, false},
+		{1100, true},
+		{77, true},
+		{76, false},
+		{1050, true},
+		{1050, false},
+		{1 << 40, true},
+		{1100, false},
+		{1<<40 - 1023, true},
+		{1<<40 - 1024, false},
 	} {
 		if got := w.take(step.n); got != step.want {
 			t.Errorf("take(%d) = %v", step.n, got)
