@@ -27,7 +27,7 @@ type Config struct {
 
 // directive is a row and its current value.
 type directive struct {
-	row   Row
+	row Row
 	// n repeats value.n so that a number costs one atomic load.
 	n   atomic.Int64
 	cur atomic.Pointer[value]

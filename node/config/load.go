@@ -274,7 +274,7 @@ func (c *Config) checkTogether() error {
 // the shape that programs look for.
 func FatalText(err error, version string) string {
 	var out strings.Builder
-	fmt.Fprintf(&out, "\n*** FATAL CONFIG FILE ERROR (Redis %s) ***\n", version)
+	fmt.Fprintf(&out, "\n*** FATAL CONFIG FILE ERROR (%s) ***\n", version)
 	var bad *LoadError
 	if !errors.As(err, &bad) {
 		return out.String() + err.Error() + "\n"

@@ -125,7 +125,7 @@ func memoryRows() []Row {
 			"allkeys-lru", "allkeys-lfu", "allkeys-random", "noeviction"),
 		number("maxmemory-samples", "5", 1, maxInt).inert(noEviction),
 		number("maxmemory-eviction-tenacity", "10", 0, 100).inert(noEviction),
-		{Name: "maxmemory-clients", Kind: memory{unsigned: true, percent: true}, Default: []string{"0"}, Inert: "the limits of single connections apply; there is none for their sum"},
+		{Name: "maxmemory-clients", Kind: memory{unsigned: true, percent: true}, Default: []string{"0"}},
 		number("lfu-log-factor", "10", 0, maxInt),
 		number("lfu-decay-time", "1", 0, maxInt),
 		no("lazyfree-lazy-eviction").inert(noLazyFree),

@@ -116,3 +116,16 @@ func splitTCP(network, address string) (*net.TCPAddr, error) {
 	}
 	return net.ResolveTCPAddr(network, address)
 }
+
+// Listening are the addresses given to Listen that the server listens at.
+func (srv *Server) Listening(network string) []string {
+	srv.mu.Lock()
+	defer srv.mu.Unlock()
+	var list []string
+	for key := range srv.listeners {
+		if address, ok := strings.CutPrefix(key, network+" "); ok {
+			list = append(list, address)
+		}
+	}
+	return list
+}

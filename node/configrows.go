@@ -1,0 +1,223 @@
+package node
+
+import (
+	"errors"
+	"fmt"
+	"net"
+	"strconv"
+	"strings"
+
+	"slotmesh/node/command"
+	"slotmesh/node/config"
+	"slotmesh/node/resp"
+)
+
+// configRows are CONFIG and its subcommands.
+func (n *Node) configRows() []command.Spec {
+	flags := command.Admin | command.NoScript | command.Loading | command.Stale
+	return []command.Spec{{
+		Name: "config", Arity: -2, Group: "server", Since: "2.0.0", Complexity: "Depends on subcommand.",
+		Summary: "Reads and changes the configuration.",
+		Sub: []command.Spec{
+			{
+				Name: "get", Syntax: "parameter [parameter ...]", Arity: -3, Flags: flags, Group: "server", Since: "2.0.0",
+				Complexity: "O(N) when N is the number of configuration parameters provided",
+				Summary:    "Returns the values of directives, by name or pattern.", Run: n.configGet,
+			},
+			{
+				Name: "set", Syntax: "parameter value [parameter value ...]", Arity: -4, Flags: flags, Group: "server", Since: "2.0.0",
+				Complexity: "O(N) when N is the number of configuration parameters provided",
+				Summary:    "Sets directives, all or none.",
+				Tips:       []string{"request_policy:all_nodes", "response_policy:all_succeeded"},
+				Heavy:      command.Always, Run: n.configSet,
+			},
+			{
+				Name: "resetstat", Arity: 2, Flags: flags, Group: "server", Since: "2.0.0", Complexity: "O(1)",
+				Summary: "Sets the statistics of INFO to zero.", Run: n.configResetStat,
+			},
+			{
+				Name: "rewrite", Arity: 2, Flags: flags, Group: "server", Since: "2.8.0", Complexity: "O(1)",
+				Summary: "Writes the configuration in force to its file.",
+				Heavy:   command.Always, Run: n.configRewrite,
+			},
+			{
+				Name: "help", Arity: 2, Flags: command.Loading | command.Stale, Group: "server", Since: "5.0.0", Complexity: "O(1)",
+				Summary: "Lists the subcommands.", Run: configHelp,
+			},
+		},
+	}}
+}
+
+func (n *Node) configGet(c *command.Call) error {
+	patterns := make([]string, len(c.Args)-2)
+	for i, arg := range c.Args[2:] {
+		patterns[i] = string(arg)
+	}
+	found := n.cfg.Get(patterns...)
+	c.Reply.Map(len(found))
+	for _, pair := range found {
+		c.Reply.BulkString(pair.Name)
+		c.Reply.BulkString(pair.Value)
+	}
+	return nil
+}
+
+func (n *Node) configSet(c *command.Call) error {
+	if len(c.Args)%2 != 0 {
+		return resp.ErrSyntax
+	}
+	var pairs []config.Pair
+	for i := 2; i < len(c.Args); i += 2 {
+		pairs = append(pairs, config.Pair{Name: string(c.Args[i]), Value: string(c.Args[i+1])})
+	}
+	if err := n.cfg.Set(pairs, n.mayProtected(c.Conn)); err != nil {
+		return resp.Error(oneLine(err.Error()))
+	}
+	c.Reply.OK()
+	return nil
+}
+
+// oneLine keeps what a client sent from breaking the line of an error.
+func oneLine(text string) string { return strings.NewReplacer("\r", " ", "\n", " ").Replace(text) }
+
+// remote is a connection that knows where it came from.
+type remote interface{ RemoteAddr() string }
+
+// mayProtected reports whether a connection may set protected directives.
+func (n *Node) mayProtected(conn command.Conn) bool {
+	switch n.cfg.Enum("enable-protected-configs").Load() {
+	case "yes":
+		return true
+	case "local":
+		r, ok := conn.(remote)
+		return ok && isLocal(r.RemoteAddr())
+	}
+	return false
+}
+
+// isLocal reports whether an address is that of a Unix socket or of loopback.
+func isLocal(address string) bool {
+	host, _, err := net.SplitHostPort(address)
+	if err != nil || strings.HasPrefix(address, "/") {
+		return true
+	}
+	ip := net.ParseIP(host)
+	return ip == nil || ip.IsLoopback()
+}
+
+// configResetStat zeroes what INFO counts.
+func (n *Node) configResetStat(c *command.Call) error {
+	n.server.ResetStats()
+	n.engine.ResetStats()
+	n.peakMemory.Store(usedMemory())
+	c.Reply.OK()
+	return nil
+}
+
+func (n *Node) configRewrite(c *command.Call) error {
+	err := n.cfg.Rewrite(false)
+	switch {
+	case errors.Is(err, config.ErrNoFile):
+		return resp.Error("ERR " + err.Error())
+	case err != nil:
+		n.log.Warn("CONFIG REWRITE failed: " + err.Error())
+		return resp.Error("ERR Rewriting config file: " + oneLine(errnoText(err)))
+	}
+	n.log.Warn("CONFIG REWRITE executed with success.")
+	c.Reply.OK()
+	return nil
+}
+
+func configHelp(c *command.Call) error {
+	command.Help(c.Reply, "CONFIG",
+		"GET <pattern> [<pattern> ...]",
+		"    Return the directives that match <pattern>, with their values.",
+		"SET <directive> <value> [<directive> <value> ...]",
+		"    Set directives, all or none.",
+		"RESETSTAT",
+		"    Set the statistics of INFO to zero.",
+		"REWRITE",
+		"    Write the configuration in force to its file.",
+	)
+	return nil
+}
+
+// watchConfig has the parts of the node follow CONFIG SET where reading a live
+// handle is not enough.
+func (n *Node) watchConfig() {
+	n.cfg.OnChange("port", n.relisten)
+	n.cfg.OnChange("bind", n.relisten)
+	n.cfg.OnChange("maxclients", n.fitMaxClients)
+	n.cfg.OnChange("repl-backlog-size", func() error {
+		n.journal.SetBacklogBytes(n.cfg.Int("repl-backlog-size").Load())
+		return nil
+	})
+	n.cfg.OnChange("tls-port", func() error {
+		if n.cfg.Int("tls-port").Load() != 0 {
+			return errors.New("Unable to update TLS configuration: connections are plain TCP")
+		}
+		return nil
+	})
+	for _, name := range []string{"maxmemory-policy", "lfu-log-factor", "lfu-decay-time"} {
+		n.cfg.OnChange(name, func() error {
+			n.followAccessPolicy()
+			return nil
+		})
+	}
+	n.followAccessPolicy()
+}
+
+// followAccessPolicy has the store keep the clocks that OBJECT IDLETIME or FREQ
+// shows.
+func (n *Node) followAccessPolicy() {
+	lfu := strings.HasSuffix(n.cfg.Enum("maxmemory-policy").Load(), "-lfu")
+	n.store.SetAccessPolicy(lfu, int(n.cfg.Int("lfu-log-factor").Load()), int(n.cfg.Int("lfu-decay-time").Load()))
+}
+
+// relisten opens what bind and port ask for now and then closes what they do
+// not ask for any more, so that a refused change leaves everything as it was.
+// Config's lock keeps it from running twice at a time.
+func (n *Node) relisten() error {
+	wanted := make(map[string]bool)
+	port := int(n.cfg.Int("port").Load())
+	var opened []string
+	for _, addr := range n.bindAddresses() {
+		if port == 0 {
+			break
+		}
+		at := net.JoinHostPort(addr.host, strconv.Itoa(port))
+		if n.server.Addr("tcp", at) != nil {
+			wanted[at] = true
+			continue
+		}
+		err := n.server.Listen("tcp", at)
+		if err == nil {
+			wanted[at] = true
+			opened = append(opened, at)
+			continue
+		}
+		if addr.optional {
+			continue
+		}
+		n.log.Warn("Could not create server TCP listening socket " + at + ": " + err.Error())
+		for _, at := range opened {
+			n.server.Unlisten("tcp", at)
+		}
+		return errors.New("Failed to bind to specified addresses.")
+	}
+	for _, at := range n.server.Listening("tcp") {
+		if !wanted[at] {
+			n.server.Unlisten("tcp", at)
+		}
+	}
+	return nil
+}
+
+// fitMaxClients refuses more clients than there can be descriptors.
+func (n *Node) fitMaxClients() error {
+	room, err := ensureFiles(uint64(n.cfg.Int("maxclients").Load()) + reservedFiles)
+	if err != nil {
+		return fmt.Errorf("The operating system is not able to handle the specified number of clients, try with %d", max(int64(room)-reservedFiles, 1))
+	}
+	return nil
+}

@@ -1,0 +1,3 @@
+package node
+
+func infoLatencyStats(n *Node, s *infoScene) {}

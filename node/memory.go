@@ -1,0 +1,129 @@
+package node
+
+import (
+	"bytes"
+	"os"
+	"runtime"
+	"runtime/metrics"
+	"strconv"
+
+	"golang.org/x/sys/unix"
+)
+
+// memoryUse is what the Go runtime and the kernel know, in bytes.
+type memoryUse struct {
+	// used is what the process needs: objects, stacks and the runtime's own.
+	used int64
+	// objects are those on the heap, reachable or not yet collected; spans is
+	// the heap memory that is set aside for them.
+	objects, spans int64
+	// mapped is what the runtime has of the system's memory, less what it gave
+	// back; resident is what the kernel counts.
+	mapped, resident int64
+}
+
+func readMemory() memoryUse {
+	samples := []metrics.Sample{
+		{Name: "/memory/classes/total:bytes"},
+		{Name: "/memory/classes/heap/released:bytes"},
+		{Name: "/memory/classes/heap/free:bytes"},
+		{Name: "/memory/classes/heap/unused:bytes"},
+		{Name: "/memory/classes/heap/objects:bytes"},
+	}
+	metrics.Read(samples)
+	value := func(i int) int64 {
+		if samples[i].Value.Kind() != metrics.KindUint64 {
+			return 0
+		}
+		return int64(samples[i].Value.Uint64())
+	}
+	total, released, free, unused, objects := value(0), value(1), value(2), value(3), value(4)
+	return memoryUse{
+		used:    total - released - free - unused,
+		objects: objects, spans: objects + unused,
+		mapped: total - released, resident: residentBytes(),
+	}
+}
+
+// usedMemory is used_memory.
+func usedMemory() int64 { return readMemory().used }
+
+// residentBytes reads the second field of /proc/self/statm, which counts pages.
+func residentBytes() int64 {
+	content, err := os.ReadFile("/proc/self/statm")
+	if err != nil {
+		return 0
+	}
+	fields := bytes.Fields(content)
+	if len(fields) < 2 {
+		return 0
+	}
+	pages, err := strconv.ParseInt(string(fields[1]), 10, 64)
+	if err != nil {
+		return 0
+	}
+	return pages * int64(os.Getpagesize())
+}
+
+// notePeak keeps the greatest use of memory that was seen.
+func (n *Node) notePeak(used int64) {
+	for {
+		peak := n.peakMemory.Load()
+		if used <= peak || n.peakMemory.CompareAndSwap(peak, used) {
+			return
+		}
+	}
+}
+
+func infoMemory(n *Node, s *infoScene) {
+	m := readMemory()
+	n.notePeak(m.used)
+	peak := n.peakMemory.Load()
+	st, repl := n.server.Stats(), n.replication.Info()
+	var system unix.Sysinfo_t
+	var total int64
+	if unix.Sysinfo(&system) == nil {
+		total = int64(system.Totalram) * int64(system.Unit)
+	}
+	// What is not the data: the process as it started, clients, the backlog.
+	overhead := min(n.startMemory+st.ClientMemory+st.ReplicaMemory+repl.RetainedBytes, m.used)
+	dataset := m.used - overhead
+
+	s.size("used_memory", m.used)
+	s.size("used_memory_rss", m.resident)
+	s.size("used_memory_peak", peak)
+	s.line("used_memory_peak_perc", percent(m.used, peak))
+	s.line("used_memory_overhead", overhead)
+	s.line("used_memory_startup", n.startMemory)
+	s.line("used_memory_dataset", dataset)
+	s.line("used_memory_dataset_perc", percent(dataset, m.used-n.startMemory))
+	s.line("allocator_allocated", m.objects)
+	s.line("allocator_active", m.spans)
+	s.line("allocator_resident", m.mapped)
+	s.size("total_system_memory", total)
+	s.size("used_memory_lua", 0)
+	s.size("used_memory_scripts", 0)
+	s.line("number_of_cached_scripts", 0)
+	s.line("number_of_functions", 0)
+	s.line("number_of_libraries", 0)
+	s.size("maxmemory", n.cfg.Int("maxmemory").Load())
+	s.line("maxmemory_policy", n.cfg.Enum("maxmemory-policy").Load())
+	s.line("allocator_frag_ratio", ratio(m.spans, m.objects))
+	s.line("allocator_frag_bytes", m.spans-m.objects)
+	s.line("allocator_rss_ratio", ratio(m.mapped, m.spans))
+	s.line("allocator_rss_bytes", m.mapped-m.spans)
+	s.line("rss_overhead_ratio", ratio(m.resident, m.mapped))
+	s.line("rss_overhead_bytes", m.resident-m.mapped)
+	s.line("mem_fragmentation_ratio", ratio(m.resident, m.used))
+	s.line("mem_fragmentation_bytes", m.resident-m.used)
+	s.line("mem_not_counted_for_evict", repl.RetainedBytes)
+	s.line("mem_replication_backlog", min(repl.BacklogLen, repl.RetainedBytes))
+	s.line("mem_total_replication_buffers", repl.RetainedBytes)
+	s.line("mem_clients_slaves", st.ReplicaMemory)
+	s.line("mem_clients_normal", st.ClientMemory)
+	s.line("mem_aof_buffer", 0)
+	s.line("mem_allocator", runtime.Version())
+	s.line("active_defrag_running", 0)
+	s.line("lazyfree_pending_objects", 0)
+	s.line("lazyfreed_objects", 0)
+}

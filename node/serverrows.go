@@ -1,0 +1,189 @@
+package node
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"strconv"
+	"strings"
+	"time"
+
+	"slotmesh/node/command"
+	"slotmesh/node/resp"
+	"slotmesh/node/store"
+	"slotmesh/slots"
+)
+
+// serverRows are the commands about the server that fit nowhere else.
+func (n *Node) serverRows() []command.Spec {
+	return []command.Spec{
+		{
+			Name: "time", Arity: 1, Flags: command.Loading | command.Stale | command.Fast,
+			Group: "server", Since: "2.6.0", Complexity: "O(1)", Summary: "Returns the server's time.",
+			Tips: []string{"nondeterministic_output"}, Run: n.time,
+		},
+		{
+			Name: "lolwut", Syntax: "[VERSION version]", Arity: -1, Flags: command.ReadOnly | command.Fast,
+			Group: "server", Since: "5.0.0", Summary: "Returns the server's version, and a picture.", Run: lolwut,
+		},
+		n.shutdownRow(),
+		moduleRow(), memoryRow(), aclRow(n),
+	}
+}
+
+// time answers in seconds and microseconds of its own clock: a call's frozen
+// time has only milliseconds.
+func (n *Node) time(c *command.Call) error {
+	now := time.Now()
+	c.Reply.Array(2)
+	c.Reply.BulkString(strconv.FormatInt(now.Unix(), 10))
+	c.Reply.BulkString(strconv.FormatInt(int64(now.Nanosecond()/1000), 10))
+	return nil
+}
+
+func lolwut(c *command.Call) error {
+	picture := strings.Join(logo("any", 0, 0)[1:4], "\n")
+	picture = strings.TrimRight(picture, " ")
+	c.Reply.Verbatim("txt", picture+"\nSlotmesh ver. "+Version+", Redis ver. "+ReportedVersion+"\n")
+	return nil
+}
+
+// moduleRow is MODULE, which has none to list.
+func moduleRow() command.Spec {
+	return command.Spec{
+		Name: "module", Arity: -2, Group: "server", Since: "4.0.0", Complexity: "Depends on subcommand.",
+		Summary: "Lists modules; there are none.",
+		Sub: []command.Spec{
+			{
+				Name: "list", Arity: 2, Flags: command.Admin | command.NoScript, Group: "server", Since: "4.0.0",
+				Complexity: "O(N) where N is the number of loaded modules.", Summary: "Lists the modules, of which there are none.",
+				Tips: []string{"nondeterministic_output_order"},
+				Run: func(c *command.Call) error {
+					c.Reply.Array(0)
+					return nil
+				},
+			},
+			{
+				Name: "help", Arity: 2, Flags: command.Loading | command.Stale, Group: "server", Since: "5.0.0", Complexity: "O(1)",
+				Summary: "Lists the subcommands.",
+				Run: func(c *command.Call) error {
+					command.Help(c.Reply, "MODULE", "LIST", "    Return the modules: none, they are not supported.")
+					return nil
+				},
+			},
+		},
+	}
+}
+
+// memoryRow is MEMORY USAGE, which redis-cli --memkeys asks for.
+func memoryRow() command.Spec {
+	return command.Spec{
+		Name: "memory", Arity: -2, Group: "server", Since: "4.0.0", Complexity: "Depends on subcommand.",
+		Summary: "Tells about the use of memory.",
+		Sub: []command.Spec{
+			{
+				Name: "usage", Syntax: "key [SAMPLES count]", Arity: -3, Flags: command.ReadOnly,
+				Keys:  []command.KeySpec{{Flags: command.KeyRO, Begin: 2, Step: 1}},
+				Group: "server", Since: "4.0.0", Complexity: "O(N) where N is the number of samples.",
+				Summary: "Estimates the memory that a key takes.", Run: memoryUsage,
+			},
+			{
+				Name: "help", Arity: 2, Flags: command.Loading | command.Stale, Group: "server", Since: "4.0.0", Complexity: "O(1)",
+				Summary: "Lists the subcommands.",
+				Run: func(c *command.Call) error {
+					command.Help(c.Reply, "MEMORY", "USAGE <key> [SAMPLES <count>]", "    Return an estimate of the bytes that <key> and its value take.")
+					return nil
+				},
+			},
+		},
+	}
+}
+
+// keyOverheadBytes is what the store keeps for a key beside its bytes: the
+// record, its place in the index, and what the allocator rounds up.
+const keyOverheadBytes = 64
+
+func memoryUsage(c *command.Call) error {
+	for i := 3; i < len(c.Args); i += 2 {
+		if !strings.EqualFold(string(c.Args[i]), "samples") || i+1 == len(c.Args) {
+			return resp.ErrSyntax
+		}
+		samples, ok := store.ParseInt(c.Args[i+1])
+		if !ok {
+			return resp.ErrNotInteger
+		}
+		if samples < 0 {
+			return resp.ErrSyntax
+		}
+	}
+	key := c.Args[2]
+	ref := c.Engine().Store().Find(c.DB, slots.Of(key), key)
+	if !ref.OK() || ref.Expires() && ref.ExpireAt() <= c.Now {
+		c.Reply.Null()
+		return nil
+	}
+	size := int64(keyOverheadBytes + len(key) + ref.Value().TextLen())
+	if ref.Expires() {
+		size += 16
+	}
+	c.Reply.Int(size)
+	return nil
+}
+
+// aclRow is the part of ACL that tells about the one user there is.
+func aclRow(n *Node) command.Spec {
+	admin := command.Admin | command.NoScript | command.Loading | command.Stale
+	return command.Spec{
+		Name: "acl", Arity: -2, Group: "server", Since: "6.0.0", Complexity: "Depends on subcommand.",
+		Summary: "Tells about users; there is one.",
+		Sub: []command.Spec{
+			{
+				Name: "whoami", Arity: 2, Flags: command.NoScript | command.Loading | command.Stale, Group: "server", Since: "6.0.0",
+				Complexity: "O(1)", Summary: "Returns the user of the connection.",
+				Run: func(c *command.Call) error {
+					c.Reply.BulkString("default")
+					return nil
+				},
+			},
+			{
+				Name: "users", Arity: 2, Flags: admin, Group: "server", Since: "6.0.0",
+				Complexity: "O(N). Where N is the number of configured users.", Summary: "Lists the users.",
+				Run: func(c *command.Call) error {
+					c.Reply.Array(1)
+					c.Reply.BulkString("default")
+					return nil
+				},
+			},
+			{
+				Name: "list", Arity: 2, Flags: admin, Group: "server", Since: "6.0.0",
+				Complexity: "O(N). Where N is the number of configured users.", Summary: "Lists the users with what they may do.",
+				Run: func(c *command.Call) error {
+					c.Reply.Array(1)
+					c.Reply.BulkString(n.defaultUser())
+					return nil
+				},
+			},
+			{
+				Name: "help", Arity: 2, Flags: command.Loading | command.Stale, Group: "server", Since: "6.0.0", Complexity: "O(1)",
+				Summary: "Lists the subcommands.",
+				Run: func(c *command.Call) error {
+					command.Help(c.Reply, "ACL",
+						"LIST", "    Return the users with what they may do: one, default, with requirepass.",
+						"USERS", "    Return the names of the users.",
+						"WHOAMI", "    Return the user of this connection.")
+					return nil
+				},
+			},
+		},
+	}
+}
+
+// defaultUser is the one user as ACL LIST writes it. Its password is shown as a
+// SHA-256, like the reference's.
+func (n *Node) defaultUser() string {
+	password := "nopass"
+	if secret := n.cfg.Text("requirepass").Load(); secret != "" {
+		sum := sha256.Sum256([]byte(secret))
+		password = "#" + hex.EncodeToString(sum[:])
+	}
+	return "user default on " + password + " ~* &* +@all"
+}

@@ -1,0 +1,191 @@
+package node
+
+import (
+	"errors"
+	"strings"
+	"sync"
+	"time"
+
+	"slotmesh/node/command"
+	"slotmesh/node/repl"
+	"slotmesh/node/resp"
+	"slotmesh/node/server"
+)
+
+// shutdownOptions are those of SHUTDOWN and of shutdown-on-sigterm.
+type shutdownOptions struct{ save, nosave, now, force bool }
+
+// shutdowns is the shutdown that is under way, if any.
+type shutdowns struct {
+	mu sync.Mutex
+	// abort ends the waiting for replicas; nil when nothing waits.
+	abort chan struct{}
+	// deadline is when the waiting ends by itself.
+	deadline time.Time
+}
+
+var (
+	errShutdownFailed  = errors.New("ERR Errors trying to SHUTDOWN. Check logs.")
+	errShutdownAborted = errors.New("ERR Errors trying to SHUTDOWN. Check logs.")
+)
+
+// shutdownPoll is how often a shutdown looks whether the replicas have all.
+const shutdownPoll = 10 * time.Millisecond
+
+// shutdown ends the node in order: writes pause, replicas that lag get up to
+// shutdown-timeout to catch up, then Run ends. It returns when the node is
+// about to stop, or an error when it goes on.
+func (n *Node) shutdown(o shutdownOptions) error {
+	n.log.Warn("User requested shutdown...")
+	if o.save && !o.force {
+		n.log.Warn("There are no files to save the data to, can't exit with SAVE.")
+		return errShutdownFailed
+	}
+	timeout := time.Duration(n.cfg.Int("shutdown-timeout").Load()) * time.Second
+	if !o.now && timeout > 0 && n.laggingReplicas() > 0 {
+		if err := n.awaitReplicas(timeout); err != nil {
+			return err
+		}
+	}
+	n.requestStop(nil)
+	return nil
+}
+
+// laggingReplicas counts the replicas that have not acknowledged everything.
+func (n *Node) laggingReplicas() int {
+	info := n.replication.Info()
+	if info.Link != nil {
+		return 0
+	}
+	lagging := 0
+	for _, r := range info.Replicas {
+		if r.State == repl.StateOnline && r.Offset < info.Offset {
+			lagging++
+		}
+	}
+	return lagging
+}
+
+// awaitReplicas pauses writes until no replica lags, timeout has passed or
+// SHUTDOWN ABORT.
+func (n *Node) awaitReplicas(timeout time.Duration) error {
+	s := &n.shutdowns
+	s.mu.Lock()
+	if s.abort != nil {
+		s.mu.Unlock()
+		n.log.Info("A shutdown is under way already.")
+		return nil
+	}
+	abort := make(chan struct{})
+	s.abort, s.deadline = abort, time.Now().Add(timeout)
+	s.mu.Unlock()
+	defer func() {
+		s.mu.Lock()
+		s.abort = nil
+		s.mu.Unlock()
+	}()
+
+	n.log.Info("Waiting for replicas before shutting down.")
+	n.server.PauseClients(server.PauseWrites, timeout)
+	poll := time.NewTicker(shutdownPoll)
+	defer poll.Stop()
+	over := time.NewTimer(timeout)
+	defer over.Stop()
+	for {
+		select {
+		case <-abort:
+			n.server.UnpauseClients()
+			n.log.Warn("Shutdown manually aborted.")
+			return errShutdownAborted
+		case <-over.C:
+			n.log.Warn("Lagging replicas at the end of shutdown-timeout: they will miss the last writes.")
+			return nil
+		case <-n.stopping:
+			return nil
+		case <-poll.C:
+			if n.laggingReplicas() == 0 {
+				return nil
+			}
+		}
+	}
+}
+
+// abortShutdown ends the waiting of a shutdown; false when there is none.
+func (n *Node) abortShutdown() bool {
+	s := &n.shutdowns
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.abort == nil {
+		return false
+	}
+	close(s.abort)
+	s.abort = nil
+	return true
+}
+
+// shutdownIn is how long a shutdown under way may still wait.
+func (n *Node) shutdownIn() (left time.Duration, underWay bool) {
+	s := &n.shutdowns
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return max(time.Until(s.deadline), 0), s.abort != nil
+}
+
+func (n *Node) shutdownRow() command.Spec {
+	return command.Spec{
+		Name: "shutdown", Syntax: "[NOSAVE | SAVE] [NOW] [FORCE] [ABORT]", Arity: -1,
+		Flags: command.Admin | command.NoScript | command.Loading | command.Stale | command.NoMulti | command.AllowBusy,
+		Group: "server", Since: "1.0.0",
+		Complexity: "O(N) when saving, where N is the total number of keys in all databases when saving data, otherwise O(1)",
+		Summary:    "Ends the server in order.",
+		Run:        n.runShutdown,
+	}
+}
+
+func parseShutdown(args [][]byte) (o shutdownOptions, abort bool, err error) {
+	for _, arg := range args {
+		switch strings.ToLower(string(arg)) {
+		case "nosave":
+			o.nosave = true
+		case "save":
+			o.save = true
+		case "now":
+			o.now = true
+		case "force":
+			o.force = true
+		case "abort":
+			abort = true
+		default:
+			return o, false, resp.ErrSyntax
+		}
+	}
+	if o.save && o.nosave || abort && (o != shutdownOptions{}) {
+		return o, false, resp.ErrSyntax
+	}
+	return o, abort, nil
+}
+
+// runShutdown parks the client: it hears nothing when the node ends, and an
+// error when it goes on.
+func (n *Node) runShutdown(c *command.Call) error {
+	options, abort, err := parseShutdown(c.Args[1:])
+	if err != nil {
+		return err
+	}
+	if abort {
+		if !n.abortShutdown() {
+			return resp.Error("ERR No shutdown in progress.")
+		}
+		c.Reply.OK()
+		return nil
+	}
+	c.Conn.Park(func(wake func(func(*resp.Writer))) (cancel func()) {
+		go func() {
+			if err := n.shutdown(options); err != nil {
+				wake(func(w *resp.Writer) { w.Error(err.Error()) })
+			}
+		}()
+		return nil
+	})
+	return nil
+}
