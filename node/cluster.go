@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"math/rand/v2"
 	"net/netip"
+	"os"
 	"path/filepath"
 	"sync"
 	"sync/atomic"
@@ -103,6 +104,13 @@ func (c *cluster) start() error {
 	return nil
 }
 
+// hasState reports whether this node was part of a cluster before: then data
+// that are not here may be elsewhere.
+func (c *cluster) hasState() bool {
+	_, err := os.Stat(c.statePath)
+	return err == nil
+}
+
 // stop ends the driving and closes the bus.
 func (c *cluster) stop() {
 	close(c.done)
@@ -152,7 +160,13 @@ func (c *cluster) command(ev gossip.Event) error {
 }
 
 // reconfigure tells the machine of a changed configuration.
-func (c *cluster) reconfigure() { c.command(gossip.Reconfigure{Config: c.settings()}) }
+func (c *cluster) reconfigure() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.machine != nil {
+		c.step(gossip.Reconfigure{Config: c.settings()})
+	}
+}
 
 // step feeds one event and carries out the orders. The caller holds c.mu.
 func (c *cluster) step(ev gossip.Event) error {
@@ -285,9 +299,17 @@ func (c *cluster) publish(view *gossip.View, lease gossip.Instant) {
 	} else if previous == nil || !previous.HoldWrites {
 		go c.engine.Exclusive(func() { c.drained.Store(true) })
 	}
+	c.replication.SetQuiet(view.HoldWrites)
+	c.replication.SetFeeding(view.MayServe)
 	if view.Self.IsReplica {
 		c.follow(view)
-	} else if !lost.Empty() {
+		return
+	}
+	if view.MayServe {
+		// What is here is what there is of these slots.
+		c.replication.Adopted()
+	}
+	if !lost.Empty() {
 		go dropSlots(c.engine, lost)
 	}
 }

@@ -353,7 +353,34 @@ func direction(outgoing bool) string {
 }
 
 func (r clusterCommands) help(call *command.Call) error {
-	call.WriteHelp("cluster")
+	command.Help(call.Reply, "CLUSTER",
+		"ADDSLOTS <slot> [<slot> ...]", "    Give free slots to this node.",
+		"ADDSLOTSRANGE <start slot> <end slot> [<start slot> <end slot> ...]", "    Give free slot ranges to this node.",
+		"BUMPEPOCH", "    Take a config epoch greater than all others.",
+		"COUNT-FAILURE-REPORTS <node-id>", "    Count the fresh failure reports about a node.",
+		"COUNTKEYSINSLOT <slot>", "    Count the keys of a slot in this node.",
+		"DELSLOTS <slot> [<slot> ...]", "    Make slots unassigned for this node.",
+		"DELSLOTSRANGE <start slot> <end slot> [<start slot> <end slot> ...]", "    Make slot ranges unassigned for this node.",
+		"FAILOVER [FORCE|TAKEOVER]", "    Let this replica take its primary's place.",
+		"FLUSHSLOTS", "    Make all slots of this node unassigned.",
+		"FORGET <node-id>", "    Remove a node from the cluster.",
+		"GETKEYSINSLOT <slot> <count>", "    List keys of a slot in this node.",
+		"INFO", "    Tell the state of the cluster.",
+		"KEYSLOT <key>", "    Compute the slot of a key.",
+		"LINKS", "    List the links to and from peers: direction, node, create-time,", "    events, send-buffer-allocated, send-buffer-used.",
+		"MEET <ip> <port> [<bus-port>]", "    Join this cluster with another node's.",
+		"MYID", "    Tell the id of this node.",
+		"MYSHARDID", "    Tell the id of this node's shard.",
+		"NODES", "    Tell every node, a line each:", "    <id> <ip:port@bus-port[,host]> <flags> <primary> <ping> <pong> <epoch> <link> <slot> ...",
+		"REPLICAS <node-id>", "    List the replicas of a primary.",
+		"REPLICATE <node-id>", "    Make this node a replica of a primary.",
+		"RESET [HARD|SOFT]", "    Make this node a fresh one (default: soft).",
+		"SAVECONFIG", "    Write the cluster config file now.",
+		"SET-CONFIG-EPOCH <epoch>", "    Set the config epoch of a fresh node.",
+		"SETSLOT <slot> (IMPORTING <node-id>|MIGRATING <node-id>|STABLE|NODE <node-id>)", "    Open a slot for moving, close it, or give it an owner.",
+		"SHARDS", "    Tell every shard with its slots and nodes.",
+		"SLOTS", "    Tell which nodes serve which slots.",
+	)
 	return nil
 }
 

@@ -12,6 +12,7 @@ import (
 	"runtime"
 	"strconv"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"slotmesh/gossip"
@@ -47,6 +48,18 @@ type Node struct {
 	sender      *migrate.Sender
 	cluster     *cluster // nil outside cluster mode
 
+	// activeExpiry is on unless DEBUG SET-ACTIVE-EXPIRE turned it off.
+	activeExpiry atomic.Bool
+	// peakMemory is the most that usedMemory was since the last RESETSTAT.
+	peakMemory atomic.Int64
+	shutdowns  shutdowns
+	// startMemory is usedMemory before there were data or clients.
+	startMemory int64
+	// beat counts calls of observe, which one goroutine makes.
+	beat int
+
+	// listening is told when clients can connect.
+	listening func()
 	// stopping is closed once by requestStop.
 	stopping chan struct{}
 	stopOnce sync.Once
@@ -64,6 +77,7 @@ func New(cfg *config.Config, log *slog.Logger) (*Node, error) {
 		sender:   migrate.NewSender(),
 		stopping: make(chan struct{}),
 	}
+	n.activeExpiry.Store(true)
 	clusterMode := cfg.Bool("cluster-enabled").Load()
 	databases := int(cfg.Int("databases").Load())
 	if clusterMode {
@@ -87,7 +101,22 @@ func New(cfg *config.Config, log *slog.Logger) (*Node, error) {
 		Fence:    serverFence,
 		Loops:    runtime.GOMAXPROCS(0),
 	})
-	n.replication = newReplication(n)
+	n.engine = command.NewEngine(command.EngineOptions{
+		Store: n.store, Journal: n.journal,
+		Lanes: n.server.Loops(),
+		Now:   unixMs,
+		Seed:  seed(),
+	})
+	n.replication = newReplication(replicationOptions{
+		Engine: n.engine, Journal: n.journal, Log: log,
+		Settings:    replicationSettings(cfg, ReportedVersion, n.listeningPort),
+		Cluster:     clusterMode,
+		Empty:       clusterMode && n.cluster.hasState(),
+		Now:         unixMs,
+		UsedMemory:  usedMemory,
+		RoleChanged: n.roleChanged,
+		Static:      n.staticReplicationInfo,
+	})
 	var err error
 	n.table, err = command.NewTable(
 		command.Strings(), command.Keys(), command.Introspection(),
@@ -96,17 +125,18 @@ func New(cfg *config.Config, log *slog.Logger) (*Node, error) {
 	if err != nil {
 		return nil, err
 	}
-	n.engine = command.NewEngine(command.EngineOptions{
-		Table: n.table, Store: n.store, Journal: n.journal,
-		Lanes: n.server.Loops(),
-		Now:   func() int64 { return time.Now().UnixMilli() },
-		Seed:  seed(),
-	})
+	n.engine.SetTable(n.table)
 	if err := n.server.Start(n.table, n.engine); err != nil {
 		return nil, err
 	}
 	if n.cluster != nil {
 		n.cluster.engine, n.cluster.replication = n.engine, n.replication
+	}
+	n.watchConfig()
+	n.startMemory = usedMemory()
+	n.peakMemory.Store(n.startMemory)
+	for _, name := range clusterDirectives {
+		cfg.OnChange(name, n.reconfigureCluster)
 	}
 	return n, nil
 }
@@ -114,14 +144,17 @@ func New(cfg *config.Config, log *slog.Logger) (*Node, error) {
 // rows are the families of this package.
 func (n *Node) rows(clusterMode bool) []command.Spec {
 	rows := []command.Spec{migrateRow(n.sender, clusterMode)}
-	rows = append(rows, clusterRows(n.cluster)...)
-	rows = append(rows, n.replication.rows()...)
+	rows = append(rows, clusterRows(n.cluster, n.engine)...)
+	rows = append(rows, n.replication.Rows()...)
 	rows = append(rows, n.configRows()...)
 	rows = append(rows, n.infoRows()...)
 	rows = append(rows, n.debugRows()...)
 	rows = append(rows, n.serverRows()...)
 	return rows
 }
+
+// WhenListening sets what Run calls once clients can connect.
+func (n *Node) WhenListening(fn func()) { n.listening = fn }
 
 // Run listens, joins the cluster and serves until ctx ends, SHUTDOWN is called
 // or the node must give up. It returns nil after an orderly stop.
@@ -136,9 +169,15 @@ func (n *Node) Run(ctx context.Context) error {
 		}
 	}
 	var background sync.WaitGroup
-	background.Go(n.expire)
-	n.replication.Start()
+	background.Go(n.housekeep)
+	if host, port, ok := n.cfg.ReplicaOf(); ok && n.cluster == nil {
+		n.replication.Follow(host, port)
+	}
+	n.logReady()
 	n.log.Info("Ready to accept connections")
+	if n.listening != nil {
+		n.listening()
+	}
 	select {
 	case <-ctx.Done():
 		n.requestStop(nil)
@@ -232,10 +271,10 @@ func (n *Node) bindAddresses() []bindAddress {
 	return list
 }
 
-// expire runs the active expiry cycle ten times a second; a replica's engine
-// does nothing in it.
-func (n *Node) expire() {
-	const budget = 10_000
+// housekeep runs the active expiry cycle ten times a second and keeps the gates
+// true about the link to the primary. A replica's engine expires nothing.
+func (n *Node) housekeep() {
+	const expiryBudget = 10_000
 	ticker := time.NewTicker(100 * time.Millisecond)
 	defer ticker.Stop()
 	for {
@@ -243,10 +282,40 @@ func (n *Node) expire() {
 		case <-n.stopping:
 			return
 		case <-ticker.C:
-			n.expireNow(budget)
+			n.observe()
+			if n.activeExpiry.Load() {
+				n.engine.ExpireCycle(expiryBudget)
+			}
+			n.gates.setRole(n.replication.IsReplica(), n.replication.LinkUp())
 		}
 	}
 }
+
+// roleChanged follows a change of role.
+func (n *Node) roleChanged(replica bool) {
+	n.gates.setRole(replica, false)
+	role := 'M'
+	if replica {
+		role = 'S'
+	}
+	setLogRole(n.log, role)
+}
+
+// listeningPort is the port that this node tells its primary.
+func (n *Node) listeningPort() int { return int(n.cfg.Int("port").Load()) }
+
+func (n *Node) staticReplicationInfo() staticReplicationInfo {
+	cfg := n.cfg
+	return staticReplicationInfo{
+		Priority:           cfg.Int("replica-priority").Load(),
+		ReadOnly:           cfg.Bool("replica-read-only").Load(),
+		Announced:          cfg.Bool("replica-announced").Load(),
+		MinReplicasToWrite: cfg.Int("min-replicas-to-write").Load(),
+		MinReplicasMaxLag:  time.Duration(cfg.Int("min-replicas-max-lag").Load()) * time.Second,
+	}
+}
+
+func unixMs() int64 { return time.Now().UnixMilli() }
 
 // newCluster prepares the driver of the cluster state; start begins to drive.
 func (n *Node) newCluster() *cluster {
@@ -294,6 +363,21 @@ func (n *Node) gossipConfig() gossip.Config {
 		g.Endpoint = gossip.EndpointUnknown
 	}
 	return g
+}
+
+// clusterDirectives are those that gossipConfig reads.
+var clusterDirectives = []string{
+	"port", "cluster-announce-ip", "cluster-announce-port", "cluster-announce-bus-port",
+	"cluster-announce-hostname", "cluster-node-timeout", "cluster-replica-validity-factor",
+	"cluster-replica-no-failover", "cluster-require-full-coverage",
+	"cluster-allow-reads-when-down", "cluster-preferred-endpoint-type",
+}
+
+func (n *Node) reconfigureCluster() error {
+	if n.cluster != nil {
+		n.cluster.reconfigure()
+	}
+	return nil
 }
 
 func (n *Node) busPort() int {

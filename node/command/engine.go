@@ -57,7 +57,7 @@ type Engine struct {
 	// maxBulk is proto-max-bulk-len.
 	maxBulk atomic.Int64
 	expired atomic.Int64
-	random   atomic.Uint64
+	random  atomic.Uint64
 }
 
 // NewEngine returns an engine that is not in cluster mode and is a primary.
