@@ -12,10 +12,10 @@
 //     no input makes this package panic.
 //   - The reader and the writer stream: neither holds more than one entry.
 //
-// Each value type has one row in the table of types.go: how it is read and how
-// it is written. A type without a row is refused by name, with its key.
+// Each value type has its rows in types.go: how it is read and how it is
+// written. A type without them is refused by name, with its key.
 //
 // Read dump.go (single values), writer.go and reader.go (files), types.go (the
-// table), then encoding.go (lengths, integers, strings), lzf.go and crc64.go.
+// rows), then encoding.go (lengths, integers, strings), lzf.go and crc64.go.
 // The package imports store, for the values, and nothing else of this module.
 package rdb

@@ -32,10 +32,25 @@ var (
 // checksum.
 func AppendDump(dst []byte, v store.Value) []byte {
 	start := len(dst)
-	var seen lzfTable
-	dst = appendValue(dst, nil, v, &seen)
+	switch {
+	case v.Kind != store.KindString || len(v.Bytes) > smallTable:
+		dst = appendLarge(dst, v)
+	case len(v.Bytes) >= shortestLZF:
+		var seen [smallTable]uint32
+		dst = appendValue(dst, nil, v, seen[:])
+	default:
+		dst = appendValue(dst, nil, v, nil)
+	}
 	dst = binary.LittleEndian.AppendUint16(dst, Version)
 	return binary.LittleEndian.AppendUint64(dst, updateCRC(0, dst[start:]))
+}
+
+// appendLarge keeps the large table out of the frame of small values.
+//
+//go:noinline
+func appendLarge(dst []byte, v store.Value) []byte {
+	var seen [lzfTableSize]uint32
+	return appendValue(dst, nil, v, seen[:])
 }
 
 // ParseDump reads a payload of DUMP. The value may alias payload. The error is

@@ -73,7 +73,7 @@ const (
 
 // appendString appends s: as an integer where its text is one, compressed when
 // seen is not nil and it pays, else as it is.
-func appendString(b, s []byte, seen *lzfTable) []byte {
+func appendString(b, s []byte, seen lzfTable) []byte {
 	if len(s) <= longestIntText {
 		if n, ok := store.ParseInt(s); ok {
 			if b, ok := appendInt(b, n); ok {
@@ -92,7 +92,7 @@ func appendString(b, s []byte, seen *lzfTable) []byte {
 // appendLZF appends s compressed, unless that is not shorter. The compressed
 // length stands in front and is not known before; its longest form is reserved
 // and the gap closed.
-func appendLZF(b, s []byte, seen *lzfTable) ([]byte, bool) {
+func appendLZF(b, s []byte, seen lzfTable) ([]byte, bool) {
 	const most = 1 + 9 + 9
 	start := len(b)
 	var reserved [most]byte

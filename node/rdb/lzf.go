@@ -21,16 +21,23 @@ const (
 )
 
 // lzfTable remembers where a sequence of three bytes was last seen, plus one.
-// Short inputs use a part of it, for clearing it costs more than compressing.
-type lzfTable [1 << lzfHashBits]uint32
+// Its length is a power of two. Short inputs use a part of it, for clearing it
+// costs more than compressing them.
+type lzfTable []uint32
+
+const (
+	lzfTableSize = 1 << lzfHashBits
+	// smallTable is enough for inputs of that many bytes.
+	smallTable = 1 << lzfMinHashBits
+)
 
 // lzfCompress appends the compressed form of src to dst if it takes at most
 // limit bytes; otherwise it returns false and dst is not to be used.
-func lzfCompress(dst, src []byte, limit int, seen *lzfTable) ([]byte, bool) {
+func lzfCompress(dst, src []byte, limit int, seen lzfTable) ([]byte, bool) {
 	if len(src) < 4 || uint64(len(src)) >= 1<<32-1 {
 		return dst, false
 	}
-	hashBits := min(max(bits.Len(uint(len(src))), lzfMinHashBits), lzfHashBits)
+	hashBits := min(max(bits.Len(uint(len(src)-1)), lzfMinHashBits), bits.Len(uint(len(seen)))-1)
 	clear(seen[:1<<hashBits])
 	shift := 32 - hashBits
 	start := len(dst)

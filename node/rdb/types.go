@@ -12,30 +12,36 @@ type Type byte
 // TypeString is the type of strings, the same in every version.
 const TypeString Type = 0
 
-// codec is how the values of one Type are read, and, for the type that its kind
-// is written as, written.
-type codec struct {
-	kind   store.Kind
-	read   func(*decoder) (store.Value, error)
-	append func(b []byte, v store.Value, seen *lzfTable) []byte
-}
-
-// codecOf returns the row of t. This is the table: a new type is a row here.
-func codecOf(t Type) (codec, bool) {
+// readContent reads a value of type t: one row a type that can be read. known is
+// false for every other type.
+func (d *decoder) readContent(t Type) (v store.Value, known bool, err error) {
 	switch t {
 	case TypeString:
-		return codec{store.KindString, readString, appendStringValue}, true
+		v, err = d.readString()
+	default:
+		return store.Value{}, false, nil
 	}
-	return codec{}, false
+	return v, true, err
 }
 
-// typeOf returns the type that values of kind are written as.
-func typeOf(kind store.Kind) (Type, bool) {
-	switch kind {
+// typeOf returns the type that values of v's kind and encoding are written as:
+// one row a kind. A kind without one cannot be in the store.
+func typeOf(v store.Value) Type {
+	switch v.Kind {
 	case store.KindString:
-		return TypeString, true
+		return TypeString
 	}
-	return 0, false
+	panic("rdb: no type for values of kind " + v.Kind.String())
+}
+
+// appendContent appends v as typeOf says: one row a kind. The rows are branches
+// and not function values so that tables stay on the stack.
+func appendContent(b []byte, v store.Value, seen lzfTable) []byte {
+	switch v.Kind {
+	case store.KindString:
+		return appendStringValue(b, v, seen)
+	}
+	panic("rdb: no codec for values of kind " + v.Kind.String())
 }
 
 // String names the type as error messages do.
@@ -91,9 +97,8 @@ const (
 
 // readValue reads a value of type t, whose key is for messages.
 func (d *decoder) readValue(t Type, key []byte) (store.Value, error) {
-	row, ok := codecOf(t)
-	if ok {
-		return row.read(d)
+	if v, known, err := d.readContent(t); known {
+		return v, err
 	}
 	refused := &TypeError{Type: t, Key: key}
 	if t == typeModule || t == typeModulePre {
@@ -117,7 +122,7 @@ func moduleName(id uint64) string {
 	return string(name[:])
 }
 
-func readString(d *decoder) (store.Value, error) {
+func (d *decoder) readString() (store.Value, error) {
 	t, err := d.text()
 	switch {
 	case err != nil:
@@ -128,26 +133,20 @@ func readString(d *decoder) (store.Value, error) {
 	return store.StringValue(t.bytes), nil
 }
 
-func appendStringValue(b []byte, v store.Value, seen *lzfTable) []byte {
+func appendStringValue(b []byte, v store.Value, seen lzfTable) []byte {
 	if v.Enc == store.EncInt {
 		return appendIntText(b, v.Int)
 	}
 	return appendString(b, v.Bytes, seen)
 }
 
-// appendValue appends the type byte and, after key (if that is not nil), v. A
-// kind without a row cannot be in the store.
-func appendValue(b []byte, key []byte, v store.Value, seen *lzfTable) []byte {
-	t, ok := typeOf(v.Kind)
-	if !ok {
-		panic("rdb: no codec for values of kind " + v.Kind.String())
-	}
-	row, _ := codecOf(t)
-	b = append(b, byte(t))
+// appendValue appends the type byte and, after key (if that is not nil), v.
+func appendValue(b []byte, key []byte, v store.Value, seen lzfTable) []byte {
+	b = append(b, byte(typeOf(v)))
 	if key != nil {
 		b = appendString(b, key, seen)
 	}
-	return row.append(b, v, seen)
+	return appendContent(b, v, seen)
 }
 
 // Entry is what files are made of. The name is here for packages that move

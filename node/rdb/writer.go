@@ -60,7 +60,7 @@ type Writer struct {
 	crc   uint64
 	check bool
 	db    int
-	seen  *lzfTable
+	seen  lzfTable
 	err   error
 	// Written counts the bytes handed to the io.Writer.
 	Written int64
@@ -71,7 +71,7 @@ type Writer struct {
 func NewWriter(w io.Writer, h Header) *Writer {
 	out := &Writer{w: w, check: h.Checksum, db: -1}
 	if h.Compress {
-		out.seen = new(lzfTable)
+		out.seen = make(lzfTable, lzfTableSize)
 	}
 	out.buf = fmt.Appendf(out.buf, "%s%04d", magic, Version)
 	out.aux("redis-ver", h.RedisVersion)

@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"slotmesh/node/rdb"
+	"slotmesh/node/store"
 )
 
 // TestReferenceFollowsNode: a real redis-server is the replica.
@@ -167,6 +168,28 @@ func countEntries(t *testing.T, r io.Reader, want int) {
 		}
 		if err != nil {
 			t.Fatal(err)
+		}
+	}
+}
+
+// TestPayloadsWithReference moves values by DUMP and RESTORE, both ways.
+func TestPayloadsWithReference(t *testing.T) {
+	server := startReference(t)
+	for _, content := range []string{
+		"", "a", "10", "-129", "2147483648", "9223372036854775807", "007", "hello world", strings.Repeat("a", 20), strings.Repeat("a", 21),
+		strings.Repeat("abc", 100), strings.Repeat("slotmesh", 50_000), string([]byte{0, 1, 2, 255, 254}), strings.Repeat("\x00\xff", 5000),
+	} {
+		v := store.StringValue([]byte(content))
+		if reply := server.do("RESTORE", "k", "0", string(rdb.AppendDump(nil, v)), "REPLACE"); reply.Err() != nil {
+			t.Errorf("RESTORE of %.20q: %v", content, reply.Err())
+		}
+		if got := string(server.do("GET", "k").Text); got != content {
+			t.Errorf("%.20q arrives as %.20q", content, got)
+		}
+		server.do("SET", "k", content)
+		back, err := rdb.ParseDump(server.do("DUMP", "k").Text)
+		if err != nil || string(back.AppendText(nil)) != content {
+			t.Errorf("%.20q comes as %.20v, %v", content, back, err)
 		}
 	}
 }

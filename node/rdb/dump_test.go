@@ -1,0 +1,207 @@
+package rdb
+
+import (
+	"bytes"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"math"
+	"strings"
+	"testing"
+
+	"pgregory.net/rapid"
+
+	"slotmesh/node/store"
+)
+
+// TestChecksum pins the parameters with the check value that the reference's
+// own test uses.
+func TestChecksum(t *testing.T) {
+	if got := updateCRC(0, []byte("123456789")); got != 0xe9c6d914c4b8d9ca {
+		t.Errorf("checksum of 123456789 is %016x", got)
+	}
+	long := bytes.Repeat([]byte("slotmesh"), 1000)
+	var pieces uint64
+	for i := 0; i < len(long); i += 13 {
+		pieces = updateCRC(pieces, long[i:min(i+13, len(long))])
+	}
+	if whole := updateCRC(0, long); whole != pieces {
+		t.Errorf("in pieces %016x, at once %016x", pieces, whole)
+	}
+}
+
+// TestPayloads compares with what DUMP of Redis 7.0.15 answered.
+func TestPayloads(t *testing.T) {
+	for _, c := range []struct {
+		value store.Value
+		want  string
+	}{
+		{store.TextValue([]byte("hello")), "\x00\x05hello\n\x00cr\xdfve4 \n"},
+		{store.IntValue(10), "\x00\xc0\n\n\x00n\x9fWE\x0e\xaec\xbb"},
+	} {
+		if got := string(AppendDump(nil, c.value)); got != c.want {
+			t.Errorf("dump of %v is %q, want %q", c.value, got, c.want)
+		}
+		v, err := ParseDump([]byte(c.want))
+		if err != nil || !sameValue(v, c.value) {
+			t.Errorf("%q parses as %v, %v", c.want, v, err)
+		}
+	}
+}
+
+func sameValue(a, b store.Value) bool {
+	return a.Kind == b.Kind && bytes.Equal(a.AppendText(nil), b.AppendText(nil))
+}
+
+func TestStringsRoundTrip(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		piece := rapid.SliceOfN(rapid.Byte(), 0, 40).Draw(t, "piece")
+		content := bytes.Repeat(piece, rapid.SampledFrom([]int{1, 1, 2, 50, 3000}).Draw(t, "times"))
+		content = append(content, rapid.SliceOfN(rapid.Byte(), 0, 300).Draw(t, "tail")...)
+		v := store.StringValue(content)
+		dump := AppendDump([]byte("in front"), v)[len("in front"):]
+		got, err := ParseDump(dump)
+		if err != nil || !sameValue(got, v) || got.Enc != v.Enc {
+			t.Fatalf("%q came back as %v, %v", content, got, err)
+		}
+		if len(dump) > len(content)+1+9+footerSize {
+			t.Fatalf("%d bytes take %d", len(content), len(dump))
+		}
+	})
+}
+
+func TestIntegersRoundTrip(t *testing.T) {
+	for _, n := range []int64{
+		0, 1, -1, 127, 128, -128, -129, 32767, 32768, -32768, -32769, math.MaxInt32, math.MaxInt32 + 1,
+		math.MinInt32, math.MinInt32 - 1, math.MaxInt64, math.MinInt64,
+	} {
+		got, err := ParseDump(AppendDump(nil, store.IntValue(n)))
+		if err != nil || got.Enc != store.EncInt || got.Int != n {
+			t.Errorf("%d came back as %v, %v", n, got, err)
+		}
+	}
+}
+
+func TestCompression(t *testing.T) {
+	v := store.RawValue([]byte(strings.Repeat("slotmesh ", 10_000)))
+	if dump := AppendDump(nil, v); len(dump) > 2000 {
+		t.Errorf("%d repetitive bytes take %d", len(v.Bytes), len(dump))
+	}
+}
+
+// footed adds a footer of the given version to body.
+func footed(version uint16, body string) []byte {
+	b := binary.LittleEndian.AppendUint16([]byte(body), version)
+	return binary.LittleEndian.AppendUint64(b, updateCRC(0, b))
+}
+
+func TestBadPayloads(t *testing.T) {
+	for _, c := range []struct {
+		name    string
+		payload []byte
+		want    error
+		text    string
+	}{
+		{"empty", nil, ErrChecksum, ""},
+		{"footer only", footed(Version, ""), ErrChecksum, ""},
+		{"newer version", footed(MaxVersion+1, "\x00\x01a"), ErrChecksum, ""},
+		{"wrong checksum", append(footed(Version, "\x00\x01a")[:12], 0), ErrChecksum, ""},
+		{"string too short", footed(Version, "\x00\x05a"), ErrFormat, "too early"},
+		{"claims 4 GiB", footed(Version, "\x00\x80\xff\xff\xff\xffa"), ErrFormat, "too early"},
+		{"claims more than memory", footed(Version, "\x00\x81\xff\xff\xff\xff\xff\xff\xff\xffa"), ErrFormat, "too early"},
+		{"bytes behind", footed(Version, "\x00\x01ab"), ErrFormat, "1 bytes after"},
+		{"length form", footed(Version, "\x00\x82a"), ErrFormat, "length"},
+		{"string encoding", footed(Version, "\x00\xc4a"), ErrFormat, "encoding 4"},
+		{"compressed claims too much", footed(Version, "\x00\xc3\x01\x80\xff\xff\xff\xff\x00"), ErrFormat, "compressed"},
+		{"compressed to nothing", footed(Version, "\x00\xc3\x00\x00"), ErrFormat, "compressed"},
+		{"compressed from before", footed(Version, "\x00\xc3\x02\x03\x20\x00"), ErrFormat, "compressed"},
+		{"hash", footed(Version, "\x04\x00"), ErrFormat, "hash"},
+		{"unknown type", footed(Version, "\x63\x00"), ErrFormat, "type 99"},
+	} {
+		_, err := ParseDump(c.payload)
+		if !errors.Is(err, c.want) || !strings.Contains(fmt.Sprint(err), c.text) {
+			t.Errorf("%s: %v, want %v with %q", c.name, err, c.want, c.text)
+		}
+	}
+	for version := range uint16(MaxVersion + 1) {
+		if _, err := ParseDump(footed(version, "\x00\x01a")); err != nil {
+			t.Errorf("version %d: %v", version, err)
+		}
+	}
+}
+
+// TestFlippedBytes flips every bit of a payload: the checksum finds it.
+func TestFlippedBytes(t *testing.T) {
+	dump := AppendDump(nil, store.RawValue([]byte(strings.Repeat("abcdef", 30)+"tail")))
+	for i := range dump {
+		for bit := range 8 {
+			broken := bytes.Clone(dump)
+			broken[i] ^= 1 << bit
+			if _, err := ParseDump(broken); !errors.Is(err, ErrChecksum) {
+				t.Fatalf("bit %d of byte %d flipped: %v", bit, i, err)
+			}
+		}
+	}
+	for n := range dump {
+		if _, err := ParseDump(dump[:n]); !errors.Is(err, ErrChecksum) {
+			t.Fatalf("%d bytes of it: %v", n, err)
+		}
+	}
+}
+
+// FuzzParseDump fixes the footer of what the fuzzer makes, so that the decoders
+// behind the checksum are reached; every value that parses goes round.
+func FuzzParseDump(f *testing.F) {
+	f.Add([]byte("\x00\x05hello"))
+	f.Add([]byte("\x00\xc0\x0a"))
+	f.Add([]byte("\x00\xc3\x09\x40\x64\x01aa\xe0\x5a\x00\x01aa"))
+	f.Add([]byte("\x07\x81\x00\x00\x00\x00\x00\x00\x00\x01"))
+	f.Fuzz(func(t *testing.T, body []byte) {
+		ParseDump(body)
+		v, err := ParseDump(footed(Version, string(body)))
+		if err != nil {
+			return
+		}
+		again, err := ParseDump(AppendDump(nil, v))
+		if err != nil || !sameValue(again, v) {
+			t.Fatalf("%v goes round as %v, %v", v, again, err)
+		}
+	})
+}
+
+// FuzzLZF decompresses anything, and compresses and decompresses it.
+func FuzzLZF(f *testing.F) {
+	f.Add([]byte("aaaaaaaaaaaaaaaaaaaaaaaaaaaa"), uint32(28))
+	f.Add([]byte("\x01aa\xe0\x5a\x00\x01aa"), uint32(100))
+	f.Add([]byte("\x00a\x20\x05"), uint32(4))
+	f.Fuzz(func(t *testing.T, b []byte, size uint32) {
+		if out, err := lzfDecompress(b, uint64(size)); err == nil && uint64(len(out)) != uint64(size) {
+			t.Fatalf("%d bytes where %d were claimed", len(out), size)
+		}
+		packed, ok := lzfCompress(nil, b, len(b), make(lzfTable, lzfTableSize))
+		if !ok {
+			return
+		}
+		back, err := lzfDecompress(packed, uint64(len(b)))
+		if err != nil || !bytes.Equal(back, b) {
+			t.Fatalf("%q compresses to %q and comes back as %q, %v", b, packed, back, err)
+		}
+	})
+}
+
+func BenchmarkAppendDump(b *testing.B) {
+	for _, size := range []int{16, 64, 1000, 100_000} {
+		text := make([]byte, size)
+		for i := range text {
+			text[i] = byte('a' + i*i%23)
+		}
+		v := store.RawValue(text)
+		b.Run(fmt.Sprint(size), func(b *testing.B) {
+			b.SetBytes(int64(size))
+			var buf []byte
+			for b.Loop() {
+				buf = AppendDump(buf[:0], v)
+			}
+		})
+	}
+}
