@@ -52,11 +52,12 @@ type Options struct {
 	PushPullInterval time.Duration // 5 s
 	DialTimeout      time.Duration // 1 s: for a connection, and again for its handshake
 
-	// Tests say that they speak another version, look at UDP more often, or
-	// drop packets.
+	// Tests say that they speak another version, look at UDP more often, drop
+	// packets, or fail to dial.
 	version  uint16
 	watch    time.Duration
 	blockUDP func(to netip.AddrPort) bool
+	blockTCP func(to netip.AddrPort) bool
 }
 
 // Handler is the node above the bus. Its methods are called from many
@@ -114,8 +115,8 @@ type Bus struct {
 	cancel context.CancelFunc
 	wg     sync.WaitGroup
 
-	// mu is taken last but for peer.mu: nothing else is called while it is
-	// held, memberlist least.
+	// mu comes before peer.mu and after every other lock; no handler and
+	// nothing of memberlist is called while it is held.
 	mu       sync.Mutex
 	closed   bool
 	keys     *keyset
@@ -212,6 +213,8 @@ func (b *Bus) Address() netip.AddrPort { return b.advertise }
 
 // Close ends everything at once. Other nodes notice: there is no farewell,
 // because a node that goes away for a restart must not count as one that left.
+// When it returns, the port is free and the handler is not called any more but
+// by calls that had begun.
 func (b *Bus) Close() error {
 	b.mu.Lock()
 	if b.closed {

@@ -702,3 +702,73 @@ func TestAddresses(t *testing.T) {
 		}
 	}
 }
+
+// TestPartitionHeals cuts four nodes into two halves until each has given the
+// other up. memberlist never tries again by itself; a Dial of known nodes does.
+func TestPartitionHeals(t *testing.T) {
+	var mu sync.Mutex
+	side := map[netip.AddrPort]int{}
+	cut := false
+	blocked := func(from int, to netip.AddrPort) bool {
+		mu.Lock()
+		defer mu.Unlock()
+		return cut && side[to] != from
+	}
+	nodes := make([]*node, 4)
+	for i := range nodes {
+		nodes[i] = start(t, i+1, func(o *Options) {
+			o.blockUDP = func(to netip.AddrPort) bool { return blocked(i%2, to) }
+			o.blockTCP = o.blockUDP
+		})
+		side[nodes[i].bus.Address()] = i % 2
+	}
+	for _, n := range nodes[1:] {
+		nodes[0].meet(n)
+	}
+	whole := func() bool {
+		for _, n := range nodes {
+			if n.bus.Stats().Members != len(nodes)-1 {
+				return false
+			}
+		}
+		return true
+	}
+	until(t, "the cluster is whole", whole)
+	mu.Lock()
+	cut = true
+	mu.Unlock()
+	for i, n := range nodes {
+		n.bus.mu.Lock()
+		for id, in := range n.bus.inbound {
+			for j, other := range nodes {
+				if other.id == id && i%2 != j%2 {
+					abort(in.conn)
+				}
+			}
+		}
+		n.bus.mu.Unlock()
+	}
+	until(t, "each half gives the other up", func() bool {
+		for _, n := range nodes {
+			if n.bus.Stats().Members != 1 {
+				return false
+			}
+		}
+		return true
+	})
+	if nodes[0].has(func() bool { return len(nodes[0].refused) > 0 }) {
+		t.Error("silence counts as a refusal")
+	}
+	mu.Lock()
+	cut = false
+	mu.Unlock()
+	if _, err := nodes[0].dial(nodes[1].bus.Address(), nodes[1].id); err != nil {
+		t.Fatal(err)
+	}
+	nodes[2].dial(nodes[3].bus.Address(), nodes[3].id)
+	until(t, "it is whole again", whole)
+	nodes[3].bus.Broadcast("k", []byte("healed"))
+	for _, n := range nodes[:3] {
+		until(t, "broadcasts reach all", func() bool { return n.hasReceived(gossip.ByBroadcast, "healed") })
+	}
+}

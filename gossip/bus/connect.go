@@ -55,6 +55,9 @@ func (b *Bus) connect(addr netip.AddrPort, expect slots.NodeID, p purpose, meet 
 	if err := b.checkIP(addr.Addr()); err != nil {
 		return nil, err
 	}
+	if block := b.opt.blockTCP; block != nil && block(addr) {
+		return nil, context.DeadlineExceeded
+	}
 	ctx, cancel := context.WithTimeout(b.ctx, timeout)
 	defer cancel()
 	dialer := net.Dialer{KeepAliveConfig: keepAlive(), Control: limitSilence}
@@ -157,7 +160,7 @@ func (b *Bus) leave(from netip.Addr) {
 func (b *Bus) refuse(from netip.Addr, err error) {
 	b.stats.refused.Add(1)
 	class := "connection " + from.String()
-	if errors.Is(err, ErrVersion) {
+	if isQuarrel(err) && !errors.Is(err, errNotBus) {
 		class += err.Error()
 	}
 	b.log.line(slog.LevelWarn, class, "cluster bus: connection refused", "from", from.String(), "error", err)

@@ -100,6 +100,15 @@ func TestGarbageOnTheBusPort(t *testing.T) {
 				_, _ = udp.Write(bad[:1+random.IntN(len(bad))])
 				_, _ = udp.Write(append(bytes.Clone(honest[:packetHeader]), noise(60)...))
 			}
+			// And a member that has lost its mind: its packets open.
+			kinds := []byte{mlPing, mlIndirectPing, mlAck, mlSuspect, mlAlive, mlDead, mlUser, mlNack, mlChecked, mlCompound, mlPushPull, 9, 10, 244}
+			for i := range 3000 {
+				body := append([]byte{kinds[i%len(kinds)]}, noise(random.IntN(80))...)
+				if i%3 == 0 && len(body) > 1 {
+					body[1] = 0x80 | body[1]&0x0f // a msgpack map
+				}
+				_, _ = udp.Write(nodes[1].bus.packets.append(nil, victim.id, packetGossip, body))
+			}
 			// It still works, and has said little.
 			nodes[1].send(victim, "still there")
 			nodes[1].bus.Broadcast("k", []byte("still there"))

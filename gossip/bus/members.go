@@ -70,6 +70,10 @@ func (b *Bus) startMembership() error {
 	return err
 }
 
+// ended reports whether Close was called: memberlist's goroutines and timers
+// go on for a moment.
+func (b *Bus) ended() bool { return b.ctx.Err() != nil }
+
 // meta returns the identity record, or nothing when it is too long to announce.
 func (b *Bus) meta() []byte {
 	meta := b.handler.Meta()
@@ -93,7 +97,11 @@ var (
 
 func (d *delegate) NodeMeta(int) []byte { return d.bus.meta() }
 
-func (d *delegate) NotifyMsg(text []byte) { d.bus.takeBroadcast(bytes.Clone(text)) }
+func (d *delegate) NotifyMsg(text []byte) {
+	if !d.bus.ended() {
+		d.bus.takeBroadcast(bytes.Clone(text))
+	}
+}
 
 func (d *delegate) GetBroadcasts(overhead, limit int) [][]byte {
 	return d.bus.spread.queue.GetBroadcasts(overhead, limit)
@@ -109,6 +117,9 @@ func (d *delegate) LocalState(bool) []byte {
 }
 
 func (d *delegate) MergeRemoteState(state []byte, _ bool) {
+	if d.bus.ended() {
+		return
+	}
 	d.bus.stats.repairs.Add(1)
 	d.bus.handler.Received(slots.NodeID{}, gossip.ByRepair, bytes.Clone(state))
 }
@@ -151,7 +162,7 @@ func (d *delegate) NotifyUpdate(node *memberlist.Node) { d.bus.memberSeen(node) 
 
 func (d *delegate) NotifyLeave(node *memberlist.Node) {
 	id, err := slots.ParseNodeID(node.Name)
-	if err != nil || id == d.bus.opt.ID {
+	if err != nil || id == d.bus.opt.ID || d.bus.ended() {
 		return
 	}
 	d.bus.mu.Lock()
@@ -164,7 +175,7 @@ func (d *delegate) AckPayload() []byte { return nil }
 
 func (d *delegate) NotifyPingComplete(node *memberlist.Node, _ time.Duration, _ []byte) {
 	id, err := slots.ParseNodeID(node.Name)
-	if err != nil {
+	if err != nil || d.bus.ended() {
 		return
 	}
 	d.bus.stats.answers.Add(1)
@@ -176,7 +187,7 @@ func (d *delegate) NotifyPingComplete(node *memberlist.Node, _ time.Duration, _ 
 func (b *Bus) memberSeen(node *memberlist.Node) {
 	id, err := slots.ParseNodeID(node.Name)
 	addr, ok := netip.AddrFromSlice(node.Addr)
-	if err != nil || !ok || id == b.opt.ID {
+	if err != nil || !ok || id == b.opt.ID || b.ended() {
 		return
 	}
 	addr = addr.Unmap()
@@ -202,6 +213,9 @@ func (b *Bus) takeBroadcast(text []byte) {
 	b.handler.Received(slots.NodeID{}, gossip.ByBroadcast, bytes.Clone(message))
 }
 
+// ErrDialling is the result of a Dial while the same one is under way.
+var ErrDialling = errors.New("a handshake with this address is under way")
+
 // Dial shakes hands with the node at addr and joins its cluster to this one's.
 // expect is the node that must be there; when it is zero the dial is an
 // operator's MEET: whoever is there is taken, and takes this node, tombstones
@@ -215,6 +229,9 @@ func (b *Bus) Dial(addr netip.AddrPort, expect slots.NodeID, done func(slots.Nod
 	b.dialling[name] = true
 	b.mu.Unlock()
 	if busy {
+		if done != nil {
+			b.spawn(func() { done(expect, ErrDialling) })
+		}
 		return
 	}
 	finish := func(id slots.NodeID, err error) {

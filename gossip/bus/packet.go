@@ -112,9 +112,9 @@ type runName struct {
 	run  uint64
 }
 
-// senderRun is one run of one sender: its keys, and which numbers have come.
+// senderRun is one run of one sender: its key under each secret, and which
+// numbers have come.
 type senderRun struct {
-	keys  *keyset
 	aeads []cipher.AEAD
 	seen  window
 }

@@ -15,6 +15,11 @@ const LevelVerbose = slog.Level(-2)
 // quietFor is how long a class of lines is silent after one was written.
 const quietFor = 5 * time.Second
 
+// quietLines is how many lines of all classes are written in quietFor.
+// Strangers can invent classes, because some name the node that is complained
+// about.
+const quietLines = 50
+
 // quietLog writes at most one line of a class every quietFor: what strangers
 // send to the bus port must not fill the disk.
 type quietLog struct {
@@ -22,6 +27,8 @@ type quietLog struct {
 
 	mu      sync.Mutex
 	classes map[string]*quietClass
+	began   time.Time // of the span that lines counts in
+	lines   int
 }
 
 type quietClass struct {
@@ -46,6 +53,9 @@ func (q *quietLog) line(level slog.Level, class, text string, args ...any) {
 	}
 	now := time.Now()
 	q.mu.Lock()
+	if now.Sub(q.began) >= quietFor {
+		q.began, q.lines = now, 0
+	}
 	c := q.classes[class]
 	if c == nil {
 		if len(q.classes) >= maxClasses {
@@ -54,12 +64,13 @@ func (q *quietLog) line(level slog.Level, class, text string, args ...any) {
 		c = &quietClass{}
 		q.classes[class] = c
 	}
-	if !c.last.IsZero() && now.Sub(c.last) < quietFor {
+	if !c.last.IsZero() && now.Sub(c.last) < quietFor || q.lines >= quietLines {
 		c.suppressed++
 		q.mu.Unlock()
 		return
 	}
 	suppressed := c.suppressed
+	q.lines++
 	c.last, c.suppressed = now, 0
 	q.mu.Unlock()
 	if suppressed > 0 {

@@ -31,6 +31,9 @@ const (
 	// maxOrigins bounds the memory of what was seen. It is twice the largest
 	// cluster with one restart each; an open bus can be made to reach it.
 	maxOrigins = 16384
+	// maxQueue bounds the queue; honest nodes queue a few keys each. What is
+	// thrown away beyond it is what was sent most often.
+	maxQueue = 8192
 )
 
 var errNotBroadcast = errors.New("malformed broadcast")
@@ -79,6 +82,9 @@ func (s *spread) pass(text []byte) {
 		name: string(text[1:21]) + string(text[33:broadcastHeader]),
 		text: text,
 	})
+	if s.queue.NumQueued() > maxQueue {
+		s.queue.Prune(maxQueue / 2)
+	}
 }
 
 // receive takes a broadcast that came from anywhere. It returns the origin and

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"log/slog"
 	"net"
 	"os"
 	"path/filepath"
@@ -398,5 +399,40 @@ func TestHandshakeNeedsTheSecret(t *testing.T) {
 	}()
 	if _, err := greet(c, greetingOf(1, right)); !errors.Is(err, errProof) {
 		t.Errorf("a server without the secret passes: %v", err)
+	}
+}
+
+func TestQuietLog(t *testing.T) {
+	var out bytes.Buffer
+	q := newQuietLog(slog.New(slog.NewTextHandler(&out, &slog.HandlerOptions{Level: slog.LevelDebug})))
+	for range 10 {
+		q.line(slog.LevelWarn, "a", "first")
+		_, _ = q.Write([]byte("[ERR] memberlist: Failed to receive: \xff from=1.2.3.4\n"))
+	}
+	if got := strings.Count(out.String(), "\n"); got != 2 {
+		t.Errorf("%d lines, want one of each class:\n%s", got, out.String())
+	}
+	q.mu.Lock()
+	q.classes["a"].last = time.Now().Add(-quietFor)
+	q.mu.Unlock()
+	q.line(slog.LevelWarn, "a", "first")
+	if !strings.Contains(out.String(), "suppressed=9") {
+		t.Errorf("it is not said how many were suppressed:\n%s", out.String())
+	}
+	for i := range 10 * maxClasses {
+		q.line(slog.LevelWarn, fmt.Sprint("class ", i), "invented")
+	}
+	if got := strings.Count(out.String(), "\n"); got > quietLines+1 {
+		t.Errorf("invented classes make %d lines", got)
+	}
+}
+
+func TestBroadcastQueueIsBounded(t *testing.T) {
+	s := newSpread(testID(1), 1, retransmits, func() int { return 3 })
+	for i := range 3 * maxQueue {
+		s.start(fmt.Sprint(i), []byte("flood"))
+	}
+	if got := s.queue.NumQueued(); got > maxQueue {
+		t.Errorf("%d broadcasts queued", got)
 	}
 }
