@@ -1,0 +1,177 @@
+// Command bench measures a node beside the reference: the processor time that
+// each spends on one operation, both pinned to the first core and loaded in turn
+// from the second by redis-benchmark, and what an idle node of a cluster costs.
+//
+//	go run ./scripts/bench
+package main
+
+import (
+	"flag"
+	"fmt"
+	"os"
+	"os/exec"
+	"runtime"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"slotmesh/node/e2e/harness"
+)
+
+// row is one kind of load.
+type row struct {
+	command  string
+	pipeline int
+	// requests is chosen so that a run takes a few seconds: processor time is
+	// counted in hundredths.
+	requests int
+}
+
+var rows = []row{
+	{"set", 1, 200_000}, {"get", 1, 200_000},
+	{"set", 16, 1_500_000}, {"get", 16, 1_500_000},
+	{"set", 100, 2_500_000}, {"get", 100, 2_500_000},
+}
+
+func main() {
+	rounds := flag.Int("rounds", 5, "how often each load is measured on each server")
+	server := flag.String("server", "", "binary to measure; empty builds the node")
+	idle := flag.Duration("idle", 20*time.Second, "how long the idle cluster is watched; 0 leaves it out")
+	scale := flag.Float64("scale", 1, "factor on the number of requests")
+	flag.Parse()
+
+	console := harness.NewConsole(os.Stdout)
+	defer console.Close()
+	ours := harness.FromPath(*server)
+	if *server == "" {
+		dir, err := os.MkdirTemp("", "slotmesh-bench-")
+		if err != nil {
+			console.Fatalf("directory for the node: %v", err)
+		}
+		console.Cleanup(func() { os.RemoveAll(dir) })
+		if ours, err = harness.Build(dir); err != nil {
+			console.Fatalf("%v", err)
+		}
+	}
+	for _, tool := range []string{"redis-benchmark", "taskset"} {
+		if _, err := exec.LookPath(tool); err != nil {
+			console.Fatalf("%s is missing: `make tools` installs it (%v)", tool, err)
+		}
+	}
+	b := bench{console: console, node: ours, reference: harness.Reference(console), scale: *scale}
+	b.operations(*rounds)
+	if *idle > 0 {
+		b.idle(*idle)
+	}
+}
+
+type bench struct {
+	console         *harness.Console
+	node, reference harness.Server
+	scale           float64
+}
+
+// operations prints the table of processor time per operation.
+func (b bench) operations(rounds int) {
+	rig := harness.New(b.console, b.node)
+	// The first core, counted from 1.
+	node := rig.Start(harness.Options{Name: "node", CPU: 1})
+	reference := rig.Start(harness.Options{Name: "reference", Server: b.reference, CPU: 1})
+	fmt.Printf("%s and %s on core 0 of %d, redis-benchmark on core 1: 50 connections, values of 64 bytes, %d rounds\n",
+		b.node, b.reference, runtime.NumCPU(), rounds)
+	fmt.Println("server CPU per operation, median µs; ratio: median (least to greatest)")
+
+	costs := make(map[row]map[*harness.Process][]float64)
+	for _, r := range rows {
+		costs[r] = make(map[*harness.Process][]float64)
+	}
+	for round := range rounds {
+		order := []*harness.Process{node, reference}
+		if round%2 == 1 {
+			slices.Reverse(order)
+		}
+		for _, r := range rows {
+			for _, p := range order {
+				costs[r][p] = append(costs[r][p], b.measure(p, r))
+			}
+		}
+	}
+	fmt.Printf("%-10s %10s %12s   %s\n", "", "node", "reference", "ratio")
+	for _, r := range rows {
+		ratios := make([]float64, rounds)
+		for i := range ratios {
+			ratios[i] = costs[r][node][i] / costs[r][reference][i]
+		}
+		fmt.Printf("%-3s P=%-4d %10.2f %12.2f   %.2f (%.2f to %.2f)\n", strings.ToUpper(r.command), r.pipeline,
+			median(costs[r][node]), median(costs[r][reference]), median(ratios), slices.Min(ratios), slices.Max(ratios))
+	}
+	node.Kill()
+	reference.Kill()
+}
+
+// measure runs one load and returns the server's microseconds per operation.
+func (b bench) measure(p *harness.Process, r row) float64 {
+	requests := int(float64(r.requests) * b.scale)
+	before, err := p.CPUTime()
+	if err != nil {
+		b.console.Fatalf("processor time of %s: %v", p.Name, err)
+	}
+	load := exec.Command("taskset", "-c", "1", "redis-benchmark", "-p", strconv.Itoa(p.Port), "-t", r.command,
+		"-n", strconv.Itoa(requests), "-c", "50", "-d", "64", "-r", "100000", "-P", strconv.Itoa(r.pipeline), "-q")
+	if out, err := load.CombinedOutput(); err != nil {
+		b.console.Fatalf("redis-benchmark on %s: %v\n%s", p.Name, err, out)
+	}
+	after, err := p.CPUTime()
+	if err != nil {
+		b.console.Fatalf("processor time of %s: %v", p.Name, err)
+	}
+	return float64((after - before).Microseconds()) / float64(requests)
+}
+
+// idle prints what the nodes of a cluster that nobody uses cost.
+func (b bench) idle(watch time.Duration) {
+	for _, server := range []harness.Server{b.node, b.reference} {
+		rig := harness.New(b.console, server)
+		cluster := rig.StartCluster(3, 1, harness.Options{})
+		// What forming the cluster cost is no idleness.
+		time.Sleep(5 * time.Second)
+		begun := time.Now()
+		before := make([]time.Duration, len(cluster.Nodes))
+		for i, p := range cluster.Nodes {
+			before[i] = b.cpu(p)
+		}
+		time.Sleep(watch)
+		var shares, memory []float64
+		for i, p := range cluster.Nodes {
+			shares = append(shares, 100*float64(b.cpu(p)-before[i])/float64(time.Since(begun)))
+			rss, err := p.RSS()
+			if err != nil {
+				b.console.Fatalf("memory of %s: %v", p.Name, err)
+			}
+			memory = append(memory, float64(rss)/(1<<20))
+		}
+		fmt.Printf("idle in a cluster of 6, %s: %.2f %% of a core (median; greatest %.2f), %.1f MiB resident (greatest %.1f)\n",
+			server, median(shares), slices.Max(shares), median(memory), slices.Max(memory))
+		for _, p := range cluster.Nodes {
+			p.Kill()
+		}
+	}
+}
+
+func (b bench) cpu(p *harness.Process) time.Duration {
+	used, err := p.CPUTime()
+	if err != nil {
+		b.console.Fatalf("processor time of %s: %v", p.Name, err)
+	}
+	return used
+}
+
+func median(values []float64) float64 {
+	sorted := slices.Sorted(slices.Values(values))
+	middle := len(sorted) / 2
+	if len(sorted)%2 == 1 {
+		return sorted[middle]
+	}
+	return (sorted[middle-1] + sorted[middle]) / 2
+}
