@@ -37,6 +37,7 @@ type claimState struct {
 
 	tie        bool // somebody stands at this node's config epoch
 	raise      bool // imported slots ask for a greater config epoch
+	torn       bool // another primary of this shard owns slots too
 	tableDirty bool
 }
 
@@ -168,7 +169,7 @@ func (m *Machine) contest(n *member, slot slots.Slot) {
 		m.decide(slot)
 		return
 	}
-	if old := m.claims.owner[slot]; old == nil || old != n && greater(n, old, slot) {
+	if old := m.claims.owner[slot]; old == nil || old != n && (greater(n, old, slot) || m.faults.IgnoreEpoch) {
 		m.setOwner(slot, n)
 	}
 }
@@ -211,7 +212,7 @@ func (m *Machine) setSelfEpoch(epoch uint64) {
 // stands at the same one and has the greater id. Source: the reference's
 // clusterHandleConfigEpochCollision.
 func (m *Machine) settleEpoch() {
-	if !m.claims.tie || !m.mayBump() {
+	if m.faults.KeepTie || !m.claims.tie || !m.mayBump() {
 		return
 	}
 	m.claims.tie = false
@@ -335,6 +336,10 @@ func (m *Machine) applyRecord(r *record, via *member, way Way) {
 	changed := false
 	for i := range r.Windows {
 		w := &r.Windows[i]
+		if m.faults.LoseWindow && i == len(r.Windows)-1 && r.WinSeq[w.Index] == n.rec.WinSeq[w.Index] {
+			n.win[w.Index].seq = r.WinSeq[w.Index]
+			continue
+		}
 		if at := r.WinSeq[w.Index]; at == n.rec.WinSeq[w.Index] && n.win[w.Index].seq < at {
 			n.win[w.Index].seq = at
 			if !n.rec.Replica {
@@ -356,6 +361,9 @@ func (m *Machine) applyRecord(r *record, via *member, way Way) {
 	}
 	if !n.rec.Replica && n.rec.Epoch == m.self.rec.Epoch {
 		m.claims.tie = true
+	}
+	if !n.rec.Replica && n.nOwned > 0 && n.rec.Shard == m.self.rec.Shard && n.rec.Epoch > m.self.rec.Epoch {
+		m.claims.torn = true
 	}
 }
 

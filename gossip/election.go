@@ -213,7 +213,7 @@ func (m *Machine) judgeVote(n *member, b voteRequestMsg) verdict {
 	if p.nOwned == 0 || hashSet(&p.owned) != b.Claim || b.Epoch <= p.rec.Epoch || b.Epoch <= m.floor(p) && n != p {
 		return refusedClaim
 	}
-	if v := m.election.votes[b.Shard]; b.Epoch <= v.Epoch {
+	if v := m.election.votes[b.Shard]; b.Epoch <= v.Epoch && !m.faults.VoteTwice {
 		if v == (vote{b.Epoch, n.rec.ID}) {
 			return granted
 		}
@@ -375,6 +375,16 @@ func (m *Machine) settleRole() {
 	if !self.rec.Replica {
 		heir := m.claims.successor
 		m.claims.successor = nil
+		torn := m.claims.torn
+		m.claims.torn = false
+		if torn && self.nOwned > 0 {
+			// What is left after another took over the rest: slots that were
+			// imported when the election ran. A shard has one owner of slots,
+			// so that votes within it are about one.
+			self.rec.Shard = slots.ShardID(m.newID())
+			m.claims.selfDirty = true
+			return
+		}
 		if heir == nil || self.nOwned > 0 || m.members[heir.rec.ID] != heir {
 			return
 		}
@@ -387,6 +397,10 @@ func (m *Machine) settleRole() {
 	p := m.members[self.rec.Primary]
 	if p == nil {
 		return
+	}
+	if !p.rec.Replica && p.rec.Seq > 0 && p.rec.Shard != self.rec.Shard {
+		self.rec.Shard = p.rec.Shard
+		m.claims.selfDirty = true
 	}
 	var next *member
 	switch {

@@ -258,7 +258,7 @@ func (m *Machine) applyReport(from *member, b reportMsg) {
 			continue
 		}
 		// An older word than the last one is a late copy, not news.
-		if r, had := n.reports[from.rec.ID]; had && b.Stamp <= r.stamp {
+		if r, had := n.reports[from.rec.ID]; had && (b.Stamp <= r.stamp || m.faults.StaleReports && r.failing) {
 			continue
 		}
 		n.reports[from.rec.ID] = report{b.Stamp, m.now, e.Failing}
@@ -276,7 +276,7 @@ func (m *Machine) applyReport(from *member, b reportMsg) {
 func (m *Machine) countReports(n *member) int {
 	count := 0
 	for id, r := range n.reports {
-		if r.failing && m.now-r.at <= m.reportLife() {
+		if r.failing && (m.now-r.at <= m.reportLife() || m.faults.StaleReports) {
 			if o := m.members[id]; o != nil && m.elector(o) {
 				count++
 			}

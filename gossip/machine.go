@@ -23,6 +23,8 @@ type Options struct {
 	// Replication.Empty. It is needed before the first event, so that no lease
 	// is asked for slots whose keys are gone.
 	Empty bool
+	// Faults are for the simulation of package sim.
+	Faults Faults
 }
 
 // ErrVersion marks bytes of another version of the wire or file format. The
@@ -54,9 +56,10 @@ type Identity struct {
 //   - self's windows hold no slot that another member owns.
 //   - what self.Seq numbers has been put into Ready.Save.
 type Machine struct {
-	cfg Config
-	rng *rand.Rand
-	now Instant
+	cfg    Config
+	faults Faults
+	rng    *rand.Rand
+	now    Instant
 
 	started  Instant
 	restored bool // from a cluster config file: promises may have been forgotten
@@ -96,7 +99,7 @@ func New(opts Options) (*Machine, error) {
 		return nil, errors.New("cluster state: no source of randomness")
 	}
 	m := &Machine{
-		cfg: opts.Config, rng: opts.Rand, now: opts.Now, started: opts.Now, lastTick: opts.Now,
+		cfg: opts.Config, faults: opts.Faults, rng: opts.Rand, now: opts.Now, started: opts.Now, lastTick: opts.Now,
 		members:    map[slots.NodeID]*member{},
 		tombstones: map[slots.NodeID]tombstone{},
 	}

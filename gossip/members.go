@@ -280,15 +280,10 @@ func (m *Machine) met(sender slots.NodeID, r *record) {
 	}
 }
 
-// letIn lifts the tombstone of id, here and, by gossip, everywhere.
+// letIn lifts the tombstone of id, here and, by gossip, everywhere. It goes two
+// steps up, above a FORGET that others have heard of and this node has not yet.
 func (m *Machine) letIn(id slots.NodeID) {
-	t := m.tombstones[id]
-	if !t.Forgotten {
-		return
-	}
-	t.Stamp++
-	t.Forgotten = false
-	m.setTombstone(t)
+	m.setTombstone(tombstone{ID: id, Stamp: m.tombstones[id].Stamp + 2})
 }
 
 // forget removes a node for good. Source: the reference's CLUSTER FORGET,
@@ -305,7 +300,12 @@ func (m *Machine) setTombstone(t tombstone) {
 	if had && (t.Stamp < old.Stamp || t.Stamp == old.Stamp && (old.Forgotten || !t.Forgotten)) {
 		return
 	}
-	if t.ID == m.self.rec.ID || !had && len(m.tombstones) >= maxTombstones {
+	if t.ID == m.self.rec.ID || !had && len(m.tombstones) >= maxTombstones && !m.dropLifted() {
+		return
+	}
+	if t.Forgotten && m.self.rec.Replica && m.self.rec.Primary == t.ID {
+		// A replica cannot forget its primary, whoever says so. Gossip comes
+		// back to it when it has another one.
 		return
 	}
 	m.tombstones[t.ID] = t
@@ -318,6 +318,17 @@ func (m *Machine) setTombstone(t tombstone) {
 		m.out.Drop = append(m.out.Drop, t.ID)
 	}
 	m.spread("tombstone/"+t.ID.String(), tombstoneMsg{[]tombstone{t}})
+}
+
+// dropLifted makes room among the tombstones by what matters least.
+func (m *Machine) dropLifted() bool {
+	for _, t := range m.sortedTombstones() {
+		if !t.Forgotten {
+			delete(m.tombstones, t.ID)
+			return true
+		}
+	}
+	return false
 }
 
 func (m *Machine) applyTombstones(all []tombstone) {
@@ -364,7 +375,7 @@ func (m *Machine) want(n, mentionedBy *member) {
 func (m *Machine) applyState(s stateMsg, n *member, way Way) {
 	m.raiseEpoch(s.CurrentEpoch)
 	m.applyTombstones(s.Tombstones)
-	if m.members[n.rec.ID] == nil {
+	if m.members[n.rec.ID] != n {
 		return
 	}
 	for _, r := range s.Records {
