@@ -21,6 +21,9 @@ func (c claim) less(other claim) bool {
 	return c.id.Compare(other.id) < 0
 }
 
+// claim is what h stands on.
+func (h *host) claim() claim { return claim{h.view.Self.ConfigEpoch, h.id} }
+
 // ballot is what a voter may give one vote for.
 type ballot struct {
 	voter slots.NodeID
@@ -41,6 +44,11 @@ type checker struct {
 		claim claim
 		host  int
 		at    time.Duration
+		// left is the source of the migration that made host the owner, and
+		// leftAt when the first acknowledgement after it was: the source may
+		// acknowledge again only when it has gained the slot again.
+		left   *host
+		leftAt time.Duration
 	}
 	// moves are the ownerships that the operator has just given by SETSLOT.
 	moves [watchedSlots]move
@@ -53,7 +61,8 @@ type checker struct {
 
 // move is one SETSLOT NODE on the target of a migration.
 type move struct {
-	source, target int
+	source, target *host
+	claim          claim // the source's, which stood at that time
 	at             time.Duration
 }
 
@@ -73,7 +82,9 @@ const maxViolations = 8
 
 func (w *world) violate(checker, format string, args ...any) {
 	text := fmt.Sprintf(format, args...)
-	w.tracef("VIOLATION %s: %s", checker, text)
+	if len(w.violations) < maxViolations {
+		w.tracef("VIOLATION %s: %s", checker, text)
+	}
 	if len(w.violations) < maxViolations {
 		w.violations = append(w.violations, Violation{checker, w.now, text})
 	}
@@ -90,15 +101,26 @@ func (w *world) acknowledge(h *host, r reply) {
 	if history := h.data.history; r.position > history.acked {
 		history.acked = r.position
 	}
-	mine := claim{h.view.Self.ConfigEpoch, h.id}
+	mine := h.claim()
 	for bit := 0; mask != 0; bit, mask = bit+1, mask>>1 {
 		if mask&1 == 0 {
 			continue
 		}
 		latest := &w.check.latest[bit]
-		if mine.less(latest.claim) {
+		switch m := w.check.moves[bit]; {
+		case m.target == h && !m.claim.less(latest.claim):
+			// The source had agreed, so the target's claim need not be the
+			// greater one.
+			latest.left, latest.leftAt = m.source, w.now
+			w.check.moves[bit] = move{}
+		case latest.left == h && h.gainedAt[bit] < latest.leftAt:
+			w.violate("order", "%s acknowledges a write of slot %d that it gave to %s %v ago", h.name(), w.slots[bit], w.hosts[latest.host].name(), w.now-latest.leftAt)
+			continue
+		case mine.less(latest.claim):
 			w.acknowledgedLate(h, bit, mine)
 			continue
+		case h.index != latest.host:
+			latest.left = nil
 		}
 		if at := w.check.lostAt[bit]; at != 0 {
 			w.check.lostAt[bit] = 0
@@ -115,7 +137,7 @@ func (w *world) acknowledge(h *host, r reply) {
 // other, here as in the reference.
 func (w *world) acknowledgedLate(h *host, bit int, mine claim) {
 	latest := w.check.latest[bit]
-	if m := w.check.moves[bit]; m.target == latest.host && m.source != h.index && m.at > 0 && w.now-m.at < 10*time.Second {
+	if m := w.check.moves[bit]; m.target != nil && m.source != h && (m.target == h || m.target.index == latest.host) && w.now-m.at < 10*time.Second {
 		w.stats.OperatorRaces++
 		return
 	}
@@ -157,7 +179,7 @@ func (w *world) checkWipe(h, p *host) {
 		if born == lost {
 			return
 		}
-		if born.born != bornEmpty && born.born != bornTruncated {
+		if born.born != bornEmpty {
 			continue
 		}
 		if w.undisturbedSince(h, born.at) {
@@ -235,13 +257,24 @@ func (w *world) checkPeace() {
 			}
 		}
 		if len(v.Nodes) != len(w.hosts) {
-			w.violate("members", "%s knows %d of %d nodes", h.name(), len(v.Nodes), len(w.hosts))
+			w.violate("members", "%s knows %d of %d nodes%s", h.name(), len(v.Nodes), len(w.hosts), w.absent(h))
 		}
 		for _, n := range v.Nodes {
 			w.checkPicture(h, n)
 		}
 		w.checkTable(first, h)
 	}
+}
+
+// absent names those whom h does not know.
+func (w *world) absent(h *host) string {
+	text := ""
+	for _, other := range w.hosts {
+		if h.view.Node(other.id) == nil {
+			text += fmt.Sprintf(", not %s (forgotten=%v)", other.name(), h.machine.Forgotten(other.id))
+		}
+	}
+	return text
 }
 
 // checkPicture compares what h believes of another node with the truth.
@@ -290,7 +323,8 @@ func (w *world) checkTable(a, b *host) {
 		}
 	}
 	if owned := all.Len(); owned != slots.Count || count != slots.Count {
-		w.violate("coverage", "%s knows owners of %d slots, and %d ownerships", b.name(), owned, count)
+		everything := slots.SetOf(slots.Range{First: 0, Last: slots.Count - 1})
+		w.violate("coverage", "%s knows no owner of %s, and %d ownerships", b.name(), brief(everything.Minus(all)), count)
 		return
 	}
 	for _, slot := range w.slots {

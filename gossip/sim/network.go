@@ -4,7 +4,6 @@ import (
 	"time"
 
 	"slotmesh/gossip"
-	"slotmesh/slots"
 )
 
 // network is what lies between the hosts. All of it is indexed by the hosts'
@@ -48,6 +47,8 @@ const (
 	// an established link is silent before it is given up.
 	dialTimeout  = time.Second
 	stallTimeout = 2500 * time.Millisecond
+	// metFor is how long a MEET admits a node that is still forgotten.
+	metFor = 10 * time.Second
 	// linkQueue is how many messages wait for one link; more are dropped.
 	linkQueue = 256
 
@@ -147,11 +148,10 @@ func (w *world) linkArrives(ev event) {
 		w.stats.Dropped++
 		return
 	}
-	from := w.hosts[a].id
-	if w.hosts[b].refused[from] {
+	if w.hosts[b].bars(w.hosts[a]) {
 		return
 	}
-	w.hosts[b].feed(gossip.Received{From: from, Way: gossip.ByLink, Message: ev.msg})
+	w.hosts[b].feed(gossip.Received{From: w.hosts[a].id, Way: gossip.ByLink, Message: ev.msg})
 }
 
 // dialLink schedules what a dial of a towards b will end in.
@@ -179,7 +179,7 @@ func (w *world) linkTried(ev event) {
 		w.breakLink(a, b, true)
 	case target.vanished || target.paused || !w.net.connected(a, b):
 		w.queue.push(w.now+w.jitter(dialTimeout), event{kind: evLinkTimeout, host: a, peer: b, gen: l.gen})
-	case target.refused[source.id] || source.refused[target.id]:
+	case w.barred(a, b):
 		w.breakLink(a, b, false)
 	default:
 		l.state = linkUp
@@ -368,7 +368,7 @@ func (w *world) exchange(a, b int) {
 // exchangeArrives merges a state; n says whether it is to be answered.
 func (w *world) exchangeArrives(ev event) {
 	b, a := w.hosts[ev.host], w.hosts[ev.peer]
-	if !b.alive() || b.refused[a.id] {
+	if !b.alive() || b.bars(a) {
 		return
 	}
 	b.feed(gossip.Member{Meta: a.lastMeta, IP: a.ip()})
@@ -393,7 +393,7 @@ func (w *world) randomMember(a int) int {
 // barred reports whether either of the two was told to have nothing to do with
 // the other.
 func (w *world) barred(a, b int) bool {
-	return w.hosts[a].refused[w.hosts[b].id] || w.hosts[b].refused[w.hosts[a].id]
+	return w.hosts[a].bars(w.hosts[b]) || w.hosts[b].bars(w.hosts[a])
 }
 
 // join carries out Ready.Dial: a shakes hands with whoever listens at the
@@ -409,15 +409,16 @@ func (w *world) join(a int, d gossip.Dial) {
 		if !source.alive() || !target.alive() || !w.net.connected(a, b) {
 			return
 		}
-		if d.Expect != (slots.NodeID{}) && d.Expect != target.id {
-			return
-		}
-		if d.Expect != (slots.NodeID{}) && w.barred(a, b) {
+		if !d.Expect.IsZero() && (d.Expect != target.id || w.barred(a, b)) {
 			return
 		}
 		sourceMeta, targetMeta := source.lastMeta, target.lastMeta
-		source.feed(gossip.Member{Meta: targetMeta, IP: target.ip()})
-		target.feed(gossip.Member{Meta: sourceMeta, IP: source.ip()})
+		met := d.Expect.IsZero()
+		if met {
+			source.met[target.id], target.met[source.id] = w.now+metFor, w.now+metFor
+		}
+		source.feed(gossip.Member{Meta: targetMeta, IP: target.ip(), Met: met})
+		target.feed(gossip.Member{Meta: sourceMeta, IP: source.ip(), Met: met})
 		w.enlist(a, b)
 	})
 }
@@ -425,8 +426,6 @@ func (w *world) join(a int, d gossip.Dial) {
 // enlist makes a and b members of each other, tells everybody around them and
 // lets them exchange states.
 func (w *world) enlist(a, b int) {
-	delete(w.hosts[a].refused, w.hosts[b].id)
-	delete(w.hosts[b].refused, w.hosts[a].id)
 	w.net.member[a][b], w.net.member[b][a] = true, true
 	w.exchange(a, b)
 	for c := range w.net.n {
@@ -459,7 +458,7 @@ func (w *world) announce(a int) {
 			continue
 		}
 		w.after(w.latency(a, b)+w.jitter(60*time.Millisecond), func() {
-			if w.hosts[b].alive() && !w.hosts[b].refused[w.hosts[a].id] {
+			if w.hosts[b].alive() && !w.hosts[b].bars(w.hosts[a]) {
 				w.hosts[b].feed(gossip.Member{Meta: meta, IP: w.hosts[a].ip()})
 			}
 		})

@@ -126,14 +126,14 @@ func (m *migration) next() {
 			w.after(w.spread(10*time.Millisecond, 200*time.Millisecond), m.drain)
 		case 4:
 			if m.sourceStands() {
+				for bit := range watchedSlots {
+					if m.bits&(1<<bit) != 0 {
+						w.check.moves[bit] = move{m.source, m.target, m.source.claim(), w.now}
+					}
+				}
 				m.setSlots(m.target, gossip.OwnedBy, m.target.id)
 			}
 		case 5:
-			for bit := range watchedSlots {
-				if m.bits&(1<<bit) != 0 {
-					w.check.moves[bit] = move{m.source.index, m.target.index, w.now}
-				}
-			}
 			w.stats.Moved += len(m.slots)
 			m.setSlots(m.source, gossip.OwnedBy, m.target.id)
 		case 6:
@@ -153,8 +153,8 @@ func (m *migration) setSlots(h *host, to gossip.SlotState, node slots.NodeID) {
 	left := len(m.slots)
 	for _, slot := range m.slots {
 		h.request(gossip.SetSlot{Slot: slot, To: to, Node: node}, func(err error) {
+			m.w.tracef("migration of %d, step %d at %s: %v", slot, m.step, h.name(), err)
 			if err != nil {
-				m.w.tracef("migration step %d at %s: %v", m.step, h.name(), err)
 				return
 			}
 			left--
@@ -197,6 +197,7 @@ func (w *world) repairSlots() {
 				m.next()
 				continue
 			}
+			w.tracef("repair: slot %d migrating at %s is closed", slot, h.name())
 			h.request(gossip.SetSlot{Slot: slot, To: gossip.Stable}, nil)
 		}
 		for _, slot := range sortedSlots(h.view.Self.Importing) {
@@ -207,9 +208,40 @@ func (w *world) repairSlots() {
 				}
 			}
 			w.stats.Repairs++
+			w.tracef("repair: slot %d importing at %s is closed", slot, h.name())
 			h.request(gossip.SetSlot{Slot: slot, To: gossip.Stable}, nil)
 		}
 	}
+}
+
+// repairCoverage is what `--cluster fix` does with slots that nobody owns: a
+// migration to a target that was being deposed can leave some.
+func (w *world) repairCoverage() {
+	by := w.serving()
+	if by == nil {
+		return
+	}
+	var lost []slots.Slot
+	for slot := range slots.Count {
+		unowned := true
+		for _, h := range w.hosts {
+			unowned = unowned && (h.table == nil || h.table.Owner[slot] == slots.None)
+		}
+		if unowned {
+			lost = append(lost, slots.Slot(slot))
+		}
+	}
+	if len(lost) == 0 {
+		return
+	}
+	w.stats.Uncovered += len(lost)
+	w.tracef("operator: %s takes the slots %v that nobody owns", by.name(), lost)
+	for _, slot := range lost {
+		if bit, watched := w.watched[slot]; watched {
+			w.check.moves[bit] = move{nil, by, w.check.latest[bit].claim, w.now}
+		}
+	}
+	by.request(gossip.AddSlots{Slots: lost}, nil)
 }
 
 // failoverSome orders one replica to take over.
@@ -250,6 +282,7 @@ func (w *world) forgetSome() {
 	w.tracef("operator: forget %s", h.name())
 	w.stats.Forgets++
 	w.forgotten[h.index] = true
+	h.faults++
 	for _, other := range w.hosts {
 		if other != h {
 			other.request(gossip.Forget{Node: h.id}, nil)
@@ -265,6 +298,7 @@ func (w *world) meet(h *host) {
 		return
 	}
 	delete(w.forgotten, h.index)
+	w.after(2*time.Second, func() { h.faults--; h.faultEnded = w.now })
 	w.tracef("operator: meet %s at %s", h.name(), by.name())
 	by.request(gossip.Meet{IP: h.ip(), Port: clientPort, BusPort: busPort}, nil)
 }

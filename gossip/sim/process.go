@@ -50,9 +50,11 @@ type host struct {
 	// this process believes to own, as bits, and open those that migrate.
 	table     *slots.Table
 	own, open uint64
+	gainedAt  [watchedSlots]time.Duration
 	term      int64
-	refused   map[slots.NodeID]bool
-	probed    int
+	// met is until when a MEET admits a node that may still be forgotten here.
+	met    map[slots.NodeID]time.Duration
+	probed int
 
 	// faults counts what is wrong with the host and its surroundings now, and
 	// faultEnded is when the last of it was mended.
@@ -75,6 +77,12 @@ func (h *host) name() string { return fmt.Sprintf("n%d", h.index) }
 
 // alive reports whether the process runs, is not stopped and can be reached.
 func (h *host) alive() bool { return h.running && !h.paused && !h.vanished }
+
+// bars reports whether the bus of h refuses other: a node that was forgotten
+// and that no MEET admitted lately.
+func (h *host) bars(other *host) bool {
+	return h.machine != nil && h.machine.Forgotten(other.id) && h.w.now >= h.met[other.id]
+}
 
 // clock is the host's monotonic clock.
 func (h *host) clock() gossip.Instant {
@@ -99,7 +107,7 @@ func (h *host) boot() {
 	h.inbox, h.saving, h.stepping, h.dieAfterSave = nil, false, false, false
 	h.view, h.table, h.own, h.open, h.lease = nil, nil, 0, 0, 0
 	h.term++
-	h.refused = map[slots.NodeID]bool{}
+	h.met = map[slots.NodeID]time.Duration{}
 	machine, err := gossip.New(gossip.Options{
 		Config: w.config(h),
 		Saved:  h.disk,
@@ -276,7 +284,6 @@ func (h *host) carryOut(r gossip.Ready) {
 		h.publish(r.View)
 	}
 	for _, id := range r.Drop {
-		h.refused[id] = true
 		if other := w.hostOf(id); other >= 0 {
 			w.net.member[h.index][other] = false
 			w.breakLink(h.index, other, false)
@@ -327,11 +334,6 @@ func (h *host) publish(view *gossip.View) {
 	if view.Self.ID != h.id {
 		h.id = view.Self.ID
 	}
-	if len(h.refused) > 0 {
-		for _, n := range view.Nodes {
-			delete(h.refused, n.ID)
-		}
-	}
 	if view.Table != h.table {
 		h.table = view.Table
 		h.route()
@@ -381,6 +383,12 @@ func (h *host) route() {
 	}
 	if h.own&^own != 0 {
 		h.term++
+	}
+	for gained, bit := own&^h.own, 0; gained != 0; gained, bit = gained>>1, bit+1 {
+		if gained&1 != 0 {
+			h.gainedAt[bit] = h.w.now
+			h.w.tracef("%s gains slot %d", h.name(), h.w.slots[bit])
+		}
 	}
 	h.own = own
 }

@@ -377,6 +377,7 @@ func (w *world) makePeace() {
 	}
 	w.after(time.Second, w.meetForgotten)
 	w.after(4*time.Second, w.meetForgotten)
+	w.after(6*time.Second, w.repairCoverage)
 }
 
 // crashOnePrimary is the whole fault of a run with OnlyCrash.

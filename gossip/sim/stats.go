@@ -47,9 +47,11 @@ type Stats struct {
 	// OperatorRaces are acknowledgements out of order that SETSLOT NODE
 	// during a failover of the source caused.
 	OperatorRaces int
-	Faults        Tally
-	Formed        bool
-	Recoveries    []time.Duration
+	// Uncovered are slots that the operator had to assign anew in the end.
+	Uncovered  int
+	Faults     Tally
+	Formed     bool
+	Recoveries []time.Duration
 }
 
 // Tally counts by name.
