@@ -64,7 +64,7 @@ type endpoint struct {
 // Tick and queue sizes: a tick bounds how late a lease or an election may be
 // noticed; the queue holds a burst of a full re-join of a large cluster.
 const (
-	clusterTick      = 10 * time.Millisecond
+	clusterTick      = 20 * time.Millisecond
 	clusterQueueSize = 4096
 )
 

@@ -58,8 +58,8 @@ type Node struct {
 	// beat counts calls of observe, which one goroutine makes.
 	beat int
 
-	// listening is told when clients can connect.
-	listening func()
+	// listening is told when clients can connect, onRole after a change of role.
+	listening, onRole func()
 	// stopping is closed once by requestStop.
 	stopping chan struct{}
 	stopOnce sync.Once
@@ -78,6 +78,7 @@ func New(cfg *config.Config, log *slog.Logger) (*Node, error) {
 		stopping: make(chan struct{}),
 	}
 	n.activeExpiry.Store(true)
+	setLogRole(log, 'M')
 	clusterMode := cfg.Bool("cluster-enabled").Load()
 	databases := int(cfg.Int("databases").Load())
 	if clusterMode {
@@ -117,12 +118,14 @@ func New(cfg *config.Config, log *slog.Logger) (*Node, error) {
 		RoleChanged: n.roleChanged,
 		Static:      n.staticReplicationInfo,
 	})
-	var err error
-	n.table, err = command.NewTable(
+	families, err := renameCommands(cfg.Statements("rename-command"),
 		command.Strings(), command.Keys(), command.Introspection(),
 		n.server.Rows(), n.rows(clusterMode),
 	)
 	if err != nil {
+		return nil, err
+	}
+	if n.table, err = command.NewTable(families...); err != nil {
 		return nil, err
 	}
 	n.engine.SetTable(n.table)
@@ -153,9 +156,6 @@ func (n *Node) rows(clusterMode bool) []command.Spec {
 	return rows
 }
 
-// WhenListening sets what Run calls once clients can connect.
-func (n *Node) WhenListening(fn func()) { n.listening = fn }
-
 // Run listens, joins the cluster and serves until ctx ends, SHUTDOWN is called
 // or the node must give up. It returns nil after an orderly stop.
 func (n *Node) Run(ctx context.Context) error {
@@ -174,10 +174,10 @@ func (n *Node) Run(ctx context.Context) error {
 		n.replication.Follow(host, port)
 	}
 	n.logReady()
-	n.log.Info("Ready to accept connections")
 	if n.listening != nil {
 		n.listening()
 	}
+	n.log.Info("Ready to accept connections")
 	select {
 	case <-ctx.Done():
 		n.requestStop(nil)
@@ -294,11 +294,11 @@ func (n *Node) housekeep() {
 // roleChanged follows a change of role.
 func (n *Node) roleChanged(replica bool) {
 	n.gates.setRole(replica, false)
-	role := 'M'
-	if replica {
-		role = 'S'
+	LogRole(n.log, replica)
+	n.showPrimary()
+	if n.onRole != nil {
+		n.onRole()
 	}
-	setLogRole(n.log, role)
 }
 
 // listeningPort is the port that this node tells its primary.
