@@ -167,6 +167,21 @@ func (n *Node) watchConfig() {
 	n.followAccessPolicy()
 }
 
+// showPrimary keeps replicaof true about REPLICAOF, for CONFIG GET and REWRITE.
+// In cluster mode the cluster says who follows whom.
+func (n *Node) showPrimary() {
+	if n.clusterMode() {
+		return
+	}
+	words := []string{"no", "one"}
+	if link := n.replication.Info().Link; link != nil {
+		words = []string{link.Host, strconv.Itoa(link.Port)}
+	}
+	if err := n.cfg.Assign("replicaof", words...); err != nil {
+		n.log.Warn(err.Error())
+	}
+}
+
 // followAccessPolicy has the store keep the clocks that OBJECT IDLETIME or FREQ
 // shows.
 func (n *Node) followAccessPolicy() {

@@ -29,8 +29,9 @@ type Process struct {
 	// lock holds the data directory for as long as the process lives.
 	lock *os.File
 	// oomBase is /proc/self/oom_score_adj as it was found.
-	oomBase int
-	oomSet  bool
+	oomBase   int
+	oomSet    bool
+	isReplica func() bool
 	// announce tells the process that waits for a daemon that it serves.
 	announce *os.File
 	pidFile  string
@@ -44,7 +45,7 @@ const daemonEnv = "SLOTMESH_DAEMON"
 // directory and the lock on what the node keeps there. args is the title's
 // memory, see CaptureArgs.
 func NewProcess(cfg *config.Config, log *slog.Logger, args *Args) (*Process, error) {
-	p := &Process{cfg: cfg, log: log}
+	p := &Process{cfg: cfg, log: log, isReplica: func() bool { return false }}
 	if fd, err := strconv.Atoi(os.Getenv(daemonEnv)); err == nil {
 		p.announce = os.NewFile(uintptr(fd), "readiness")
 		unix.CloseOnExec(fd)
@@ -216,12 +217,23 @@ func heldInMemory(content []byte) (*os.File, error) {
 	return file, nil
 }
 
+// Attach has the process follow n, which is about to run.
+func (p *Process) Attach(n *Node) {
+	p.isReplica = n.replication.IsReplica
+	n.listening = p.serving
+	n.onRole = func() {
+		if err := p.applyOOMScore(); err != nil {
+			p.log.Warn("oom-score-adj: " + err.Error())
+		}
+	}
+}
+
 // defaultPIDFile is where a daemon without pidfile writes its pid.
 const defaultPIDFile = "/var/run/slotmesh.pid"
 
-// Serving is called when the node listens and before it says that it is ready:
+// serving is called when the node listens and before it says that it is ready:
 // it writes the pid file and the title, and tells who waits.
-func (p *Process) Serving() {
+func (p *Process) serving() {
 	path := p.cfg.Text("pidfile").Load()
 	if path == "" && p.announce != nil {
 		path = defaultPIDFile
@@ -351,7 +363,7 @@ func (p *Process) applyOOMScore() error {
 	}
 	values := p.cfg.OOMScoreAdjValues()
 	score := values[0]
-	if host, _, ok := p.cfg.ReplicaOf(); ok && host != "" {
+	if p.isReplica() {
 		score = values[1]
 	}
 	switch mode {

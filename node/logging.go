@@ -274,7 +274,8 @@ func logo(mode string, port, pid int) []string {
 	}
 }
 
-// LogStart writes the lines that open every log.
+// LogStart writes the lines that open every log, and what of the configuration
+// has no effect.
 func LogStart(log *slog.Logger, cfg *config.Config, configured bool) {
 	log.Warn("oO0OoO0OoO0Oo Slotmesh is starting oO0OoO0OoO0Oo")
 	log.Warn(fmt.Sprintf("Slotmesh version=%s, redis_version=%s, bits=%d, pid=%d, just started",
@@ -287,6 +288,7 @@ func LogStart(log *slog.Logger, cfg *config.Config, configured bool) {
 	for _, notice := range cfg.Inert() {
 		log.Info(notice.Name + " has no effect: " + notice.Reason)
 	}
+	applyStatements(cfg, log)
 }
 
 // logReady writes the lines of a node that listens. The logo goes out as it

@@ -217,7 +217,11 @@ func (e *errListen) Unwrap() error { return e.err }
 // address with a leading '-' may be missing.
 func (n *Node) listen() error {
 	port := int(n.cfg.Int("port").Load())
-	if port != 0 {
+	if (port == 0 || len(n.bindAddresses()) == 0) && n.cfg.Text("unixsocket").Load() == "" {
+		n.server.Close()
+		return errors.New("Configured to not listen anywhere, exiting.")
+	}
+	if port != 0 && len(n.bindAddresses()) > 0 {
 		opened := 0
 		for _, addr := range n.bindAddresses() {
 			err := n.server.Listen("tcp", net.JoinHostPort(addr.host, strconv.Itoa(port)))
@@ -264,9 +268,6 @@ func (n *Node) bindAddresses() []bindAddress {
 			addr.host = "::"
 		}
 		list = append(list, addr)
-	}
-	if len(list) == 0 {
-		list = append(list, bindAddress{host: "0.0.0.0"}, bindAddress{host: "::", optional: true})
 	}
 	return list
 }

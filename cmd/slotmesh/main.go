@@ -65,7 +65,12 @@ func run(args *node.Args) int {
 		return refused(err)
 	}
 	node.LogStart(log, cfg, len(options) > 0)
-	if err := serve(cfg, log, args); err != nil {
+	err = serve(cfg, log, args)
+	var bad *config.LoadError
+	switch {
+	case errors.As(err, &bad):
+		return refused(err)
+	case err != nil:
 		log.Warn(err.Error())
 		return 1
 	}
@@ -84,7 +89,7 @@ func serve(cfg *config.Config, log *slog.Logger, args *node.Args) error {
 	if err != nil {
 		return err
 	}
-	n.WhenListening(process.Serving)
+	process.Attach(n)
 	ctx, cancel := context.WithCancel(context.Background())
 	defer cancel()
 	go process.HandleSignals(ctx, n)
