@@ -179,6 +179,9 @@ func (s *Scanner) count(data []byte, start int, tooLong Error) (n int64, done bo
 		return 0, false, nil
 	}
 	end := from + at
+	if end-start > maxLine {
+		return 0, false, tooLong
+	}
 	if end+1 >= len(data) {
 		s.searched = end
 		return 0, false, nil
@@ -209,6 +212,9 @@ func (s *Scanner) inline(data []byte) ([][]byte, int, error) {
 		return nil, 0, nil
 	}
 	end := s.searched + at
+	if end > maxLine {
+		return nil, 0, ErrBigInline
+	}
 	line := data[:end]
 	if end > 0 && line[end-1] == '\r' {
 		line = line[:end-1]

@@ -1,0 +1,53 @@
+package resp
+
+import (
+	"bufio"
+	"errors"
+	"io"
+	"math"
+	"strings"
+	"testing"
+)
+
+func TestReplyReader(t *testing.T) {
+	read := func(text string) (Reply, error) {
+		return NewReplyReader(bufio.NewReader(strings.NewReader(text)), ReplyLimits{Bulk: 100, Elements: 10, Depth: 2}).Read()
+	}
+	if r, err := read("*3\r\n$2\r\nab\r\n:-5\r\n$-1\r\n"); err != nil || string(r.Elements[0].Text) != "ab" || r.Elements[1].Int != -5 || !r.Elements[2].Null {
+		t.Errorf("%+v, %v", r, err)
+	}
+	if r, err := read("-BUSYKEY x\r\n"); err != nil || r.Err() != Error("BUSYKEY x") {
+		t.Errorf("%+v, %v", r, err)
+	}
+	if r, err := read("|1\r\n+a\r\n+b\r\n+c\r\n"); err != nil || string(r.Text) != "c" {
+		t.Errorf("attribute: %+v, %v", r, err)
+	}
+	for _, bad := range []string{"\r\n", "?x\r\n", "$101\r\n", "$-2\r\n", "$x\r\n", "*11\r\n", "*-2\r\n", "%6\r\n", "*1\r\n*1\r\n*1\r\n:1\r\n", "$1\r\nabc", "+" + strings.Repeat("x", 5000) + "\r\n"} {
+		if _, err := read(bad); !errors.Is(err, ErrBadReply) {
+			t.Errorf("%.30q: %v", bad, err)
+		}
+	}
+	for _, short := range []string{"+OK", "$5\r\nab", "*2\r\n:1\r\n", "$2\r\nab"} {
+		if _, err := read(short); err != io.ErrUnexpectedEOF {
+			t.Errorf("%q: %v", short, err)
+		}
+	}
+	if _, err := read(""); err != io.EOF {
+		t.Errorf("end: %v", err)
+	}
+}
+
+// The texts are those of printf("%.17g").
+func TestFormatDouble(t *testing.T) {
+	for f, want := range map[float64]string{
+		0: "0", 3: "3", 0.1: "0.10000000000000001", 1e16: "10000000000000000", 1e17: "1e+17", 1e-5: "1.0000000000000001e-05",
+		-2.5: "-2.5", 123456.5: "123456.5", 1e300: "1.0000000000000001e+300", 0.0001: "0.0001", math.Inf(1): "inf", math.Inf(-1): "-inf", 3.141: "3.141",
+	} {
+		if got := FormatDouble(f); got != want {
+			t.Errorf("%v: %s, want %s", f, got, want)
+		}
+	}
+	if got := FormatDouble(math.Copysign(0, -1)); got != "-0" {
+		t.Errorf("negative zero: %s", got)
+	}
+}
