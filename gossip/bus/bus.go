@@ -48,7 +48,7 @@ type Options struct {
 	// The rest tunes the membership; zero means the default. The package
 	// comment has the formulas.
 	ProbeInterval    time.Duration // 200 ms
-	GossipInterval   time.Duration // 20 ms
+	GossipInterval   time.Duration // 100 ms
 	PushPullInterval time.Duration // 5 s
 	DialTimeout      time.Duration // 1 s: for a connection, and again for its handshake
 
@@ -152,7 +152,7 @@ func Listen(opt Options) (*Bus, error) {
 		return nil, err
 	}
 	setDefault(&opt.ProbeInterval, 200*time.Millisecond)
-	setDefault(&opt.GossipInterval, 20*time.Millisecond)
+	setDefault(&opt.GossipInterval, 100*time.Millisecond)
 	setDefault(&opt.PushPullInterval, 5*time.Second)
 	setDefault(&opt.DialTimeout, time.Second)
 	setDefault(&opt.watch, watchPace)
@@ -196,8 +196,10 @@ func Listen(opt Options) (*Bus, error) {
 		_ = b.Close()
 		return nil, fmt.Errorf("bus: listen: %w", err)
 	}
+	b.transport.serve()
 	b.lastTrip.Store(time.Now().UnixNano())
 	b.spawn(b.announceChanges)
+	b.spawn(b.spreadNews)
 	b.spawn(b.watchUDP)
 	return b, nil
 }

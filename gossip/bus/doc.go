@@ -12,7 +12,7 @@
 //   - Hints of failure: SWIM's probes (Handler.Answered, Handler.Suspected).
 //   - Links: one connection each way between two nodes that talk, for leases,
 //     votes and handover (Bus.Send, Handler.LinkUp, Handler.LinkDown).
-//   - Broadcasts to every node (Bus.Broadcast), passed on by each.
+//   - Broadcasts to every node (Bus.Broadcast), which each passes on once.
 //   - Repair: now and then two nodes exchange their whole state
 //     (Handler.LocalState), which mends what gossip lost.
 //
@@ -53,11 +53,14 @@
 //	                  silent node is Suspected everywhere after about 4·P to 8·P
 //	                  (n ≤ 10). A node that has ended is known much sooner: its
 //	                  links break, and the dial that follows is refused.
-//	GossipInterval    G = 20 ms: news go to 3 random members per G.
-//	retransmits       each node sends each news 6·ceil(log10(n+1)) times. Since
-//	                  everyone passes it on, n nodes are reached in about
-//	                  log4(n) gossip intervals; less than one in 10^4 is missed
-//	                  and repaired.
+//	GossipInterval    G = 100 ms: news of the membership (who joined, changed,
+//	                  is suspected) go to 3 random members per G, and with
+//	                  probes.
+//	retransmits       each node sends each news 6·ceil(log10(n+1)) times.
+//	broadcasts        go to 3 random members at once and again every 20 ms until
+//	                  sent that often. Since everyone passes them on, n nodes are
+//	                  reached in about log4(n) hops; who is missed all the same is
+//	                  repaired by push/pull.
 //	PushPullInterval  R = 5 s: each node exchanges its state with a random member
 //	                  per R, 2R for n > 32, 3R for n > 64 and so on.
 //	links             dialled when there is something to send. Backoff 20, 40, …

@@ -35,6 +35,7 @@ const (
 	frameMessage                  // bytes of the cluster state, on a link
 	framePacket                   // a membership packet that UDP would not carry, on a link
 	frameStream                   // bytes of a membership stream
+	frameSpread                   // broadcasts that UDP would not carry, on a link
 )
 
 // frameWriter seals frames of one direction of one connection. One goroutine

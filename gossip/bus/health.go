@@ -106,17 +106,13 @@ func (b *Bus) sendEchoes() {
 
 // takeDetours links some of the members that are not linked yet.
 func (b *Bus) takeDetours() {
-	type detour struct {
-		id   slots.NodeID
-		addr netip.AddrPort
-	}
-	var found []detour
+	var found []member
 	b.mu.Lock()
 	for id, addr := range b.members {
 		if p := b.peers[id]; p != nil && p.up() {
 			continue
 		}
-		if found = append(found, detour{id, addr}); len(found) == detours {
+		if found = append(found, member{id, addr}); len(found) == detours {
 			break
 		}
 	}

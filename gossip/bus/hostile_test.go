@@ -101,7 +101,7 @@ func TestGarbageOnTheBusPort(t *testing.T) {
 				_, _ = udp.Write(append(bytes.Clone(honest[:packetHeader]), noise(60)...))
 			}
 			// And a member that has lost its mind: its packets open.
-			kinds := []byte{mlPing, mlIndirectPing, mlAck, mlSuspect, mlAlive, mlDead, mlUser, mlNack, mlChecked, mlCompound, mlPushPull, 9, 10, 244}
+			kinds := []byte{mlPing, mlIndirectPing, mlAck, mlSuspect, mlAlive, mlDead, 8, mlNack, mlChecked, mlCompound, mlPushPull, 9, 10, 244}
 			for i := range 3000 {
 				body := append([]byte{kinds[i%len(kinds)]}, noise(random.IntN(80))...)
 				if i%3 == 0 && len(body) > 1 {
@@ -239,5 +239,6 @@ func FuzzPacket(f *testing.F) {
 		}
 		s := newSpread(testID(1), 1, 1, func() int { return 1 })
 		_, _, _, _ = s.receive(text)
+		_ = splitSpread(text, func(part []byte) { _, _, _, _ = s.receive(part) })
 	})
 }

@@ -10,6 +10,8 @@ import (
 	"syscall"
 	"time"
 
+	"golang.org/x/sys/unix"
+
 	"slotmesh/gossip"
 	"slotmesh/slots"
 )
@@ -47,15 +49,22 @@ type peer struct {
 	wake chan struct{} // capacity 1: the queue is not empty
 	gone chan struct{} // closed by drop
 
-	mu        sync.Mutex
-	addr      netip.AddrPort
-	queue     []outgoing
-	queued    int // bytes in queue
-	running   bool
-	dropped   bool
-	conn      net.Conn // nil while there is none
-	since     time.Time
-	allocated int // bytes of the write buffer
+	mu      sync.Mutex
+	addr    netip.AddrPort
+	queue   []outgoing
+	queued  int // bytes in queue
+	running bool
+	dropped bool
+	conn    net.Conn // nil while there is none
+	since   time.Time
+	// seal and raw write to conn. Frames are sealed in the order in which they
+	// go out, so whoever seals holds mu, and no one does while the writer is
+	// busy, or rest is not empty: what the socket did not take of a frame.
+	seal      *frameWriter
+	raw       syscall.RawConn
+	busy      bool
+	rest      []byte
+	buf       []byte
 	failures  int
 	notBefore time.Time
 	udp       udpHealth
@@ -99,7 +108,7 @@ func (p *peer) send(addr netip.AddrPort, kind byte, message []byte) {
 	if addr.IsValid() {
 		p.addr = addr
 	}
-	if p.dropped || !p.addr.IsValid() {
+	if p.dropped || !p.addr.IsValid() || p.sendNow(kind, message) {
 		p.mu.Unlock()
 		return
 	}
@@ -122,6 +131,35 @@ func (p *peer) send(addr netip.AddrPort, kind byte, message []byte) {
 	case p.wake <- struct{}{}:
 	default:
 	}
+}
+
+// sendNow writes a frame from the caller's goroutine if the link is up and idle
+// and the socket takes it, which spares waking the writer for a lease. It
+// returns false when the frame must be queued. p.mu is held; nothing waits.
+func (p *peer) sendNow(kind byte, message []byte) bool {
+	if p.conn == nil || p.busy || len(p.queue) > 0 || len(p.rest) > 0 || len(message) > frameChunk {
+		return false
+	}
+	p.buf = p.seal.append(p.buf[:0], kind, message)
+	sent := 0
+	var failed error
+	err := p.raw.Write(func(fd uintptr) bool {
+		sent, failed = unix.Write(int(fd), p.buf)
+		return true
+	})
+	p.bus.stats.messagesSent.Add(1)
+	p.bus.stats.messageBytesSent.Add(int64(len(p.buf)))
+	switch {
+	case err != nil || failed != nil && failed != unix.EAGAIN && failed != unix.EINTR:
+		abort(p.conn)
+	case sent < len(p.buf):
+		p.rest = bytes.Clone(p.buf[max(sent, 0):])
+		select {
+		case p.wake <- struct{}{}:
+		default:
+		}
+	}
+	return true
 }
 
 // poke makes sure that the link is up or being dialled.
@@ -254,9 +292,11 @@ func (b *Bus) linkFailed(id slots.NodeID, addr netip.AddrPort, err error) {
 
 // carry writes the queue to s until it breaks.
 func (p *peer) carry(s *session) {
+	raw, err := s.conn.(*net.TCPConn).SyscallConn()
 	p.mu.Lock()
 	p.conn, p.since = s.conn, time.Now()
-	dropped := p.dropped
+	p.seal, p.raw, p.rest = &s.writer, raw, nil
+	dropped := p.dropped || err != nil
 	p.udp.linked()
 	p.mu.Unlock()
 	if dropped || !p.bus.allowed(p.id) && !s.meet {
@@ -274,11 +314,13 @@ func (p *peer) carry(s *session) {
 	p.bus.handler.LinkUp(p.id)
 	p.bus.ensureMember(p.id, s.addr())
 	p.write(s, broken)
+	p.mu.Lock()
+	p.conn, p.busy = nil, false
+	p.mu.Unlock()
 	p.bus.release(s.conn)
 	<-broken
 
 	p.mu.Lock()
-	p.conn = nil
 	if time.Since(p.since) >= steadyFor {
 		p.failures, p.notBefore = 0, time.Time{}
 	} else {
@@ -293,13 +335,16 @@ func (p *peer) carry(s *session) {
 // write sends what is queued, all of it in one system call, until the
 // connection breaks.
 func (p *peer) write(s *session, broken <-chan struct{}) {
-	var buf []byte
 	for {
 		p.mu.Lock()
-		queue := p.queue
-		p.queue, p.queued = nil, 0
+		buf, queue := append(p.buf[:0], p.rest...), p.queue
+		p.rest, p.queue, p.queued = nil, nil, 0
+		for _, m := range queue {
+			buf = s.writer.append(buf, m.kind, m.message)
+		}
+		p.buf, p.busy = buf, len(buf) > 0
 		p.mu.Unlock()
-		if len(queue) == 0 {
+		if len(buf) == 0 {
 			select {
 			case <-p.wake:
 				continue
@@ -307,22 +352,20 @@ func (p *peer) write(s *session, broken <-chan struct{}) {
 				return
 			}
 		}
-		buf = buf[:0]
-		for _, m := range queue {
-			buf = s.writer.append(buf, m.kind, m.message)
-		}
 		p.bus.stats.messagesSent.Add(int64(len(queue)))
 		p.bus.stats.messageBytesSent.Add(int64(len(buf)))
 		_ = s.conn.SetWriteDeadline(time.Now().Add(writeTimeout))
-		if _, err := s.conn.Write(buf); err != nil {
+		_, err := s.conn.Write(buf)
+		// sendNow would fail at a deadline that has passed.
+		_ = s.conn.SetWriteDeadline(time.Time{})
+		p.mu.Lock()
+		if p.busy = false; cap(buf) > 4*frameChunk {
+			p.buf = nil
+		}
+		p.mu.Unlock()
+		if err != nil {
 			return
 		}
-		if cap(buf) > 4*frameChunk {
-			buf = nil
-		}
-		p.mu.Lock()
-		p.allocated = cap(buf)
-		p.mu.Unlock()
 	}
 }
 
@@ -397,6 +440,9 @@ func (b *Bus) takeFrame(s *session, kind byte, payload []byte) error {
 	case framePacket:
 		b.tunnelled(s.peer, s.addr())
 		return b.transport.inject(bytes.Clone(payload), s.conn.RemoteAddr())
+	case frameSpread:
+		b.tunnelled(s.peer, s.addr())
+		return splitSpread(bytes.Clone(payload), b.takeBroadcast)
 	}
 	return errors.New("frame of an unknown kind")
 }

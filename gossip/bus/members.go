@@ -97,15 +97,11 @@ var (
 
 func (d *delegate) NodeMeta(int) []byte { return d.bus.meta() }
 
-func (d *delegate) NotifyMsg(text []byte) {
-	if !d.bus.ended() {
-		d.bus.takeBroadcast(bytes.Clone(text))
-	}
-}
+// NotifyMsg and GetBroadcasts have no part: broadcasts go their own way, see
+// spread.go.
+func (d *delegate) NotifyMsg([]byte) {}
 
-func (d *delegate) GetBroadcasts(overhead, limit int) [][]byte {
-	return d.bus.spread.queue.GetBroadcasts(overhead, limit)
-}
+func (d *delegate) GetBroadcasts(int, int) [][]byte { return nil }
 
 func (d *delegate) LocalState(bool) []byte {
 	state := d.bus.handler.LocalState()
@@ -194,11 +190,12 @@ func (b *Bus) memberSeen(node *memberlist.Node) {
 	b.mu.Lock()
 	b.members[id] = netip.AddrPortFrom(addr, node.Port)
 	b.mu.Unlock()
+	b.spread.nudge()
 	b.handler.Member(bytes.Clone(node.Meta), addr.String())
 }
 
 // takeBroadcast hands up a broadcast that is new here, and passes it on. text
-// belongs to the bus.
+// is not changed any more.
 func (b *Bus) takeBroadcast(text []byte) {
 	origin, message, fresh, err := b.spread.receive(text)
 	if err != nil {

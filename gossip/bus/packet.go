@@ -22,7 +22,7 @@ import (
 //	to      20 bytes, the receiver
 //	run     8 bytes, random for each start of the sender
 //	number  8 bytes, counts the packets of this run
-//	body    a membership packet, or the nonce of an echo
+//	body    a membership packet, broadcasts, or the nonce of an echo
 //
 // Sender and receiver are named so that a node which now lives at the address
 // of a former member of another cluster is not drawn into it, and a forgotten
@@ -44,6 +44,7 @@ const (
 	packetGossip byte = 1 + iota // memberlist's
 	packetEcho                   // asks for packetEchoed with the same body
 	packetEchoed
+	packetSpread // broadcasts
 )
 
 const echoBytes = 8

@@ -4,7 +4,10 @@ import (
 	"encoding/binary"
 	"errors"
 	"hash/maphash"
+	"math/rand/v2"
+	"net/netip"
 	"sync"
+	"time"
 
 	"github.com/hashicorp/memberlist"
 
@@ -12,11 +15,15 @@ import (
 	"slotmesh/slots"
 )
 
-// memberlist sends a broadcast to a few random members and that is all: who
-// gets it does not pass it on. So the bus does. Each broadcast carries who
-// began it and a number, and a node that sees it for the first time hands it
-// up and queues it again, which makes it an epidemic: every node is reached in
-// a few gossip intervals, in a cluster of any size.
+// memberlist sends a broadcast to a few random members at its next tick, and
+// that is all: who gets it does not pass it on. So the bus spreads broadcasts
+// itself, with memberlist's queue. Each carries who began it and a number, and
+// a node that sees it for the first time hands it up and queues it again, which
+// makes it an epidemic in a cluster of any size. What is new goes out at once
+// and again every spreadEvery until it was sent often enough, so a failure is
+// known everywhere within milliseconds, and an idle bus has no ticks.
+//
+// One broadcast is
 //
 //	tag     1 byte
 //	origin  20 bytes
@@ -24,6 +31,8 @@ import (
 //	number  4 bytes, counts the broadcasts of this run
 //	key     8 bytes; a queued broadcast of the same origin and key is replaced
 //	message
+//
+// and a packet holds as many as fit, each after its length in 2 bytes.
 
 const (
 	broadcastTag    = 1
@@ -34,6 +43,13 @@ const (
 	// maxQueue bounds the queue; honest nodes queue a few keys each. What is
 	// thrown away beyond it is what was sent most often.
 	maxQueue = 8192
+
+	// spreadTo is how many members are sent to in a round, spreadEvery the time
+	// between rounds.
+	spreadTo    = 3
+	spreadEvery = 20 * time.Millisecond
+	// spreadLength is the length before each broadcast in a packet.
+	spreadLength = 2
 )
 
 var errNotBroadcast = errors.New("malformed broadcast")
@@ -46,13 +62,18 @@ type spread struct {
 	seed  maphash.Seed
 	queue memberlist.TransmitLimitedQueue
 
+	wake chan struct{} // capacity 1: the queue is not empty
+
 	mu     sync.Mutex
 	number uint32
 	seen   map[runName]*window
 }
 
 func newSpread(self slots.NodeID, run uint64, retransmits int, members func() int) *spread {
-	s := &spread{self: self, run: run, seed: maphash.MakeSeed(), seen: make(map[runName]*window)}
+	s := &spread{
+		self: self, run: run, seed: maphash.MakeSeed(),
+		wake: make(chan struct{}, 1), seen: make(map[runName]*window),
+	}
 	s.queue.NumNodes = members
 	s.queue.RetransmitMult = retransmits
 	return s
@@ -85,6 +106,103 @@ func (s *spread) pass(text []byte) {
 	if s.queue.NumQueued() > maxQueue {
 		s.queue.Prune(maxQueue / 2)
 	}
+	s.nudge()
+}
+
+// nudge begins a round if there is anything to send.
+func (s *spread) nudge() {
+	select {
+	case s.wake <- struct{}{}:
+	default:
+	}
+}
+
+// next returns the body of a packet with the broadcasts that are due, or nil.
+// Each call counts as sent.
+func (s *spread) next() []byte {
+	texts := s.queue.GetBroadcasts(spreadLength, membershipPacket)
+	var body []byte
+	for _, text := range texts {
+		body = binary.BigEndian.AppendUint16(body, uint16(len(text)))
+		body = append(body, text...)
+	}
+	return body
+}
+
+// splitSpread calls take with each broadcast in body.
+func splitSpread(body []byte, take func([]byte)) error {
+	for len(body) > 0 {
+		if len(body) < spreadLength {
+			return errNotBroadcast
+		}
+		size := int(binary.BigEndian.Uint16(body))
+		if body = body[spreadLength:]; size > len(body) {
+			return errNotBroadcast
+		}
+		take(body[:size])
+		body = body[size:]
+	}
+	return nil
+}
+
+// spreadNews is one goroutine for the life of the bus: it empties the queue.
+func (b *Bus) spreadNews() {
+	for {
+		select {
+		case <-b.spread.wake:
+		case <-b.ctx.Done():
+			return
+		}
+		for b.spreadRound() {
+			select {
+			case <-time.After(spreadEvery):
+			case <-b.ctx.Done():
+				return
+			}
+		}
+	}
+}
+
+// spreadRound sends to a few random members, and reports whether there is more.
+func (b *Bus) spreadRound() bool {
+	targets := b.randomMembers(spreadTo)
+	for _, to := range targets {
+		body := b.spread.next()
+		if body == nil {
+			return false
+		}
+		if p := b.peer(to.id, false); p != nil && p.tunnels() {
+			p.send(to.addr, frameSpread, body)
+		}
+		// What the network loses is sent again, and repaired in the end.
+		_ = b.transport.write(to.addr, to.id, packetSpread, body)
+	}
+	// A lonely node keeps what it has to say for the next one that joins, but
+	// does not look for it.
+	return len(targets) > 0 && b.spread.queue.NumQueued() > 0
+}
+
+// member is one row of the membership.
+type member struct {
+	id   slots.NodeID
+	addr netip.AddrPort
+}
+
+// randomMembers picks up to count members other than this node.
+func (b *Bus) randomMembers(count int) []member {
+	picked := make([]member, 0, count)
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	seen := 0
+	for id, addr := range b.members {
+		// Reservoir sampling: the order of a map is not random enough.
+		if seen++; len(picked) < count {
+			picked = append(picked, member{id, addr})
+		} else if i := rand.IntN(seen); i < count {
+			picked[i] = member{id, addr}
+		}
+	}
+	return picked
 }
 
 // receive takes a broadcast that came from anywhere. It returns the origin and

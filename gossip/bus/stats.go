@@ -103,10 +103,9 @@ func (b *Bus) Links() []LinkInfo {
 	for _, p := range peers {
 		p.mu.Lock()
 		if p.conn != nil {
-			info := LinkInfo{Outgoing: true, Node: p.id, Created: p.since, Events: "r", SendBufferAllocated: p.allocated}
-			if p.queued > 0 {
-				info.Events = "rw"
-				info.SendBufferUsed = p.queued
+			info := LinkInfo{Outgoing: true, Node: p.id, Created: p.since, Events: "r", SendBufferAllocated: cap(p.buf)}
+			if used := p.queued + len(p.rest); used > 0 {
+				info.Events, info.SendBufferUsed = "rw", used
 			}
 			links = append(links, info)
 		}

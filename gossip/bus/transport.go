@@ -38,7 +38,7 @@ var _ memberlist.NodeAwareTransport = (*transport)(nil)
 // in a large cluster must not be lost here.
 const udpBuffer = 1 << 20
 
-// listen binds TCP and UDP on every address and starts to serve them.
+// listen binds TCP and UDP on every address; serve begins to listen to them.
 func listen(b *Bus) (*transport, error) {
 	t := &transport{
 		bus:     b,
@@ -56,11 +56,15 @@ func listen(b *Bus) (*transport, error) {
 	if err != nil {
 		return nil, err
 	}
+	return t, nil
+}
+
+// serve starts the goroutines that read the sockets. The bus is complete.
+func (t *transport) serve() {
 	for i := range t.listeners {
 		t.wg.Go(func() { t.accept(t.listeners[i]) })
 		t.wg.Go(func() { t.receive(t.sockets[i]) })
 	}
-	return t, nil
 }
 
 func (t *transport) bind() error {
@@ -252,6 +256,8 @@ func (t *transport) take(text []byte, from netip.AddrPort) error {
 	switch kind {
 	case packetGossip:
 		return t.inject(bytes.Clone(body), net.UDPAddrFromAddrPort(from))
+	case packetSpread:
+		return splitSpread(bytes.Clone(body), t.bus.takeBroadcast)
 	case packetEcho, packetEchoed:
 		if len(body) != echoBytes {
 			return errNotPacket

@@ -22,7 +22,6 @@ const (
 	mlDead         = 5
 	mlPushPull     = 6
 	mlCompound     = 7
-	mlUser         = 8
 	mlNack         = 11
 	mlChecked      = 12
 	mlError        = 13
@@ -70,7 +69,7 @@ func vetPacket(body []byte) error {
 
 func vetKind(kind byte) error {
 	switch kind {
-	case mlPing, mlIndirectPing, mlAck, mlSuspect, mlAlive, mlDead, mlUser, mlNack:
+	case mlPing, mlIndirectPing, mlAck, mlSuspect, mlAlive, mlDead, mlNack:
 		return nil
 	}
 	return fmt.Errorf("%w: type %d", errNotMembership, kind)

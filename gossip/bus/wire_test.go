@@ -254,7 +254,7 @@ func TestWindow(t *testing.T) {
 }
 
 func TestVet(t *testing.T) {
-	compound := []byte{mlCompound, 2, 0, 3, 0, 2, mlPing, 1, 2, mlUser, 9}
+	compound := []byte{mlCompound, 2, 0, 3, 0, 2, mlPing, 1, 2, mlDead, 9}
 	for _, good := range [][]byte{{mlPing, 0x80}, {mlAlive, 0x80}, compound, append([]byte{mlChecked, 1, 2, 3, 4}, compound...)} {
 		if err := vetPacket(good); err != nil {
 			t.Errorf("%v: %v", good, err)
@@ -285,7 +285,7 @@ func TestVet(t *testing.T) {
 	for name, bad := range map[string][]byte{
 		"a million nodes": header("\xd2\x00\x10\x00\x00", "\x00"), "20 MiB": header("\x01", "\xd2\x01\x40\x00\x00"),
 		"negative": header("\xff", "\x00"), "unsigned": header("\xcf\xff\xff\xff\xff\xff\xff\xff\xff", "\x00"),
-		"compressed": {9, 1}, "encrypted": {10}, "user": {8}, "list": []byte("\x06\x93\x01\x01\xc3"),
+		"compressed": {9, 1}, "encrypted": {10}, "user message": {8}, "list": []byte("\x06\x93\x01\x01\xc3"),
 		"other name": []byte("\x06\x83\xa5nodes\x01"), "endless": append([]byte("\x06\x83\xbf"), make([]byte, 70)...),
 	} {
 		if enough, err := vetStream(bad); err == nil {
@@ -318,8 +318,25 @@ func TestSpread(t *testing.T) {
 			t.Errorf("%d bytes of garbage pass", len(bad))
 		}
 	}
-	if room := membershipPacket - 2 - 3; broadcastHeader+gossip.MaxBroadcast > room {
-		t.Errorf("the largest broadcast has no room in a packet: %d bytes", room)
+	// What goes out is what was queued, the largest included, until it was sent
+	// often enough.
+	largest := a.start("largest", make([]byte, gossip.MaxBroadcast))
+	sent := map[string]int{}
+	for body := a.next(); body != nil; body = a.next() {
+		if len(body) > membershipPacket {
+			t.Fatalf("body of %d bytes", len(body))
+		}
+		if err := splitSpread(body, func(text []byte) { sent[string(text)]++ }); err != nil {
+			t.Fatal(err)
+		}
+		if splitSpread(body[:len(body)-1], func([]byte) {}) == nil || splitSpread(append(body, 0), func([]byte) {}) == nil {
+			t.Error("a truncated body passes")
+		}
+	}
+	for _, text := range [][]byte{second, other, largest} {
+		if got := sent[string(text)]; got != retransmits {
+			t.Errorf("sent %d times", got)
+		}
 	}
 }
 
