@@ -103,8 +103,8 @@ func (w *Writer) Bool(b bool) {
 	}
 }
 
-// Double appends a floating point number, as a bulk string in RESP2. The text
-// is the shortest that reads back the same, "inf", "-inf" or "nan".
+// Double appends a floating point number, as a bulk string in RESP2, in the text
+// of FormatDouble.
 func (w *Writer) Double(f float64) {
 	text := FormatDouble(f)
 	if w.RESP3() {
@@ -147,7 +147,9 @@ func (w *Writer) open(kind byte, n int) {
 	w.Buf = append(w.Buf, '\r', '\n')
 }
 
-// FormatDouble returns the text of f as the reference prints a double reply.
+// FormatDouble returns the text of f as the reference prints a double reply: 17
+// significant digits without trailing zeros (printf's %.17g), "inf", "-inf" or
+// "nan".
 func FormatDouble(f float64) string {
 	switch {
 	case math.IsInf(f, 1):

@@ -19,8 +19,15 @@ type bench struct {
 	// now is the server's clock at the beginning of the owner's round.
 	now int64
 
-	in  []byte
-	out []byte
+	in []byte
+	// arena holds the replies of the round, one session's behind the other's.
+	// dirty are the sessions that have some to send.
+	arena    []byte
+	produced int
+	dirty    []*session
+
+	// known are commands called lately, as their names were written.
+	known [32]knownName
 
 	// fenceKnown says that fenceState and fenceTerm were asked for in this turn.
 	// That is fresh enough to decide what may run, since every reply is asked
@@ -36,6 +43,37 @@ type bench struct {
 	stats benchStats
 }
 
+// knownName is a command's name as a client wrote it, and its row.
+type knownName struct {
+	name   [14]byte
+	length uint8
+	row    *row
+}
+
+func (b *bench) knownAt(name []byte) *knownName {
+	return &b.known[(int(name[0])*5+int(name[len(name)-1])+len(name))%len(b.known)]
+}
+
+// recall returns the row of name if it was called lately, without hashing.
+func (b *bench) recall(name []byte) *row {
+	if len(name) == 0 {
+		return nil
+	}
+	k := b.knownAt(name)
+	if int(k.length) == len(name) && string(k.name[:k.length]) == string(name) {
+		return k.row
+	}
+	return nil
+}
+
+// remember makes recall find name.
+func (b *bench) remember(name []byte, r *row) {
+	k := b.knownAt(name)
+	if len(name) <= len(k.name) {
+		k.length, k.row = uint8(copy(k.name[:], name)), r
+	}
+}
+
 // benchStats are the accounts of an owner, by row index.
 type benchStats struct {
 	calls, nanos []int64
@@ -44,8 +82,11 @@ type benchStats struct {
 	bytesOut     int64
 }
 
-// scratchBytes is the most that a bench keeps of a grown output buffer.
-const scratchBytes = 1 << 20
+// An arena begins small and grows with what rounds produce, up to a bound.
+const (
+	arenaBytes    = 16 << 10
+	maxArenaBytes = 1 << 20
+)
 
 func newBench(srv *Server, lane, inBytes int) *bench {
 	n := len(srv.rows)
@@ -55,21 +96,56 @@ func newBench(srv *Server, lane, inBytes int) *bench {
 	}
 }
 
-// lendOut returns a buffer for replies, for the length of a turn.
+// lendOut returns a place for the replies of the session whose turn it is.
 func (b *bench) lendOut() []byte {
-	buf := b.out
-	b.out = nil
-	if buf == nil {
-		buf = make([]byte, 0, 4<<10)
+	if b.arena == nil {
+		b.arena = make([]byte, 0, arenaBytes)
 	}
-	return buf[:0]
+	return b.arena[len(b.arena):]
 }
 
-// takeBack takes a lent buffer back.
-func (b *bench) takeBack(buf []byte, lent bool) {
-	if lent && cap(buf) <= scratchBytes {
-		b.out = buf
+// postpone puts s on the list of those that flush at the end of the round. The
+// place of its replies is fenced off: what it appends later, while another
+// session's replies follow, goes elsewhere.
+func (b *bench) postpone(s *session) {
+	if s.lent {
+		n := len(s.out.Buf)
+		s.out.Buf = s.out.Buf[:n:n]
+		if len(b.arena)+n <= cap(b.arena) {
+			b.arena = b.arena[:len(b.arena)+n]
+		}
+		b.produced += n
 	}
+	if !s.postponed {
+		s.postponed = true
+		b.dirty = append(b.dirty, s)
+	}
+}
+
+// endRound sends the replies of all sessions that had their turn.
+func (b *bench) endRound() {
+	if len(b.dirty) == 0 {
+		return
+	}
+	// A flush may let a session go on, which then is appended.
+	for i := 0; i < len(b.dirty); i++ {
+		s := b.dirty[i]
+		s.postponed = false
+		s.guard((*session).flush)
+		if s.parked != parkGone {
+			s.listen()
+		}
+		b.dirty[i] = nil
+	}
+	b.dirty = b.dirty[:0]
+	b.mu.Lock()
+	b.stats.bytesOut += b.tally.bytesOut
+	b.mu.Unlock()
+	b.tally.bytesOut = 0
+	if b.produced > cap(b.arena) && cap(b.arena) < maxArenaBytes {
+		b.arena = make([]byte, 0, min(2*b.produced, maxArenaBytes))
+	}
+	b.arena, b.produced = b.arena[:0], 0
 }
 
 // fence is the fence's state as of this turn.
@@ -157,12 +233,11 @@ func (b *bench) settle(s *session) {
 		b.stats.commands += g.count
 	}
 	b.stats.bytesIn += t.bytesIn
-	b.stats.bytesOut += t.bytesOut
 	if s.parked != parkOffLoop || !s.off.started {
 		s.publish()
 	}
 	b.mu.Unlock()
-	t.groups, t.bytesIn, t.bytesOut = t.groups[:0], 0, 0
+	t.groups, t.bytesIn = t.groups[:0], 0
 }
 
 // publish brings the view up to date. The caller holds the bench's lock.

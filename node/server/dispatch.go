@@ -13,19 +13,13 @@ import (
 // parked by a gate.
 func (s *session) begin() {
 	args := s.args
-	spec := s.srv.table.Lookup(args[0])
-	if spec == nil || spec.Sub != nil {
-		if spec == nil && s.crossProtocol(args[0]) {
-			return
-		}
-		var err error
-		if spec, err = s.srv.table.Find(args); err != nil {
-			s.row = nil
-			s.refuse(nil, err.Error())
+	row := s.bench.recall(args[0])
+	if row == nil {
+		if row = s.lookup(args); row == nil {
 			return
 		}
 	}
-	row := &s.srv.rows[spec.Index()]
+	spec := row.spec
 	s.row = row
 	if n := len(args); spec.Arity > 0 && n != spec.Arity || n < -spec.Arity {
 		s.refuse(row, string(resp.WrongArity(spec.FullName())))
@@ -47,6 +41,26 @@ func (s *session) begin() {
 		return
 	}
 	s.execute()
+}
+
+// lookup finds the row of a request, or answers that there is none.
+func (s *session) lookup(args [][]byte) *row {
+	spec := s.srv.table.Lookup(args[0])
+	if spec != nil && spec.Sub == nil {
+		row := &s.srv.rows[spec.Index()]
+		s.bench.remember(args[0], row)
+		return row
+	}
+	if spec == nil && s.crossProtocol(args[0]) {
+		return nil
+	}
+	spec, err := s.srv.table.Find(args)
+	if err != nil {
+		s.row = nil
+		s.refuse(nil, err.Error())
+		return nil
+	}
+	return &s.srv.rows[spec.Index()]
 }
 
 // crossProtocol closes a connection that speaks HTTP: a browser that was made

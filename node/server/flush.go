@@ -59,7 +59,6 @@ func (s *session) letGo() {
 
 // drained is called when all output has left.
 func (s *session) drained() {
-	s.bench.takeBack(s.out.Buf, s.lent)
 	s.out.Buf, s.sent, s.lent = nil, 0, false
 	s.outKeyed, s.outWrites, s.choked = false, false, false
 	s.softSince = 0
@@ -74,9 +73,8 @@ func (s *session) drained() {
 		s.giveAway()
 		return
 	}
-	if s.parked == running {
-		// A mid-turn flush: more replies may follow.
-		s.out.Buf, s.lent = s.bench.lendOut(), true
+	if s.inTurn {
+		s.borrowOut()
 	}
 }
 
@@ -91,7 +89,6 @@ func (s *session) keepOutput(rest []byte) {
 		return
 	}
 	kept := append(make([]byte, 0, len(rest)+256), rest...)
-	s.bench.takeBack(s.out.Buf, true)
 	s.out.Buf, s.sent, s.lent = kept, 0, false
 }
 

@@ -131,6 +131,7 @@ func (l *loop) run() {
 			l.handle(&events[i])
 		}
 		l.runInbox()
+		l.bench.endRound()
 		if l.bench.now >= l.nextIdle {
 			l.nextIdle = l.bench.now + idleEvery
 			l.idle()
@@ -227,8 +228,8 @@ func (l *loop) idle() {
 			sk.session.guard(func(s *session) { s.idle(l.bench.now) })
 		}
 	}
-	if cap(l.bench.out) > 64<<10 {
-		l.bench.out = nil
+	if cap(l.bench.arena) > 64<<10 && len(l.bench.dirty) == 0 {
+		l.bench.arena = nil
 	}
 }
 

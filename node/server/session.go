@@ -92,6 +92,10 @@ type session struct {
 	out  resp.Writer
 	sent int
 	lent bool
+	// postponed is true while the session waits for the end of the round.
+	postponed bool
+	// inTurn is true while requests run.
+	inTurn bool
 	// choked is true while the socket takes no more, and held while the fence
 	// keeps the output back.
 	choked, held bool
@@ -278,20 +282,33 @@ func (s *session) turn() {
 	s.endTurn()
 }
 
+// endTurn leaves the session fit for what comes next. Its replies are sent at
+// the end of the owner's round, together with those of the others: then the
+// peer, who is often one process, is woken once and not for each of them.
 func (s *session) endTurn() {
-	if s.parked != parkGone {
-		s.guard((*session).flush)
-	}
 	if s.parked == parkGone {
 		s.bench.settle(s)
 		return
 	}
 	s.keepInput()
 	s.bench.settle(s)
-	s.listen()
+	if s.mustFlush() {
+		s.bench.postpone(s)
+	} else {
+		s.returnOut()
+		s.listen()
+	}
 	if s.parked == parkOffLoop && !s.off.started {
 		s.startOffLoop()
 	}
+}
+
+// mustFlush reports whether there is something to do for flush.
+func (s *session) mustFlush() bool {
+	if s.held || s.choked {
+		return false
+	}
+	return len(s.out.Buf) > s.sent || s.hijack != nil || s.parked != parkOffLoop && s.flags&flagCloseAfterReply != 0
 }
 
 // run is the loop over the requests at hand.
@@ -300,6 +317,8 @@ func (s *session) run() {
 		return
 	}
 	s.borrowOut()
+	s.inTurn = true
+	defer func() { s.inTurn = false }()
 	s.scan.MaxBulk = s.srv.set.MaxBulk.Load()
 	s.scan.Restricted = s.flags&flagUnauthenticated != 0
 	for requests := 0; len(s.data) > 0; requests++ {
@@ -348,6 +367,13 @@ func (s *session) run() {
 func (s *session) borrowOut() {
 	if s.out.Buf == nil {
 		s.out.Buf, s.lent = s.bench.lendOut(), true
+	}
+}
+
+// returnOut gives an unused place back.
+func (s *session) returnOut() {
+	if s.lent && len(s.out.Buf) == 0 {
+		s.out.Buf, s.lent = nil, false
 	}
 }
 
@@ -452,13 +478,7 @@ func (s *session) writable() {
 		s.proceed()
 		return
 	}
-	s.guard((*session).flush)
-	if s.parked == parkGone {
-		s.bench.settle(s)
-		return
-	}
-	s.bench.settle(s)
-	s.listen()
+	s.bench.postpone(s)
 }
 
 // gone is called when the peer has closed or the socket failed.
@@ -487,6 +507,7 @@ func (s *session) abandon() {
 			s.srv.engine.Abandon(&s.call)
 		}
 	case parkConn:
+		s.srv.blocked.Add(-1)
 		s.conn.abandon()
 	case parkOffLoop:
 		// The goroutine finishes on its own and finds the session closed.
@@ -499,9 +520,6 @@ func (s *session) release() {
 	s.srv.input.Add(-s.charged)
 	s.charged = 0
 	s.data, s.own = nil, nil
-	if s.lent {
-		s.bench.takeBack(s.out.Buf, true)
-	}
 	s.out.Buf, s.sent, s.lent = nil, 0, false
 	if s.off == nil {
 		s.endTransaction()

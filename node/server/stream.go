@@ -131,6 +131,7 @@ func (st *stream) run() {
 		st.bench.now = st.srv.clock()
 		st.runInbox()
 		st.deliver()
+		st.bench.endRound()
 	}
 	st.mu.Lock()
 	st.dead = true

@@ -1,0 +1,586 @@
+package server
+
+import (
+	"bytes"
+	"fmt"
+	"io"
+	"net"
+	"path/filepath"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"go.uber.org/goleak"
+
+	"slotmesh/node/command"
+	"slotmesh/node/resp"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+func TestPipelineInOrder(t *testing.T) {
+	r := newRig(t, nil)
+	c := r.dial()
+	var request bytes.Buffer
+	const n = 20000
+	for i := range n {
+		request.Write(resp.AppendCommandStrings(nil, "ECHO", fmt.Sprint(i)))
+	}
+	go c.conn.Write(request.Bytes())
+	for i := range n {
+		if got := c.reply(); got != fmt.Sprint(i) {
+			t.Fatalf("reply %d is %q", i, got)
+		}
+	}
+}
+
+func TestHalfCommandsAndPieces(t *testing.T) {
+	r := newRig(t, nil)
+	c, other := r.dial(), r.dial()
+	value := strings.Repeat("0123456789abcdef", 1<<14)
+	request := string(resp.AppendCommandStrings(nil, "SET", "k", value)) + "GET k\r\nPING\r\n"
+	for i := 0; i < len(request); {
+		step := min(1+i%997, len(request)-i)
+		c.send(request[i : i+step])
+		i += step
+		if i%5000 == 0 {
+			other.expect("PING", "PONG")
+		}
+	}
+	for _, want := range []string{"OK", value, "PONG"} {
+		if got := c.reply(); got != want {
+			t.Fatalf("got %.40q, want %.40q", got, want)
+		}
+	}
+}
+
+func TestGarbage(t *testing.T) {
+	r := newRig(t, nil)
+	for _, raw := range []string{
+		"POST / HTTP/1.1\r\nHost: x\r\n\r\n", "Host: x\r\nPING\r\n", "*1\r\n$4\r\npost\r\n",
+		"*2147483648\r\n", "*1\r\n$-2\r\n", "*1\r\n$9223372036854775807\r\n", "*1\r\nx\r\n", "set \"a\r\n", strings.Repeat("a", 70000), "*1\r\n$600000000\r\n",
+	} {
+		c := r.dial()
+		// The server may close before all of it is sent.
+		_, _ = io.WriteString(c.conn, raw)
+		rest, _ := io.ReadAll(c.in)
+		if text := string(rest); text != "" && !strings.HasPrefix(text, "-ERR Protocol error: ") {
+			t.Errorf("%.30q: %q", raw, text)
+		}
+	}
+	held := r.dial()
+	held.send("*2147483647\r\n$1\r\na\r\n$536870912\r\nxyz")
+	r.dial().expect("PING", "PONG")
+	if !strings.Contains(r.log.String(), "SECURITY ATTACK") {
+		t.Error("the cross-protocol warning is missing from the log")
+	}
+}
+
+// A request that needs a lot of memory gets it only as its bytes arrive.
+func TestQueryBufferLimit(t *testing.T) {
+	r := newRig(t, func(o *Options) { o.Settings.QueryBuffer = fixedInt(1 << 20) })
+	c := r.dial()
+	go func() {
+		_, _ = io.WriteString(c.conn, "*2\r\n$4\r\nECHO\r\n$100000000\r\n")
+		_, _ = c.conn.Write(make([]byte, 4<<20))
+	}()
+	if !c.closed() {
+		t.Error("the connection is still open")
+	}
+	until(t, "the count", func() bool { return r.srv.Stats().QueryLimitDisconnections == 1 })
+	if got := r.srv.input.Load(); got != 0 {
+		t.Errorf("the input budget still holds %d bytes", got)
+	}
+}
+
+func TestSlowCommandHoldsUpNobody(t *testing.T) {
+	r := newRig(t, func(o *Options) { o.Loops = 1 })
+	slow, key, waits, quick := r.dial(), r.dial(), r.dial(), r.dial()
+	slow.send("SLOW\r\nPING\r\n")
+	key.send("SLOWKEY k\r\n")
+	until(t, "the slot to be held", func() bool {
+		quick.expect("SET other 1", "OK")
+		return strings.Contains(quick.do("CLIENT LIST"), "cmd=slowkey")
+	})
+	waits.send("GET k\r\nPING\r\n") // parks behind slowkey's slot
+	quick.expect("GET other", "1")
+	gone := r.dial()
+	gone.send("GET k\r\n")
+	gone.conn.Close()
+	quick.expect("PING", "PONG")
+	close(r.release)
+	for _, step := range []struct {
+		c    *client
+		want string
+	}{{slow, "OK"}, {slow, "PONG"}, {key, "OK"}, {waits, "nil"}, {waits, "PONG"}} {
+		if got := step.c.reply(); got != step.want {
+			t.Errorf("got %q, want %q", got, step.want)
+		}
+	}
+	waits.expect("SET k v", "OK") // the one who left does not hold the slot
+}
+
+func TestPanicEndsOneConnection(t *testing.T) {
+	r := newRig(t, nil)
+	bystander := r.dial()
+	for _, line := range []string{"BOOM", "HEAVYBOOM", "KEYBOOM k", "MULTI\r\nBOOM\r\nEXEC"} {
+		c := r.dial()
+		c.send(line + "\r\n")
+		rest, _ := io.ReadAll(c.in)
+		if strings.Contains(string(rest), "boom") {
+			t.Errorf("%s: %q", line, rest)
+		}
+		bystander.expect("PING", "PONG")
+	}
+	bystander.expect("SET k v", "OK") // the slot's lock was given back
+	if log := r.log.String(); !strings.Contains(log, "key boom") || !strings.Contains(log, "harness_test.go") {
+		t.Error("the stack is missing from the log")
+	}
+}
+
+func TestTransactions(t *testing.T) {
+	r := newRig(t, nil)
+	for _, transcript := range [][2]string{
+		{"MULTI; SET a 1; INCR a; GET a; EXEC", "OK QUEUED QUEUED QUEUED *[OK 2 2]"},
+		{"MULTI; EXEC", "OK *[]"},
+		{"MULTI; MULTI", "OK -ERR MULTI calls can not be nested"},
+		{"EXEC", "-ERR EXEC without MULTI"},
+		{"DISCARD", "-ERR DISCARD without MULTI"},
+		{"MULTI; WATCH a", "OK -ERR WATCH inside MULTI is not allowed"},
+		{"MULTI; FOO; EXEC; PING", "OK -ERR unknown command 'FOO', with args beginning with:  -EXECABORT Transaction discarded because of previous errors. PONG"},
+		{"MULTI; GET; SET b 1; EXEC", "OK -ERR wrong number of arguments for 'get' command QUEUED -EXECABORT Transaction discarded because of previous errors."},
+		{"SET s x; MULTI; INCR s; GET s; EXEC", "OK OK QUEUED QUEUED *[-ERR value is not an integer or out of range x]"},
+		{"MULTI; SET a 5; DISCARD; GET a", "OK QUEUED OK 2"},
+		{"MULTI; RESET; EXEC", "OK RESET -ERR EXEC without MULTI"},
+		{"MULTI; PING; SELECT 3; SET in3 1; EXEC; GET in3; SELECT 0; GET in3", "OK QUEUED QUEUED QUEUED *[PONG OK OK] 1 OK nil"},
+		{"MULTI; CLIENT REPLY OFF; EXEC", "OK QUEUED"},
+		{"WATCH w; SET w 1; MULTI; GET w; EXEC; MULTI; GET w; EXEC", "OK OK OK QUEUED nil OK QUEUED *[1]"},
+		{"WATCH w; SET w 2; UNWATCH; MULTI; GET w; EXEC", "OK OK OK OK QUEUED *[2]"},
+	} {
+		c := r.dial()
+		var got []string
+		lines := strings.Split(transcript[0], "; ")
+		for i, line := range lines {
+			if i == len(lines)-1 && strings.Contains(transcript[0], "REPLY OFF") {
+				c.send(line + "\r\n")
+				break
+			}
+			got = append(got, c.do(line))
+		}
+		if text := strings.Join(got, " "); text != transcript[1] {
+			t.Errorf("%s:\n got %s\nwant %s", transcript[0], text, transcript[1])
+		}
+	}
+	big := r.dial()
+	big.expect("MULTI", "OK")
+	for range largeExec + 10 {
+		big.expect("INCR n", "QUEUED")
+	}
+	if got := big.do("EXEC"); !strings.HasSuffix(got, fmt.Sprintf(" %d]", largeExec+10)) {
+		t.Errorf("large EXEC: …%s", got[max(0, len(got)-20):])
+	}
+	big.expect("GET n", fmt.Sprint(largeExec+10))
+}
+
+func TestTransactionsInClusterMode(t *testing.T) {
+	r := newRig(t, func(o *Options) { o.Settings.ClusterEnabled = true })
+	r.engine.SetRouting(testTable())
+	c := r.dial()
+	// b is slot 3300, a is 15495 and belongs to the other node, c is 7365.
+	c.expect("SET b 1", "OK")
+	c.expect("GET a", "-MOVED 15495 127.0.0.1:2")
+	c.expect("MULTI", "OK")
+	c.expect("GET a", "-MOVED 15495 127.0.0.1:2")
+	c.expect("EXEC", "-EXECABORT Transaction discarded because of previous errors.")
+	c.expect("MULTI", "OK")
+	c.expect("MGET b c", "-CROSSSLOT Keys in request don't hash to the same slot")
+	c.expect("EXEC", "-EXECABORT Transaction discarded because of previous errors.")
+	c.expect("MULTI", "OK")
+	c.expect("SET b 1", "QUEUED")
+	c.expect("PING", "QUEUED")
+	c.expect("EXEC", "*[OK PONG]")
+	c.expect("SELECT 1", "-ERR SELECT is not allowed in cluster mode")
+	c.expect("READONLY", "OK")
+	c.expect("ASKING", "OK")
+}
+
+func TestParkAndUnblock(t *testing.T) {
+	r := newRig(t, nil)
+	for _, name := range []string{"PARKME", "HEAVYPARK"} {
+		waiting, killed, gone, other := r.dial(), r.dial(), r.dial(), r.dial()
+		id := waiting.do("CLIENT ID")
+		waiting.send(name + "\r\nPING\r\n")
+		killed.send(name + "\r\n")
+		gone.send(name + "\r\n")
+		until(t, "three to block", func() bool { return r.srv.Stats().BlockedClients == 3 })
+		before := r.srv.counters.panics.Load()
+		gone.conn.Close()
+		until(t, "the departure to be noticed", func() bool { return r.srv.counters.panics.Load() == before+1000 })
+		other.expect("CLIENT UNBLOCK "+id+" ERROR", "1")
+		if got := waiting.reply(); got != string("-"+resp.ErrUnblocked) {
+			t.Errorf("got %q", got)
+		}
+		if got := waiting.reply(); got != "PONG" {
+			t.Errorf("got %q", got)
+		}
+		if n := r.srv.KillClients(ClientFilter{Addr: killed.conn.LocalAddr().String()}); n != 1 || !killed.closed() {
+			t.Errorf("killed %d", n)
+		}
+		until(t, "nobody to block", func() bool { return r.srv.blocked.Load() == 0 })
+	}
+	last := r.dial()
+	last.send("PARKME\r\nPING\r\n")
+	until(t, "one to block", func() bool { return r.srv.blocked.Load() == 1 })
+	close(r.release)
+	if a, b := last.reply(), last.reply(); a != "woken" || b != "PONG" {
+		t.Errorf("got %q and %q", a, b)
+	}
+}
+
+func TestHijack(t *testing.T) {
+	r := newRig(t, nil)
+	for _, c := range []*client{r.dial(), r.dialUnix()} {
+		c.send("PING\r\nSTEAL\r\nrest")
+		for _, want := range []string{"PONG", "YOURS", "GOT 4"} {
+			if got := c.reply(); got != want {
+				t.Errorf("got %q, want %q", got, want)
+			}
+		}
+		c.send("hello\n")
+		if got := c.reply(); got != "LINE hello" {
+			t.Errorf("got %q", got)
+		}
+		until(t, "the client to be forgotten", func() bool { return !strings.Contains(r.dial().do("CLIENT LIST"), "cmd=steal") })
+	}
+}
+
+// dialUnix connects through a Unix socket, where a goroutine serves.
+func (r *rig) dialUnix() *client {
+	path := filepath.Join(r.t.TempDir(), "s")
+	if err := r.srv.Listen("unix", path); err != nil {
+		r.t.Fatal(err)
+	}
+	return dialAt(r.t, "unix", path)
+}
+
+func TestUnixSocket(t *testing.T) {
+	r := newRig(t, nil)
+	c := r.dialUnix()
+	c.expect("SET k v", "OK")
+	c.expect("GET k", "v")
+	value := strings.Repeat("x", 1<<20)
+	c.send(string(resp.AppendCommandStrings(nil, "ECHO", value)) + "PING\r\n")
+	if a, b := c.reply(), c.reply(); a != value || b != "PONG" {
+		t.Errorf("got %d bytes and %q", len(a), b)
+	}
+	if list := c.do("CLIENT LIST"); !strings.Contains(list, "flags=U") {
+		t.Errorf("CLIENT LIST: %s", list)
+	}
+	c.send("SLOW\r\n")
+	close(r.release)
+	if got := c.reply(); got != "OK" {
+		t.Errorf("got %q", got)
+	}
+	c.expect("QUIT", "OK")
+	if !c.closed() {
+		t.Error("still open")
+	}
+}
+
+func TestAuthentication(t *testing.T) {
+	r := newRig(t, func(o *Options) { o.Settings.RequirePass = fixedText("x") })
+	c := r.dial()
+	c.expect("PING", "-NOAUTH Authentication required.")
+	c.expect("FOO", "-ERR unknown command 'FOO', with args beginning with: ")
+	c.expect("HELLO 3", "-"+string(resp.ErrHelloNoAuth))
+	c.expect("HELLO 4", "-NOPROTO unsupported protocol version")
+	c.expect("AUTH y", "-"+string(resp.ErrWrongPass))
+	c.expect("AUTH other x", "-"+string(resp.ErrWrongPass))
+	c.expect("AUTH a b c", "-ERR syntax error")
+	c.expect("AUTH x", "OK")
+	c.send(string(resp.AppendCommandStrings(nil, append([]string{"DEL"}, strings.Fields(strings.Repeat("k ", 50))...)...)))
+	if got := c.reply(); got != "0" {
+		t.Errorf("DEL of 50 keys: %q", got)
+	}
+	c.expect("RESET", "RESET")
+	c.expect("PING", "-NOAUTH Authentication required.")
+	many := r.dial()
+	many.send("*11\r\n")
+	if got := many.reply(); got != "-ERR Protocol error: unauthenticated multibulk length" || !many.closed() {
+		t.Errorf("got %q", got)
+	}
+	three := r.dial()
+	if got := three.do("HELLO 3 AUTH default x SETNAME me"); got != "%[server redis version 7.2.4 proto 3 id 3 mode standalone role master modules *[]]" {
+		t.Errorf("HELLO: %s", got)
+	}
+	three.expect("CLIENT GETNAME", "me")
+	open := newRig(t, nil).dial()
+	open.expect("AUTH x", "-"+string(resp.ErrNoPassword))
+	open.expect("AUTH default x", "OK")
+}
+
+func TestMaxClientsAndProtectedMode(t *testing.T) {
+	var limit atomic.Int64
+	limit.Store(1)
+	r := newRig(t, func(o *Options) { o.Settings.MaxClients = &limit })
+	first := r.dial()
+	first.expect("PING", "PONG")
+	second := r.dial()
+	if got := second.reply(); got != "-ERR max number of clients reached" || !second.closed() {
+		t.Errorf("got %q", got)
+	}
+	limit.Store(10)
+	r.dial().expect("PING", "PONG")
+	if isLoopback("10.0.0.1:5") || !isLoopback("127.0.0.1:5") || !isLoopback("[::1]:5") {
+		t.Error("loopback addresses are not recognized")
+	}
+}
+
+func TestOutputLimitAndSlowReader(t *testing.T) {
+	var hard atomic.Int64
+	r := newRig(t, func(o *Options) {
+		o.Loops = 1
+		o.Settings.OutputLimits = func() OutputLimits { return OutputLimits{Normal: OutputLimit{HardBytes: hard.Load()}} }
+	})
+	other := r.dial()
+	value := strings.Repeat("v", 1<<20)
+	other.send(string(resp.AppendCommandStrings(nil, "SET", "big", value)))
+	if got := other.reply(); got != "OK" {
+		t.Fatal(got)
+	}
+	// Unlimited, the server stops answering who does not read.
+	slow := r.dial()
+	slow.send(strings.Repeat("GET big\r\n", 64))
+	until(t, "the reader to be held", func() bool { return r.srv.Stats().MaxOutputBuffer > slowReaderBytes })
+	if got := r.srv.Stats().MaxOutputBuffer; got > 4<<20 {
+		t.Errorf("%d bytes wait for a slow reader", got)
+	}
+	other.expect("PING", "PONG")
+	for i := range 64 {
+		if got := slow.reply(); got != value {
+			t.Fatalf("reply %d has %d bytes", i, len(got))
+		}
+	}
+	// With a limit it is closed there.
+	hard.Store(8 << 20)
+	greedy := r.dial()
+	greedy.send(strings.Repeat("GET big\r\n", 64))
+	until(t, "the limit", func() bool { return r.srv.Stats().OutputLimitDisconnections == 1 })
+	other.expect("PING", "PONG")
+}
+
+func TestClientCommands(t *testing.T) {
+	r := newRig(t, nil)
+	c, victim := r.dial(), r.dial()
+	id := victim.do("CLIENT ID")
+	c.expect("CLIENT SETNAME me", "OK")
+	c.expect("CLIENT SETNAME 'a b'", "-"+string(resp.ErrBadClientName))
+	c.expect("CLIENT SETINFO LIB-NAME lib", "OK")
+	info := c.do("CLIENT INFO")
+	for _, field := range []string{"name=me", "lib-name=lib", "cmd=client|info", "resp=2", "db=0", "flags=N", "multi=-1"} {
+		if !strings.Contains(info, field) {
+			t.Errorf("%s is missing: %s", field, info)
+		}
+	}
+	c.expect("CLIENT KILL ID "+id, "1")
+	if !victim.closed() {
+		t.Error("the victim lives")
+	}
+	if list := c.do("CLIENT LIST"); strings.Contains(list, "id="+id+" ") {
+		t.Errorf("the victim is listed: %s", list)
+	}
+	c.expect("CLIENT KILL 1.1.1.1:1", "-ERR No such client")
+	c.expect("CLIENT LIST TYPE x", "-ERR Unknown client type 'x'")
+	c.expect("CLIENT LIST ID 99999", "")
+	c.expect("CLIENT FOO", "-ERR unknown subcommand 'FOO'. Try CLIENT HELP.")
+	c.expect("CLIENT NO-EVICT on", "OK")
+	c.expect("CLIENT TRACKING off", "OK")
+	c.send("CLIENT REPLY SKIP\r\nPING\r\nECHO a\r\nCLIENT REPLY OFF\r\nPING\r\nCLIENT REPLY ON\r\n")
+	if a, b := c.reply(), c.reply(); a != "a" || b != "OK" {
+		t.Errorf("CLIENT REPLY: %q and %q", a, b)
+	}
+	other := r.dial()
+	c.expect("CLIENT PAUSE 60000 WRITE", "OK")
+	other.expect("GET k", "nil")
+	other.send("SET k v\r\nGET k\r\n")
+	c.expect("PING", "PONG")
+	c.expect("CLIENT UNPAUSE", "OK")
+	if a, b := other.reply(), other.reply(); a != "OK" || b != "v" {
+		t.Errorf("after the pause: %q and %q", a, b)
+	}
+	c.expect("CLIENT PAUSE 20", "OK")
+	c.expect("SET k w", "OK") // after the pause ended by itself
+	c.expect("CLIENT KILL TYPE normal SKIPME no", "2")
+	if !c.closed() || !other.closed() {
+		t.Error("CLIENT KILL SKIPME no left somebody")
+	}
+}
+
+// refusals is a State that a test sets.
+type refusals struct{ gates atomic.Uint32 }
+
+func (s *refusals) Gates() Gates { return Gates(s.gates.Load()) }
+
+func (s *refusals) Refuse(spec *command.Spec) resp.Error {
+	if spec.Flags&command.Write != 0 {
+		return resp.ErrMisconf
+	}
+	return ""
+}
+
+func TestGates(t *testing.T) {
+	state := new(refusals)
+	r := newRig(t, func(o *Options) { o.State = state })
+	c := r.dial()
+	for _, step := range []struct {
+		gates      Gates
+		line, want string
+	}{
+		{GateLoading, "GET k", "-" + string(resp.ErrLoading)},
+		{GateLoading, "CLIENT GETNAME", "nil"},
+		{GateReadOnly, "SET k v", "-" + string(resp.ErrReadOnly)},
+		{GateReadOnly, "GET k", "nil"},
+		{GateMasterDown, "GET k", "-" + string(resp.ErrMasterDown)},
+		{GateRefuse, "SET k v", "-" + string(resp.ErrMisconf)},
+		{GateRefuse, "GET k", "nil"},
+		{0, "SET k v", "OK"},
+	} {
+		state.gates.Store(uint32(step.gates))
+		c.expect(step.line, step.want)
+	}
+	c.expect("MULTI", "OK")
+	state.gates.Store(uint32(GateReadOnly))
+	c.expect("SET k v", "-"+string(resp.ErrReadOnly))
+	c.expect("EXEC", "-"+string(resp.ErrExecAbort))
+}
+
+func TestFence(t *testing.T) {
+	fence := &testFence{term: 1}
+	r := newRig(t, func(o *Options) { o.Fence, o.Settings.ClusterEnabled = fence, true })
+	r.engine.SetRouting(testTable())
+	c, reader := r.dial(), r.dial()
+	c.expect("SET b 1", "OK")
+	fence.set(FenceHeld, 1)
+	c.send("SET b 2\r\nPING\r\n")
+	until(t, "the write to be held", func() bool { return fence.waiters() == 1 })
+	reader.expect("PING", "PONG")
+	fence.set(FenceOpen, 1)
+	if a, b := c.reply(), c.reply(); a != "OK" || b != "PONG" {
+		t.Errorf("after the fence: %q and %q", a, b)
+	}
+	fence.set(FenceWritesHeld, 1)
+	reader.expect("GET b", "2")
+	c.send("SET b 3\r\n")
+	until(t, "the write to be held", func() bool { return fence.waiters() == 1 })
+	fence.set(FenceDown, 1)
+	if got := c.reply(); got != "-CLUSTERDOWN The cluster is down" {
+		t.Errorf("got %q", got)
+	}
+	c.expect("MULTI", "OK")
+	c.expect("GET b", "QUEUED")
+	c.expect("EXEC", "-CLUSTERDOWN The cluster is down")
+	fence.set(FenceOpen, 1)
+	// A reply that is held while the node is deposed never leaves.
+	slow := r.dial()
+	slow.send("SLOWKEY b\r\n")
+	until(t, "the command to run", func() bool { return strings.Contains(reader.do("CLIENT LIST"), "cmd=slowkey") })
+	fence.set(FenceHeld, 1)
+	close(r.release)
+	until(t, "the reply to be held", func() bool { return fence.waiters() == 1 })
+	fence.set(FenceOpen, 2)
+	if !slow.closed() {
+		t.Error("a reply of an older term left")
+	}
+	c.expect("GET b", "2")
+}
+
+func TestIdleTimeout(t *testing.T) {
+	r := newRig(t, func(o *Options) { o.Settings.Timeout = fixedInt(1) })
+	if c := r.dial(); !c.closed() {
+		t.Error("still open")
+	}
+}
+
+func TestStats(t *testing.T) {
+	r := newRig(t, nil)
+	c := r.dial()
+	c.expect("SET k v", "OK")
+	c.expect("INCR k", "-ERR value is not an integer or out of range")
+	c.expect("GET", "-ERR wrong number of arguments for 'get' command")
+	c.expect("MULTI", "OK")
+	c.expect("SET k 1", "QUEUED")
+	c.expect("EXEC", "*[OK]")
+	until(t, "the turn to be booked", func() bool { return r.srv.Stats().Commands == 5 })
+	st := r.srv.Stats()
+	by := make(map[string]CommandStat)
+	for _, s := range st.CommandStats {
+		by[s.Name] = s
+	}
+	if by["set"].Calls != 2 || by["incr"].Failed != 1 || by["get"].Rejected != 1 || by["exec"].Calls != 1 {
+		t.Errorf("%+v", by)
+	}
+	if st.ErrorsByPrefix["ERR"] != 2 || st.Errors != 2 || st.ConnectedClients != 1 || st.BytesIn == 0 || st.BytesOut == 0 {
+		t.Errorf("%+v", st)
+	}
+	r.srv.ResetStats()
+	if st := r.srv.Stats(); st.Commands != 0 || len(st.CommandStats) != 0 || st.Errors != 0 {
+		t.Errorf("after the reset: %+v", st)
+	}
+}
+
+func TestListenAgain(t *testing.T) {
+	r := newRig(t, nil)
+	c := r.dial()
+	if err := r.srv.Listen("tcp", r.address); err == nil || !strings.Contains(err.Error(), "address already in use") {
+		t.Errorf("a port in use: %v", err)
+	}
+	r.srv.Unlisten("tcp", "127.0.0.1:0")
+	if _, err := net.DialTimeout("tcp", r.address, time.Second); err == nil {
+		t.Error("still listening")
+	}
+	c.expect("PING", "PONG")
+	if err := r.srv.Listen("tcp", r.address); err != nil {
+		t.Fatal(err)
+	}
+	r.dial().expect("PING", "PONG")
+}
+
+func TestManyClientsAtOnce(t *testing.T) {
+	r := newRig(t, nil)
+	var wg sync.WaitGroup
+	for i := range 50 {
+		c := r.dial()
+		wg.Go(func() {
+			for j := range 100 {
+				if got := c.do(fmt.Sprintf("INCRBY n%d 1", i%7)); strings.HasPrefix(got, "-") || strings.HasPrefix(got, "<") {
+					t.Errorf("%d: %s", j, got)
+					return
+				}
+			}
+		})
+	}
+	wg.Wait()
+	c, total := r.dial(), 0
+	for i := range 7 {
+		var n int
+		fmt.Sscan(c.do(fmt.Sprintf("GET n%d", i)), &n)
+		total += n
+	}
+	if total != 5000 {
+		t.Errorf("%d of 5000 additions arrived", total)
+	}
+}
+
+func TestCloseWithClients(t *testing.T) {
+	r := newRig(t, nil)
+	c, parked := r.dial(), r.dial()
+	c.expect("PING", "PONG")
+	parked.send("PARKME\r\n")
+	until(t, "one to block", func() bool { return r.srv.blocked.Load() == 1 })
+	r.srv.Close()
+	if !c.closed() || !parked.closed() {
+		t.Error("connections outlive the server")
+	}
+}
