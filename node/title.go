@@ -1,8 +1,10 @@
 package node
 
 import (
+	"bytes"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"unsafe"
 )
@@ -15,50 +17,65 @@ type Args struct {
 	area []byte
 }
 
-// CaptureArgs copies os.Args and the environment out of the memory that the
-// operating system shows as the process's command line, and remembers that
-// memory, so that a title can be written there. It is called first thing in
-// main: strings taken from os.Args before would change with the title.
+// CaptureArgs copies os.Args out of the memory that the operating system shows
+// as the process's command line, and remembers that memory, so that a title can
+// be written there. It is called first thing in main: strings taken from
+// os.Args before would change with the title.
 //
-// The Go runtime hands out the arguments and the environment without copying,
-// as strings over the area that the kernel filled at exec. The area is
-// writable and belongs to nobody else; only what lies in one piece from the
-// first argument on is used.
+// The Go runtime hands out the arguments without copying, as strings over the
+// area that the kernel filled at exec. That area is writable and belongs to
+// nobody else. The environment, which follows it, the runtime has copied: a
+// long title may lie over it.
 func CaptureArgs() *Args {
 	a := &Args{}
-	original, environment := os.Args, os.Environ()
+	original := os.Args
 	for _, arg := range original {
 		a.List = append(a.List, strings.Clone(arg))
 	}
 	os.Args = append([]string(nil), a.List...)
-	// Package os keeps the strings of the environment: have it hold copies.
-	os.Clearenv()
-	for _, entry := range environment {
-		if name, value, ok := strings.Cut(strings.Clone(entry), "="); ok && name != "" {
-			if os.Setenv(name, value) != nil {
-				return a
-			}
-		}
+	if len(original) == 0 || original[0] == "" {
+		return a
 	}
-	a.area = oneArea(append(append([]string(nil), original...), environment...))
+	// Arguments stand one after another, each ended by a zero byte.
+	start := unsafe.StringData(original[0])
+	size := 0
+	for _, arg := range original {
+		if arg != "" && unsafe.StringData(arg) != (*byte)(unsafe.Add(unsafe.Pointer(start), size)) {
+			return a
+		}
+		size += len(arg) + 1
+	}
+	if m, ok := readLayout(); ok && m.argStart == uintptr(unsafe.Pointer(start)) && m.argEnd == m.argStart+uintptr(size) &&
+		m.envStart == m.argEnd && m.envEnd > m.envStart {
+		size = int(m.envEnd - m.argStart)
+	}
+	a.area = unsafe.Slice(start, size-1)
 	return a
 }
 
-// oneArea is the memory of those of the first spans that lie one after another,
-// each ended by a zero byte, without the last of these.
-func oneArea(spans []string) []byte {
-	if len(spans) == 0 || spans[0] == "" {
-		return nil
+// layout is where the kernel put the arguments and the environment.
+type layout struct{ argStart, argEnd, envStart, envEnd uintptr }
+
+// readLayout reads fields 48 to 51 of /proc/self/stat. The second field, in
+// parentheses, may hold blanks.
+func readLayout() (m layout, ok bool) {
+	content, err := os.ReadFile("/proc/self/stat")
+	if err != nil {
+		return m, false
 	}
-	start := unsafe.StringData(spans[0])
-	size := 0
-	for _, span := range spans {
-		if span != "" && unsafe.StringData(span) != (*byte)(unsafe.Add(unsafe.Pointer(start), size)) {
-			break
+	fields := strings.Fields(string(content[bytes.LastIndexByte(content, ')')+1:]))
+	const third, wanted = 3, 48
+	if len(fields) <= wanted-third+3 {
+		return m, false
+	}
+	for i, to := range []*uintptr{&m.argStart, &m.argEnd, &m.envStart, &m.envEnd} {
+		n, err := strconv.ParseUint(fields[wanted-third+i], 10, 64)
+		if err != nil {
+			return m, false
 		}
-		size += len(span) + 1
+		*to = uintptr(n)
 	}
-	return unsafe.Slice(start, size-1)
+	return m, true
 }
 
 // title writes the process's title.

@@ -101,12 +101,9 @@ func (c *Config) OnChange(name string, fn func() error) {
 	d.hooks = append(d.hooks, fn)
 }
 
-// File is the absolute path of the configuration file, empty without one.
-func (c *Config) File() string {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	return c.file
-}
+// File is the absolute path of the configuration file, empty without one. Load
+// sets it; hooks may ask for it.
+func (c *Config) File() string { return c.file }
 
 // Default reports whether the directive has its default value.
 func (c *Config) Default(name string) bool {
