@@ -362,7 +362,7 @@ func (m *Machine) applyRecord(r *record, via *member, way Way) {
 	if !n.rec.Replica && n.rec.Epoch == m.self.rec.Epoch {
 		m.claims.tie = true
 	}
-	if !n.rec.Replica && n.nOwned > 0 && n.complete() && n.rec.Shard == m.self.rec.Shard && n.rec.Epoch > m.self.rec.Epoch {
+	if !m.self.rec.Replica && !n.rec.Replica && n.nOwned > 0 && n.complete() && n.rec.Shard == m.self.rec.Shard && n.rec.Epoch > m.self.rec.Epoch {
 		m.claims.torn = true
 	}
 }

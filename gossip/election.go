@@ -372,11 +372,9 @@ func (m *Machine) becomeReplica(p *member) {
 // shard stays an empty primary here.
 func (m *Machine) settleRole() {
 	self := m.self
+	heir, torn := m.claims.successor, m.claims.torn
+	m.claims.successor, m.claims.torn = nil, false
 	if !self.rec.Replica {
-		heir := m.claims.successor
-		m.claims.successor = nil
-		torn := m.claims.torn
-		m.claims.torn = false
 		if torn && self.nOwned > 0 {
 			// What is left after another took over the rest: slots that were
 			// imported when the election ran. A shard has one owner of slots,
