@@ -32,13 +32,13 @@ func Introspection() []Spec {
 				Heavy: Always, Run: commandDocs,
 			},
 			{
-				Name: "getkeys", Syntax: "command [arg ...]", Arity: -4, Flags: flags, Since: "2.8.13",
+				Name: "getkeys", Syntax: "command arg [arg ...]", Arity: -4, Flags: flags, Since: "2.8.13",
 				Complexity: "O(N) where N is the number of arguments.",
 				Summary:    "Returns the keys of a whole command.", Categories: []string{"connection"},
 				Run: func(c *Call) error { return commandGetKeys(c, false) },
 			},
 			{
-				Name: "getkeysandflags", Syntax: "command [arg ...]", Arity: -4, Flags: flags, Since: "7.0.0",
+				Name: "getkeysandflags", Syntax: "command arg [arg ...]", Arity: -4, Flags: flags, Since: "7.0.0",
 				Complexity: "O(N) where N is the number of arguments.",
 				Summary:    "Returns the keys of a whole command and what it does with each.", Categories: []string{"connection"},
 				Run: func(c *Call) error { return commandGetKeys(c, true) },
@@ -100,7 +100,7 @@ func (c *Call) replyInfos(names [][]byte) error {
 		if s := t.Resolve(name); s != nil {
 			replyInfo(w, s)
 		} else {
-			w.NullArray()
+			w.Null()
 		}
 	}
 	return nil
@@ -128,6 +128,10 @@ func replyInfo(w *resp.Writer, s *Spec) {
 	w.Set(len(s.Keys))
 	for i := range s.Keys {
 		replyKeySpec(w, &s.Keys[i])
+	}
+	if len(s.Sub) == 0 {
+		w.Set(0) // the reference's empty list is a set
+		return
 	}
 	w.Array(len(s.Sub))
 	for i := range s.Sub {

@@ -52,7 +52,7 @@ func keyRows() []Spec {
 		},
 		{
 			Name: "move", Syntax: "key db", Arity: 3, Flags: Write | Fast,
-			Keys:  []KeySpec{{Flags: KeyRW | KeyAccess | KeyDelete, Begin: 1, Step: 1}},
+			Keys:  []KeySpec{{Flags: KeyRW | KeyAccess | KeyUpdate, Begin: 1, Step: 1}},
 			Since: "1.0.0", Complexity: "O(1)", Summary: "Moves a key to another database.", Run: runMove,
 		},
 		{

@@ -159,11 +159,15 @@ func parseScan(c *Call) (o scanOptions, err error) {
 	return o, nil
 }
 
-// parseCursor reads a cursor as strtoul does: a sign is allowed and wraps.
+// parseCursor reads a cursor as strtoul does: nothing is zero, a sign is
+// allowed and wraps.
 func parseCursor(text []byte) (uint64, bool) {
+	if len(text) == 0 {
+		return 0, true
+	}
 	digits := text
-	negative := len(text) > 0 && text[0] == '-'
-	if negative || len(text) > 0 && text[0] == '+' {
+	negative := text[0] == '-'
+	if negative || text[0] == '+' {
 		digits = text[1:]
 	}
 	n, err := strconv.ParseUint(string(digits), 10, 64)
@@ -287,4 +291,3 @@ func runSwapDB(c *Call) error {
 	c.Reply.OK()
 	return nil
 }
-

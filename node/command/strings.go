@@ -57,6 +57,7 @@ func Strings() []Spec {
 		{
 			Name: "getset", Syntax: "key value", Arity: 3, Flags: Write | DenyOOM | Fast, Keys: countsKey,
 			Since: "1.0.0", Complexity: "O(1)", Summary: "Sets the string of a key and returns what it was.", Run: runGetSet,
+			Deprecated: "6.2.0", ReplacedBy: "`SET` with the `!GET` argument",
 		},
 		{
 			Name: "incr", Syntax: "key", Arity: 2, Flags: Write | DenyOOM | Fast, Keys: countsKey,

@@ -111,7 +111,12 @@ func (p *syntaxParser) sequence() ([]Arg, error) {
 			}
 			args = append(args, arg)
 		case word == "...":
-			return nil, fmt.Errorf("nothing to repeat")
+			// "[a ...]" stands for "[a [a ...]]".
+			if len(args) == 0 {
+				return nil, fmt.Errorf("nothing to repeat")
+			}
+			p.pos++
+			args[len(args)-1].Multiple = true
 		default:
 			p.pos++
 			args = append(args, newArg(word))

@@ -101,7 +101,7 @@ func (e *Engine) prepareAll(tx *Transaction) error {
 	tx.Err, tx.Aborted = nil, false
 	for _, c := range []*Call{&tx.all, &tx.each} {
 		c.forget()
-		c.engine, c.Spec, c.Conn, c.Lane, c.DB = e, &exec, tx.Conn, tx.Lane, tx.DB
+		c.engine, c.Spec, c.Conn, c.Lane, c.DB = e, &wholeRow, tx.Conn, tx.Lane, tx.DB
 		c.Reply, c.InExec = tx.Reply, true
 		c.keys, c.slots, c.held = c.keyBuf[:0], c.slotBuf[:0], 0
 	}
@@ -128,8 +128,8 @@ func (e *Engine) prepareAll(tx *Transaction) error {
 	return nil
 }
 
-// exec is the row of a transaction as a whole, for what asks a call for one.
-var exec = Spec{Name: "exec", facts: facts{fullName: "exec", keyed: true}}
+// wholeRow is the row of a transaction as a whole, for what asks a call for one.
+var wholeRow = Spec{Name: "exec", facts: facts{fullName: "exec", keyed: true}}
 
 // runAll runs tx. The caller holds its slots, or the closed gate, or there are
 // no keys.

@@ -39,8 +39,8 @@ type Snapshot struct {
 	closed bool
 }
 
-// Limits of one turn of a walk: how many records are looked at and about how
-// many bytes copied while a slot is locked, and how many bytes are gathered
+// Limits of one turn of a walk: how many records are looked at (Store.turn) and
+// about how many bytes copied while a slot is locked, and how many bytes are gathered
 // before emit is called.
 const (
 	turnRecords = 256
@@ -268,7 +268,7 @@ func (sn *Snapshot) turn(b *batch, slot slots.Slot, db, pos int) (int, int) {
 			pos = sp.n
 		}
 		for pos > 0 {
-			if records == turnRecords || b.size-bytes >= turnBytes {
+			if records == s.turn || b.size-bytes >= turnBytes {
 				return db, pos
 			}
 			pos--

@@ -38,6 +38,8 @@ type Store struct {
 	mu   sync.Mutex
 	open atomic.Pointer[[]*Snapshot]
 
+	// turn is turnRecords, but for tests.
+	turn  int
 	clock clock
 }
 
@@ -61,7 +63,7 @@ func New(o Options) *Store {
 	if o.Databases == 0 {
 		o.Databases = 16
 	}
-	s := &Store{seed: maphash.MakeSeed(), databases: o.Databases, totals: make([]total, o.Databases)}
+	s := &Store{seed: maphash.MakeSeed(), databases: o.Databases, totals: make([]total, o.Databases), turn: turnRecords}
 	for i := range s.due {
 		s.due[i].Store(math.MaxInt64)
 	}

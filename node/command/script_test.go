@@ -1,0 +1,110 @@
+package command
+
+import (
+	"bufio"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+
+	"slotmesh/node/resp"
+)
+
+// TestScripts runs each script of testdata/scripts on an engine and on the
+// reference and compares every reply, in RESP2 and RESP3. A line is a command
+// in the quoting of inline requests; "unordered" before it compares an array as
+// a set, "about N" numbers up to N apart, "shape" only the kind of the reply.
+func TestScripts(t *testing.T) {
+	files, err := filepath.Glob("testdata/scripts/*.txt")
+	if err != nil || len(files) == 0 {
+		t.Fatal("no scripts", err)
+	}
+	total := 0
+	for _, proto := range []string{"2", "3"} {
+		for _, file := range files {
+			t.Run(filepath.Base(file)+"/RESP"+proto, func(t *testing.T) {
+				ref := startReference(t)
+				ours := newNode(t)
+				ours.real = true
+				if proto == "3" {
+					ref.do("HELLO", "3")
+					ours.out.Proto = 3
+				}
+				total += runScript(t, file, ours, ref)
+			})
+		}
+	}
+	t.Logf("%d replies compared", total)
+}
+
+func runScript(t *testing.T, file string, ours *node, ref *reference) (compared int) {
+	f, err := os.Open(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	lines := bufio.NewScanner(f)
+	for number := 1; lines.Scan(); number++ {
+		line := strings.TrimSpace(lines.Text())
+		if line == "" || strings.HasPrefix(line, "#") {
+			continue
+		}
+		args := splitLine(t, line)
+		same := func(a, b string) bool { return a == b }
+		switch args[0] {
+		case "unordered":
+			args, same = args[1:], sameSet
+		case "about":
+			args, same = args[1:], about
+		case "shape":
+			args, same = args[1:], func(a, b string) bool { return a[0] == b[0] }
+		}
+		theirs := ref.do(args...)
+		our := ours.do(args...)
+		compared++
+		if !same(our, theirs) {
+			t.Errorf("%s:%d: %s\n ours:   %q\n theirs: %q", filepath.Base(file), number, line, our, theirs)
+		}
+	}
+	return compared
+}
+
+func splitLine(t *testing.T, line string) []string {
+	words, _, ok := resp.SplitWords(nil, nil, []byte(line))
+	if !ok {
+		t.Fatalf("unbalanced quotes: %s", line)
+	}
+	args := make([]string, len(words))
+	for i, word := range words {
+		args[i] = string(word)
+	}
+	return args
+}
+
+// sameSet compares arrays regardless of order.
+func sameSet(a, b string) bool {
+	x, ok1 := decoded(a).([]any)
+	y, ok2 := decoded(b).([]any)
+	if !ok1 || !ok2 {
+		return a == b
+	}
+	flat := func(list []any) []string {
+		var words []string
+		for _, v := range list {
+			if s, ok := v.(string); ok {
+				words = append(words, s)
+			}
+		}
+		slices.Sort(words)
+		return words
+	}
+	return slices.Equal(flat(x), flat(y))
+}
+
+// about compares numbers that depend on the time.
+func about(a, b string) bool {
+	x, ok1 := decoded(a).(int64)
+	y, ok2 := decoded(b).(int64)
+	return ok1 && ok2 && max(x-y, y-x) <= 200
+}
