@@ -331,6 +331,9 @@ func (h *host) publish(view *gossip.View) {
 	w := h.w
 	previous := h.view
 	h.view = view
+	if previous == nil || previous.MayServe != view.MayServe || previous.HoldWrites != view.HoldWrites {
+		w.tracef("%s may serve=%v holds writes=%v", h.name(), view.MayServe, view.HoldWrites)
+	}
 	if view.Self.ID != h.id {
 		h.id = view.Self.ID
 	}
