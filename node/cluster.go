@@ -328,10 +328,13 @@ func (c *cluster) follow(view *gossip.View) {
 	c.replication.Follow(to.host, to.port)
 }
 
-// replicationEvent tells the machine of this node's data.
+// replicationEvent tells the machine of this node's data. Whether it is drained
+// is read before the offset: one that was read first could miss a write that
+// ran, and was answered, just before the drain was complete.
 func (c *cluster) replicationEvent() gossip.Replication {
+	drained := c.drained.Load()
 	ev := c.replication.State()
-	ev.Drained = c.drained.Load()
+	ev.Drained = drained
 	return ev
 }
 
