@@ -77,6 +77,7 @@ func (b *bench) remember(name []byte, r *row) {
 // benchStats are the accounts of an owner, by row index.
 type benchStats struct {
 	calls, nanos []int64
+	times        latencies
 	commands     int64
 	bytesIn      int64
 	bytesOut     int64
@@ -92,7 +93,7 @@ func newBench(srv *Server, lane, inBytes int) *bench {
 	n := len(srv.rows)
 	return &bench{
 		srv: srv, lane: lane, in: make([]byte, inBytes), now: srv.clock(),
-		stats: benchStats{calls: make([]int64, n), nanos: make([]int64, n)},
+		stats: benchStats{calls: make([]int64, n), nanos: make([]int64, n), times: make(latencies, n)},
 	}
 }
 
@@ -230,6 +231,7 @@ func (b *bench) settle(s *session) {
 		g := &t.groups[i]
 		b.stats.calls[g.row.index] += g.count
 		b.stats.nanos[g.row.index] += g.nanos
+		b.stats.times.note(g.row.index, g.nanos, g.count)
 		b.stats.commands += g.count
 	}
 	b.stats.bytesIn += t.bytesIn

@@ -243,6 +243,10 @@ func (srv *Server) dropBench(b *bench) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	srv.retired.add(&b.stats)
+	if srv.retired.times == nil {
+		srv.retired.times = make(latencies, len(srv.rows))
+	}
+	srv.retired.times.add(b.stats.times)
 }
 
 // Close stops listening, lets replies that are ready leave, closes all

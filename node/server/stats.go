@@ -61,6 +61,8 @@ type CommandStat struct {
 	Name                            string
 	Spec                            *command.Spec
 	Calls, Micros, Rejected, Failed int64
+	// Latency is nil for a command that never ran.
+	Latency *Latency
 }
 
 // add adds the accounts of other.
@@ -81,6 +83,7 @@ func (s *benchStats) add(other *benchStats) {
 func (s *benchStats) reset() {
 	clear(s.calls)
 	clear(s.nanos)
+	clear(s.times)
 	s.commands, s.bytesIn, s.bytesOut = 0, 0, 0
 }
 
@@ -98,11 +101,23 @@ func (srv *Server) totals() benchStats {
 	return total
 }
 
+// times sums up how long commands took. The caller holds srv.mu.
+func (srv *Server) times() latencies {
+	sum := make(latencies, len(srv.rows))
+	sum.add(srv.retired.times)
+	for b := range srv.benches {
+		b.mu.Lock()
+		sum.add(b.stats.times)
+		b.mu.Unlock()
+	}
+	return sum
+}
+
 // Stats returns the accounts as of now.
 func (srv *Server) Stats() Stats {
 	srv.mu.Lock()
 	defer srv.mu.Unlock()
-	total := srv.totals()
+	total, times := srv.totals(), srv.times()
 	c := &srv.counters
 	st := Stats{
 		ConnectionsReceived: c.accepted.Load(), ConnectionsRejected: c.rejected.Load(),
@@ -138,7 +153,7 @@ func (srv *Server) Stats() Stats {
 		stat := CommandStat{
 			Name: r.spec.FullName(), Spec: r.spec,
 			Calls: total.calls[i], Micros: total.nanos[i] / 1000,
-			Rejected: r.rejected.Load(), Failed: r.failed.Load(),
+			Rejected: r.rejected.Load(), Failed: r.failed.Load(), Latency: times[i],
 		}
 		if stat.Calls+stat.Rejected+stat.Failed > 0 {
 			st.CommandStats = append(st.CommandStats, stat)
