@@ -272,7 +272,9 @@ func postureOf(v *gossip.View) posture {
 
 // publish makes view the one that everything follows. The fence comes first: a
 // node that was deposed must not let a reply out under the new table, and one
-// that was promoted must not answer before it has a lease.
+// that was promoted must not answer before it has a lease. A deposed node's
+// fence stays shut until the new table stands, for a replica needs no lease:
+// opened before, it would let writes run by the old table under the new term.
 func (c *cluster) publish(view *gossip.View, lease gossip.Instant) {
 	previous := c.view.Swap(view)
 	var lost slots.Set
@@ -289,10 +291,16 @@ func (c *cluster) publish(view *gossip.View, lease gossip.Instant) {
 		c.following = endpoint{}
 	}
 	c.engine.SetReplica(view.Self.IsReplica)
-	c.fence.set(lease, postureOf(view), c.settings().NodeTimeout, deposed, false)
-	c.engine.SetRouting(view.Table)
-	if rerouted {
-		c.fence.poll(true)
+	if deposed {
+		c.fence.set(0, postureWaiting, c.settings().NodeTimeout, true, false)
+		c.engine.SetRouting(view.Table)
+		c.fence.set(lease, postureOf(view), c.settings().NodeTimeout, false, true)
+	} else {
+		c.fence.set(lease, postureOf(view), c.settings().NodeTimeout, false, false)
+		c.engine.SetRouting(view.Table)
+		if rerouted {
+			c.fence.poll(true)
+		}
 	}
 	if !view.HoldWrites {
 		c.drained.Store(false)
