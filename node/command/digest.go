@@ -1,0 +1,98 @@
+package command
+
+import (
+	"crypto/sha1"
+	"encoding/binary"
+
+	"slotmesh/node/store"
+	"slotmesh/slots"
+)
+
+// Digest is 20 bytes that are equal for equal data, whatever the order it is
+// kept in; DEBUG prints them as 40 hex digits. Source: the reference's
+// computeDatasetDigest, whose numbers these are.
+type Digest [sha1.Size]byte
+
+// add exclusive-ors the hash of b into d: the order of additions does not
+// matter.
+func (d *Digest) add(b []byte) {
+	hash := sha1.Sum(b)
+	for i := range d {
+		d[i] ^= hash[i]
+	}
+}
+
+// mix is add with a hash over the result: the order matters.
+func (d *Digest) mix(b []byte) {
+	d.add(b)
+	*d = sha1.Sum(d[:])
+}
+
+// addKey mixes what belongs to a key, without its name.
+func (d *Digest) addKey(ref store.Ref) {
+	d.mix(binary.BigEndian.AppendUint32(nil, uint32(ref.Kind())))
+	d.mix(ref.Value().AppendText(nil))
+	if ref.Expires() {
+		d.add([]byte("!!expire!!"))
+	}
+}
+
+// DigestOf is the digest of one key's value and of whether it expires; all
+// zeros for a key that is not there. The key's slot is locked.
+func DigestOf(ref store.Ref) (d Digest) {
+	if ref.OK() {
+		d.addKey(ref)
+	}
+	return d
+}
+
+// DigestAll is the digest of the whole keyspace, all zeros when it is empty. It
+// closes the gate while it computes, or is called with it closed (Call.Walks).
+func (c *Call) DigestAll() (d Digest) {
+	if c.exclusive {
+		return digestAll(c.engine.store)
+	}
+	c.engine.Exclusive(func() { d = digestAll(c.engine.store) })
+	return d
+}
+
+func digestAll(s *store.Store) (d Digest) {
+	for db := range s.Databases() {
+		if s.Len(db) == 0 {
+			continue
+		}
+		d.mix(binary.BigEndian.AppendUint32(nil, uint32(db)))
+		for slot := range slotsWith(s, db, 0) {
+			s.Scan(db, store.At(slot), s.CountInSlot(db, slot), func(ref store.Ref) {
+				var key Digest
+				key.mix(ref.Key())
+				key.addKey(ref)
+				d.add(key[:])
+			})
+		}
+	}
+	return d
+}
+
+// Populate makes the keys prefix:0 to prefix:n-1 that do not exist yet, with
+// values of their own names, padded with zeros or cut to size bytes unless
+// size is 0: DEBUG POPULATE. Nothing is journaled. It locks slot by slot.
+func (c *Call) Populate(n int64, prefix string, size int) {
+	for i := range n {
+		number := c.Number(i)
+		key := append(append([]byte(prefix), ':'), number...)
+		value := append([]byte("value:"), number...)
+		c.arena = c.arena[:0]
+		if size > 0 {
+			padded := make([]byte, size)
+			copy(padded, value)
+			value = padded
+		}
+		slot := slots.Of(key)
+		c.WithSlot(slot, func() {
+			if !c.engine.store.Find(c.DB, slot, key).OK() {
+				c.engine.store.Set(c.DB, slot, key, store.TextValue(value), false, c.Now)
+			}
+		})
+	}
+}
