@@ -302,14 +302,22 @@ func (p *Process) Launch() error {
 	return nil
 }
 
-// WaitReady waits until the process answers PING, with whatever: a node that
-// loads or asks for a password is up too.
+// WaitReady waits until the process answers, with whatever: a node that loads or
+// asks for a password is up too. An answer that names another process is that of
+// a stranger who took the port first.
 func (p *Process) WaitReady(timeout time.Duration) error {
 	deadline := time.Now().Add(timeout)
 	for {
-		_, err := p.TryDo(time.Second, "PING")
-		if err == nil || IsReplyError(err) {
+		reply, err := p.TryDo(time.Second, "INFO", "server")
+		if IsReplyError(err) {
 			return nil
+		}
+		if err == nil {
+			id := Fields(reply.Text)["process_id"]
+			if id == strconv.Itoa(p.PID()) {
+				return nil
+			}
+			err = fmt.Errorf("process %s answers", id)
 		}
 		select {
 		case <-p.exit():
