@@ -157,7 +157,9 @@ func (m *Machine) meet(ip string, busPort int) {
 	m.tryMeeting(t)
 }
 
-func (m *Machine) meetFor() time.Duration { return max(m.cfg.NodeTimeout, 5*time.Second) }
+// meetFor is how long a MEET goes on trying: the operator may be quicker than
+// the node that starts, or a cable.
+func (m *Machine) meetFor() time.Duration { return max(m.cfg.NodeTimeout, 30*time.Second) }
 
 // endMeeting is called when the node that was met talks back.
 func (m *Machine) endMeeting(id slots.NodeID) {
@@ -283,6 +285,9 @@ func (m *Machine) met(sender slots.NodeID, r *record) {
 // letIn lifts the tombstone of id, here and, by gossip, everywhere. It goes two
 // steps up, above a FORGET that others have heard of and this node has not yet.
 func (m *Machine) letIn(id slots.NodeID) {
+	if m.tombstones[id].Forgotten {
+		m.log("Node %s was forgotten and is let in again by a MEET", id)
+	}
 	m.setTombstone(tombstone{ID: id, Stamp: m.tombstones[id].Stamp + 2})
 }
 
@@ -311,10 +316,14 @@ func (m *Machine) setTombstone(t tombstone) {
 	m.tombstones[t.ID] = t
 	m.save = true
 	if t.Forgotten {
-		if n := m.members[t.ID]; n != nil {
+		m.log("Node %s is forgotten", t.ID)
+		n := m.members[t.ID]
+		m.meets = slices.DeleteFunc(m.meets, func(k *meeting) bool {
+			return k.answered == t.ID || n != nil && k.ip == n.IP() && k.busPort == n.rec.Address.BusPort
+		})
+		if n != nil {
 			m.removeMember(n)
 		}
-		m.meets = slices.DeleteFunc(m.meets, func(k *meeting) bool { return k.answered == t.ID })
 		m.out.Drop = append(m.out.Drop, t.ID)
 	}
 	m.spread("tombstone/"+t.ID.String(), tombstoneMsg{[]tombstone{t}})

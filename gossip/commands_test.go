@@ -1,0 +1,85 @@
+package gossip
+
+import (
+	"testing"
+	"time"
+
+	"slotmesh/slots"
+)
+
+// The texts were compared with redis-server 7.0.15 in cluster mode.
+func TestCommandsRefuseInTheReferencesWords(t *testing.T) {
+	w := newNet(t)
+	w.cluster(2, 1)
+	p, q, r := w.nodes[0], w.nodes[1], w.nodes[2]
+	lone := w.start("lone")
+	pid, qid, rid, nobody := p.m.Self(), q.m.Self(), r.m.Self(), someID(0x10)
+	cases := []struct {
+		on   *testNode
+		ev   Event
+		want string
+	}{
+		{p, AddSlots{[]slots.Slot{5}}, "ERR Slot 5 is already busy"},
+		{lone, AddSlots{[]slots.Slot{7, 7}}, "ERR Slot 7 specified multiple times"},
+		{lone, DelSlots{[]slots.Slot{9}}, "ERR Slot 9 is already unassigned"},
+		{p, DelSlots{[]slots.Slot{5, 5}}, "ERR Slot 5 specified multiple times"},
+		{p, SetConfigEpoch{9}, "ERR The user can assign a config epoch only when the node does not know any other node."},
+		{p, Forget{pid}, "ERR I tried hard but I can't forget myself..."},
+		{p, Forget{nobody}, "ERR Unknown node " + nobody.String()},
+		{r, Forget{pid}, "ERR Can't forget my master!"},
+		{p, Replicate{Primary: nobody}, "ERR Unknown node " + nobody.String()},
+		{p, Replicate{Primary: pid}, "ERR Can't replicate myself"},
+		{p, Replicate{Primary: rid}, "ERR I can only replicate a master, not a replica."},
+		{p, Replicate{Primary: qid}, "ERR To set a master the node must be empty and without assigned slots."},
+		{p, SetSlot{Slot: 16000, To: Migrating, Node: qid}, "ERR I'm not the owner of hash slot 16000"},
+		{p, SetSlot{Slot: 5, To: Migrating, Node: nobody}, "ERR I don't know about node " + nobody.String()},
+		{p, SetSlot{Slot: 5, To: Migrating, Node: rid}, "ERR Target node is not a master"},
+		{p, SetSlot{Slot: 5, To: Importing, Node: qid}, "ERR I'm already the owner of hash slot 5"},
+		{p, SetSlot{Slot: 16000, To: Importing, Node: nobody}, "ERR I don't know about node " + nobody.String()},
+		{p, SetSlot{Slot: 5, To: OwnedBy, Node: nobody}, "ERR Unknown node " + nobody.String()},
+		{p, SetSlot{Slot: 5, To: OwnedBy, Node: rid}, "ERR Target node is not a master"},
+		{p, SetSlot{Slot: 5, To: OwnedBy, Node: qid, KeysInSlot: 1}, "ERR Can't assign hashslot 5 to a different node while I still hold keys for this hash slot."},
+		{r, SetSlot{Slot: 5, To: Stable}, "ERR Please use SETSLOT only with masters."},
+		{p, Failover{}, "ERR You should send CLUSTER FAILOVER to a replica"},
+		{p, FlushSlots{HasKeys: true}, "ERR DB must be empty to perform CLUSTER FLUSHSLOTS."},
+		{p, Reset{HasKeys: true}, "ERR CLUSTER RESET can't be called with master nodes containing keys"},
+		{p, Meet{IP: "127.0.0.1", Port: 70000}, "ERR Invalid node address specified: 127.0.0.1:70000"},
+	}
+	for _, c := range cases {
+		before := string(c.on.m.Save())
+		err := c.on.do(c.ev)
+		if err == nil || err.Error() != c.want {
+			t.Errorf("%s: %+v: got %v, want %s", c.on.name, c.ev, err, c.want)
+		}
+		if string(c.on.m.Save()) != before {
+			t.Errorf("%s: %+v was refused and changed something", c.on.name, c.ev)
+		}
+	}
+	w.must(lone.do(SetConfigEpoch{3}))
+	if err := lone.do(SetConfigEpoch{4}); err == nil || err.Error() != "ERR Node config epoch is already non-zero" {
+		t.Errorf("got %v", err)
+	}
+}
+
+func TestHardResetGivesANewName(t *testing.T) {
+	w := newNet(t)
+	w.cluster(3, 3)
+	r := w.nodes[3]
+	old, shard := r.m.Self(), r.view.Self.Shard
+	w.must(r.do(Reset{Hard: true}))
+	if r.m.Self() == old || len(r.view.Nodes) != 1 || r.view.Self.IsReplica || r.view.CurrentEpoch != 0 || r.view.Self.Shard == shard {
+		t.Errorf("after a hard reset: %+v", r.view.Self)
+	}
+}
+
+func TestTakeoverAsksNobody(t *testing.T) {
+	w := newNet(t)
+	w.cluster(3, 3)
+	r := w.nodes[3]
+	w.must(r.do(Failover{FailoverTakeover}))
+	if !r.owns(0) {
+		t.Fatal("the takeover is not at once")
+	}
+	w.run(2*time.Second, "a lease, and the old primary follows", func() bool { return r.leased() && w.nodes[0].view.Self.IsReplica })
+	w.agree()
+}
