@@ -114,7 +114,7 @@ func (w *world) choose() {
 	w.primaries = 5 + w.rng.IntN(3)
 	w.replicas = 1 + w.rng.IntN(2)
 	w.spare = w.rng.IntN(3) == 0
-	w.timeout = []time.Duration{time.Second, 1500 * time.Millisecond, 2 * time.Second, 3 * time.Second}[w.rng.IntN(4)]
+	w.timeout = []time.Duration{time.Second, 2 * time.Second, 3 * time.Second, 4 * time.Second}[w.rng.IntN(4)]
 	w.validity = []int{0, 10, 10}[w.rng.IntN(3)]
 	w.coverage = w.rng.IntN(2) == 0
 	w.slowest = 20*time.Millisecond + w.jitter(400*time.Millisecond)
@@ -236,7 +236,11 @@ func (w *world) dispatch(ev event) {
 		w.again(ev, streamInterval)
 	case evBurst:
 		h.burst()
-		w.again(ev, burstInterval/2+w.jitter(burstInterval))
+		if h.own == 0 {
+			w.again(ev, 4*burstInterval)
+		} else {
+			w.again(ev, burstInterval/2+w.jitter(burstInterval))
+		}
 	case evProbe:
 		w.probe(ev.host)
 		w.again(ev, probeInterval)

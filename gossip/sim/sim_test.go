@@ -159,8 +159,8 @@ func TestFailoverTime(t *testing.T) {
 // TestMain lets the environment ask for more seeds than the default.
 func TestMain(m *testing.M) {
 	flag.Parse()
-	// Lives are short and their garbage is much.
-	debug.SetGCPercent(400)
+	// Lives are short, small and leave much garbage.
+	debug.SetGCPercent(1600)
 	if n, err := strconv.Atoi(os.Getenv("SIM_SEEDS")); err == nil && n > 0 {
 		*seedCount = n
 	}
