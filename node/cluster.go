@@ -290,18 +290,10 @@ func (c *cluster) publish(view *gossip.View, lease gossip.Instant) {
 		c.replication.Promote()
 		c.following = endpoint{}
 	}
+	c.fence.suspend()
 	c.engine.SetReplica(view.Self.IsReplica)
-	if deposed {
-		c.fence.set(0, postureWaiting, c.settings().NodeTimeout, true, false)
-		c.engine.SetRouting(view.Table)
-		c.fence.set(lease, postureOf(view), c.settings().NodeTimeout, false, true)
-	} else {
-		c.fence.set(lease, postureOf(view), c.settings().NodeTimeout, false, false)
-		c.engine.SetRouting(view.Table)
-		if rerouted {
-			c.fence.poll(true)
-		}
-	}
+	c.engine.SetRouting(view.Table)
+	c.fence.set(lease, postureOf(view), c.settings().NodeTimeout, deposed, rerouted)
 	if !view.HoldWrites {
 		c.drained.Store(false)
 	} else if previous == nil || !previous.HoldWrites {

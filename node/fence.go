@@ -30,7 +30,10 @@ type fence struct {
 	posture posture
 	// heldSince is when the fence closed without a lease having ended
 	// (posture waiting); with a lease it is the lease's end.
-	heldSince     gossip.Instant
+	heldSince gossip.Instant
+	// suspended is true while the slot table is being swapped.
+	suspended bool
+	// announced and announcedTerm are what those in waiting were told.
 	announced     server.FenceState
 	announcedTerm uint64
 	waiting       []func()
@@ -70,6 +73,9 @@ func (f *fence) State() (server.FenceState, uint64) {
 
 // slow decides the state at now. The caller holds f.mu.
 func (f *fence) slow(now gossip.Instant) server.FenceState {
+	if f.suspended {
+		return server.FenceHeld
+	}
 	since := f.lease
 	switch f.posture {
 	case postureFree:
@@ -99,6 +105,16 @@ func (f *fence) Notify(fn func()) {
 	f.waiting = append(f.waiting, fn)
 }
 
+// suspend holds everything until the next set. Between the two the slot table
+// is swapped: a request that finds the fence open finds the table that goes
+// with it, or its reply finds the fence changed.
+func (f *fence) suspend() {
+	f.mu.Lock()
+	f.suspended = true
+	f.publish()
+	f.mu.Unlock()
+}
+
 // set takes what the cluster state decided. deposed ends the term; rerouted
 // says that the slot table changed, so that those who wait look at it again.
 func (f *fence) set(lease gossip.Instant, p posture, timeout time.Duration, deposed, rerouted bool) {
@@ -109,7 +125,7 @@ func (f *fence) set(lease gossip.Instant, p posture, timeout time.Duration, depo
 	if p != f.posture && (p == postureWaiting || f.posture == postureFree) {
 		f.heldSince = f.now()
 	}
-	f.lease, f.posture, f.timeout = lease, p, timeout
+	f.lease, f.posture, f.timeout, f.suspended = lease, p, timeout, false
 	f.publish()
 	f.mu.Unlock()
 	f.poll(rerouted)
@@ -117,10 +133,12 @@ func (f *fence) set(lease gossip.Instant, p posture, timeout time.Duration, depo
 
 // publish derives the fast path's word. The caller holds f.mu.
 func (f *fence) publish() {
-	switch f.posture {
-	case postureFree:
+	switch {
+	case f.suspended:
+		f.openUntil.Store(0)
+	case f.posture == postureFree:
 		f.openUntil.Store(int64(gossip.Forever))
-	case postureLeased:
+	case f.posture == postureLeased:
 		f.openUntil.Store(int64(f.lease))
 	default:
 		f.openUntil.Store(0)

@@ -89,3 +89,19 @@ func TestFenceWakesThoseWhoWait(t *testing.T) {
 		})
 	}
 }
+
+func TestFenceIsShutWhileTheTableChanges(t *testing.T) {
+	now := gossip.Instant(time.Second)
+	f := fenceAt(&now)
+	woken := false
+	f.suspend()
+	if state, _ := f.State(); state != server.FenceHeld {
+		t.Fatalf("state %d during the change", state)
+	}
+	f.Notify(func() { woken = true })
+	f.poll(false)
+	f.set(0, postureFree, time.Minute, true, true)
+	if state, _ := f.State(); state != server.FenceOpen || !woken {
+		t.Fatalf("state %d after the change, woken %v", state, woken)
+	}
+}
