@@ -116,6 +116,7 @@ func New(cfg *config.Config, log *slog.Logger) (*Node, error) {
 		Now:         unixMs,
 		UsedMemory:  usedMemory,
 		RoleChanged: n.roleChanged,
+		PauseWrites: n.pauseWrites,
 		Static:      n.staticReplicationInfo,
 	})
 	families, err := renameCommands(cfg.Statements("rename-command"),

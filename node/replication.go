@@ -38,6 +38,8 @@ type Replication struct {
 	// link is the link to the primary, nil on a primary. Changed under mu.
 	mu   sync.Mutex
 	link atomic.Pointer[repl.Replica]
+	// failover is the FAILOVER under way, nil if there is none. Changed under mu.
+	failover atomic.Pointer[failover]
 }
 
 // replicationOptions are what a Replication is made of.
@@ -54,8 +56,10 @@ type replicationOptions struct {
 	Now        func() int64
 	UsedMemory func() int64
 	// RoleChanged, if set, is told when the node begins to follow or becomes a
-	// primary.
+	// primary. It may look at the Replication, and not change it.
 	RoleChanged func(replica bool)
+	// PauseWrites, if set, holds the writes of clients back, or lets them go.
+	PauseWrites func(bool)
 	// Static are the parts of INFO that replication does not decide itself.
 	Static func() staticReplicationInfo
 }
@@ -139,6 +143,13 @@ func replicationSettings(cfg *config.Config, version string, listening func() in
 func (r *Replication) Follow(host string, port int) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
+	r.endFailover()
+	r.follow(host, port, nil)
+}
+
+// follow is Follow; the caller holds mu. takeOver, if not nil, is told whether
+// the other side, asked to take over as a primary, did so.
+func (r *Replication) follow(host string, port int, takeOver func(error)) {
 	if old := r.link.Load(); old != nil {
 		if h, p := old.Primary(); h == host && p == port {
 			return
@@ -156,6 +167,7 @@ func (r *Replication) Follow(host string, port int) {
 		Settle:    func() { r.o.Engine.Exclusive(func() {}) },
 		OnSynced:  func() { r.empty.Store(false) },
 		OnHistory: r.primary.DropAll,
+		TakeOver:  takeOver,
 	}))
 	r.primary.Depose()
 	r.primary.DropAll()
@@ -170,6 +182,11 @@ func (r *Replication) Follow(host string, port int) {
 func (r *Replication) Promote() {
 	r.mu.Lock()
 	defer r.mu.Unlock()
+	r.promote()
+}
+
+// promote is Promote; the caller holds mu.
+func (r *Replication) promote() {
 	link := r.link.Load()
 	if link == nil {
 		return
@@ -189,6 +206,7 @@ func (r *Replication) Promote() {
 // Stop leaves the primary and all replicas and waits for what runs.
 func (r *Replication) Stop() {
 	r.mu.Lock()
+	r.endFailover()
 	link := r.link.Load()
 	r.mu.Unlock()
 	if link != nil {

@@ -46,7 +46,7 @@ func (r *Replication) Info() ReplicationInfo {
 		SyncFull:       counts.SyncFull.Load(),
 		SyncPartialOK:  counts.SyncPartialOK.Load(),
 		SyncPartialErr: counts.SyncPartialErr.Load(),
-		FailoverState:  "no-failover",
+		FailoverState:  r.failoverState(),
 	}
 	info.ID, info.FormerID, info.SecondOffset = j.IDs()
 	if info.BacklogActive {

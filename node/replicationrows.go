@@ -1,6 +1,7 @@
 package node
 
 import (
+	"fmt"
 	"math"
 	"net"
 	"strconv"
@@ -19,6 +20,7 @@ const (
 	errPrimaryPort      resp.Error = "ERR Invalid master port"
 	errWaitReplica      resp.Error = "ERR WAIT cannot be used with replica instances. Please also note that since Redis 4.0 if a replica is configured to be writable (which is not the default) writes to replicas are just local and are not propagated."
 	errWaitDeposed      resp.Error = "UNBLOCKED force unblock from blocking operation, instance state changed (master -> replica?)"
+	errFailingOver      resp.Error = "NOMASTERLINK Can't SYNC while failing over"
 	errNoPrimaryLink    resp.Error = "NOMASTERLINK Can't SYNC while not connected with my master"
 )
 
@@ -36,7 +38,7 @@ func (r *Replication) Rows() []command.Spec {
 	replicaOf.Name, replicaOf.Since = "replicaof", "5.0.0"
 	slaveOf.Name, slaveOf.Since = "slaveof", "1.0.0"
 	return []command.Spec{
-		replicaOf, slaveOf,
+		replicaOf, slaveOf, r.failoverRow(),
 		{
 			Name: "replconf", Arity: -1,
 			Flags: admin | command.Loading | command.Stale | command.AllowBusy,
@@ -199,7 +201,28 @@ func (r *Replication) psync(c *command.Call) error {
 	if err != nil {
 		return err
 	}
-	return r.serve(c, repl.Request{ID: string(c.Args[1]), Offset: offset})
+	request := repl.Request{ID: string(c.Args[1]), Offset: offset}
+	if len(c.Args) < 4 || !strings.EqualFold(string(c.Args[3]), "failover") {
+		return r.serve(c, request)
+	}
+	if c.Conn == nil {
+		return nil
+	}
+	// Taking over may have to wait for a command that is being applied: not on
+	// the loop. The socket is taken first, and the answer goes to it.
+	request.Peer = *peer(c.Conn)
+	c.Conn.Hijack(func(socket net.Conn, pending []byte, done func()) {
+		go func() {
+			if err := r.takeOver(request.ID); err != nil {
+				fmt.Fprintf(socket, "-%s\r\n", err)
+				socket.Close()
+				done()
+				return
+			}
+			r.primary.Serve(socket, pending, request, done)
+		}()
+	})
+	return nil
 }
 
 func (r *Replication) sync(c *command.Call) error { return r.serve(c, repl.Request{Old: true}) }
@@ -211,6 +234,9 @@ func (r *Replication) serve(c *command.Call, request repl.Request) error {
 	}
 	if r.IsReplica() && !r.LinkUp() || !r.feeding.Load() {
 		return errNoPrimaryLink
+	}
+	if r.failoverState() != "no-failover" {
+		return errFailingOver
 	}
 	request.Peer = *peer(c.Conn)
 	c.Conn.Hijack(func(socket net.Conn, pending []byte, done func()) {

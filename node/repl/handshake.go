@@ -142,9 +142,22 @@ func (l *link) psync() (answer, error) {
 	} else {
 		l.r.o.Log.Info("Partial resynchronization not possible (no cached master)")
 	}
-	text, err := l.ask("PSYNC", id, strconv.FormatInt(from, 10))
+	request := []string{"PSYNC", id, strconv.FormatInt(from, 10)}
+	asking := l.r.o.TakeOver != nil && !l.r.tookOver
+	if asking {
+		request = append(request, "FAILOVER")
+	}
+	text, err := l.ask(request...)
 	if err != nil {
 		return answer{}, err
+	}
+	if asking {
+		l.r.tookOver = true
+		if strings.HasPrefix(text, "+") {
+			l.r.o.TakeOver(nil)
+		} else {
+			l.r.o.TakeOver(errors.New(text))
+		}
 	}
 	words := strings.Fields(text)
 	switch {

@@ -59,6 +59,10 @@ type ReplicaOptions struct {
 	// full sync, or a primary with a new id. This node's own replicas must come
 	// back to learn it.
 	OnHistory func()
+	// TakeOver, if set, makes the first PSYNC ask the other side, a replica of
+	// this node so far, to become the primary. It is called once, with what came
+	// of it.
+	TakeOver func(error)
 	// Pauses between attempts; a zero field takes its default.
 	Pauses Pauses
 }
@@ -98,6 +102,8 @@ type Replica struct {
 	// the keyspace; after halted is set under it, nothing changes any more.
 	applying sync.Mutex
 	halted   bool
+	// tookOver is set when TakeOver was called. Only the link's goroutine uses it.
+	tookOver bool
 
 	state     atomic.Int32
 	downSince atomic.Int64 // Unix nanoseconds, 0 while the link is up
