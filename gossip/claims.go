@@ -98,6 +98,7 @@ func (m *Machine) setOwner(slot slots.Slot, n *member) {
 		return
 	}
 	c.owner[slot] = n
+	m.occupy(slot)
 	c.tableDirty, m.view.dirty, m.save = true, true, true
 	if old != nil {
 		old.owned.Remove(slot)
@@ -151,6 +152,7 @@ func (m *Machine) setWindow(n *member, w int, to windowBits, epoch uint64) {
 			slot := slots.Slot(w*windowSlots + i*64 + bits.TrailingZeros64(word))
 			if m.claims.owner[slot] == n {
 				m.decide(slot)
+				m.vacate(slot, n)
 			}
 		}
 	}

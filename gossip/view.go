@@ -18,6 +18,53 @@ type viewState struct {
 	ok        bool
 	reason    string
 	checkedAt Instant
+
+	// vacant are the slots that another node gave up and nobody has claimed
+	// yet: see vacate.
+	vacant map[slots.Slot]vacancy
+}
+
+// vacancy is who had a slot, and until when it is still shown there.
+type vacancy struct {
+	last  *member
+	until Instant
+}
+
+// vacateFor is how long a slot that was given up is shown at its last owner.
+const vacateFor = time.Second
+
+// vacate shows slot at n, which gave it up, until its next owner's claim has
+// come or a while is over. A slot that moves is given up by its source and
+// claimed by its target in two records, which may come in any order: without
+// this the cluster would be down in between. The last owner knows where to
+// send whoever still asks it.
+func (m *Machine) vacate(slot slots.Slot, n *member) {
+	if m.claims.owner[slot] != nil || n == m.self {
+		return
+	}
+	if m.view.vacant == nil {
+		m.view.vacant = map[slots.Slot]vacancy{}
+	}
+	m.view.vacant[slot] = vacancy{n, m.now + vacateFor}
+	n.touch()
+}
+
+// occupy ends the vacancy of slot, if there is one.
+func (m *Machine) occupy(slot slots.Slot) {
+	if v, vacant := m.view.vacant[slot]; vacant {
+		delete(m.view.vacant, slot)
+		v.last.touch()
+		m.claims.tableDirty, m.view.dirty = true, true
+	}
+}
+
+// settleVacancies ends what has lasted too long, or whose last owner is gone.
+func (m *Machine) settleVacancies() {
+	for slot, v := range m.view.vacant {
+		if m.now >= v.until || m.members[v.last.rec.ID] != v.last {
+			m.occupy(slot)
+		}
+	}
 }
 
 // statsEvery is how old offsets and times in a View may be.
@@ -36,6 +83,7 @@ func (m *Machine) grace() time.Duration { return min(m.cfg.NodeTimeout, graceMos
 // state is ok as soon as a majority has been heard.
 func (m *Machine) settleState() {
 	v := &m.view
+	m.settleVacancies()
 	if !v.dirty && v.last != nil && m.now-v.checkedAt < 10*time.Millisecond {
 		return
 	}
@@ -67,7 +115,7 @@ func (m *Machine) judgeState() (bool, string) {
 		}
 	}
 	if m.cfg.RequireFullCoverage {
-		if assigned < slots.Count {
+		if assigned+len(m.view.vacant) < slots.Count {
 			return false, "slots without an owner"
 		}
 		if failing > 0 {
@@ -162,6 +210,11 @@ func (m *Machine) show(n *member) *Node {
 		PFail: n.pfail && !n.fail, Fail: n.fail, Linked: n.linked || n == m.self,
 		Offset: n.offset, PingSent: n.pingSent, PongReceived: max(n.pongReceived, n.heard), Reports: m.countReports(n),
 	}
+	for slot, v := range m.view.vacant {
+		if v.last == n {
+			node.Slots.Add(slot)
+		}
+	}
 	node.Address.IP = n.IP()
 	node.NoAddress = n != m.self && (node.Address.IP == "" || node.Address.Port == 0 && node.Address.TLSPort == 0)
 	if n == m.self {
@@ -201,6 +254,9 @@ func (m *Machine) buildTable() *slots.Table {
 		}
 	}
 	for slot, n := range m.claims.owner {
+		if v, vacant := m.view.vacant[slots.Slot(slot)]; vacant {
+			n = v.last
+		}
 		if n == nil {
 			t.Owner[slot] = slots.None
 		} else {
