@@ -20,6 +20,9 @@ type Call struct {
 	// Now is the frozen time of the command, Unix milliseconds. The engine sets
 	// it when the locks are held; EXEC freezes one time for all its commands.
 	Now int64
+	// Clock, unless 0, is what Now is frozen at: Unix milliseconds, read by the
+	// owner when its turn began. 0 lets the engine read its own clock.
+	Clock int64
 	// Reply takes the answer.
 	Reply *resp.Writer
 	// Conn is where it came from; nil for a call applied from a journal.

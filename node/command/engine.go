@@ -252,7 +252,7 @@ func (e *Engine) runLocked(c *Call, resume func()) bool {
 	if e.transit.any() && e.transit.park(e, c, resume) {
 		return false
 	}
-	c.Now = e.now()
+	e.freeze(c)
 	if err := e.route(c); err != nil {
 		c.Rejected = true
 		c.fail(err)
@@ -263,11 +263,18 @@ func (e *Engine) runLocked(c *Call, resume func()) bool {
 	return true
 }
 
+// freeze sets the time of c.
+func (e *Engine) freeze(c *Call) {
+	if c.Now = c.Clock; c.Now == 0 {
+		c.Now = e.now()
+	}
+}
+
 // runKeyless runs a command that names no keys: no lock, no gate unless it
 // asks for all.
 func (e *Engine) runKeyless(c *Call) {
 	c.keys, c.slots, c.held = nil, nil, 0
-	c.Now = e.now()
+	e.freeze(c)
 	if !c.Spec.Exclusive {
 		c.run()
 		e.commit(c)

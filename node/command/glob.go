@@ -7,7 +7,13 @@ package command
 // A star is tried with the shortest stretch first, and only the last star is
 // ever tried again: where the later one fails, a longer stretch of an earlier
 // one cannot help. So the work is bounded by the product of the lengths.
+//
+// The empty text matches the empty pattern only, not even a star, as in the
+// reference; commands that take "*" for everything ask for it first.
 func Match(pattern, text []byte) bool {
+	if len(text) == 0 {
+		return len(pattern) == 0
+	}
 	p, t := 0, 0
 	star, from := -1, 0
 	for {

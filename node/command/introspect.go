@@ -248,7 +248,6 @@ var flagNames = []struct {
 	{NoAuth, "no_auth"},
 	{MayReplicate, "may_replicate"},
 	{NoMandatoryKeys, "no_mandatory_keys"},
-	{ProtectedCommand, "protected"},
 	{NoAsyncLoading, "no_async_loading"},
 	{NoMulti, "no_multi"},
 	{AllowBusy, "allow_busy"},
