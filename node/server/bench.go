@@ -3,6 +3,7 @@ package server
 import (
 	"context"
 	"sync"
+	"time"
 
 	"slotmesh/node/resp"
 )
@@ -18,6 +19,9 @@ type bench struct {
 	lane int
 	// now is the server's clock at the beginning of the owner's round.
 	now int64
+	// wall is the time of day at the last look at the clock, Unix milliseconds,
+	// and wallOffset its distance from the server's clock, in nanoseconds.
+	wall, wallOffset int64
 
 	in []byte
 	// arena holds the replies of the round, one session's behind the other's.
@@ -96,6 +100,9 @@ func newBench(srv *Server, lane, inBytes int) *bench {
 		stats: benchStats{calls: make([]int64, n), nanos: make([]int64, n), times: make(latencies, n)},
 	}
 }
+
+// syncWall follows steps of the system's time; it is called about once a second.
+func (b *bench) syncWall() { b.wallOffset = time.Now().UnixNano() - b.srv.clock() }
 
 // lendOut returns a place for the replies of the session whose turn it is.
 func (b *bench) lendOut() []byte {
@@ -180,8 +187,10 @@ func (t *tally) begin(b *bench, r *row) {
 	if t.row == r && t.since != 0 {
 		return
 	}
-	t.cut(b.srv.clock())
+	now := b.srv.clock()
+	t.cut(now)
 	t.row = r
+	b.wall = (now + b.wallOffset) / 1e6
 }
 
 // ran counts one call of the run.

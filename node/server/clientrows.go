@@ -18,7 +18,7 @@ func (srv *Server) clientRow() command.Spec {
 		}
 	}
 	quick := command.NoScript | command.Loading | command.Stale
-	kill := row("kill", "<ip:port | <[ID client-id] | [TYPE <NORMAL | MASTER | SLAVE | REPLICA | PUBSUB>] | [USER username] | [ADDR ip:port] | [LADDR ip:port] | [SKIPME <YES | NO>] [[ID client-id] | [TYPE <NORMAL | MASTER | SLAVE | REPLICA | PUBSUB>] | [USER username] | [ADDR ip:port] | [LADDR ip:port] | [SKIPME <YES | NO>] ...]>>",
+	kill := row("kill", "<ip:port | <[ID client-id] | [TYPE <NORMAL | MASTER | SLAVE | REPLICA | PUBSUB>] | [USER username] | [ADDR ip:port] | [LADDR ip:port] | [SKIPME <YES | NO>]>>",
 		-3, adminFlags, "2.4.0", "O(N) where N is the number of client connections", "Terminates open connections.", srv.clientKill)
 	list := row("list", "[TYPE <NORMAL | MASTER | REPLICA | PUBSUB>] [ID client-id [client-id ...]]", -2, adminFlags, "2.4.0",
 		"O(N) where N is the number of client connections", "Lists open connections.", srv.clientList)
@@ -39,7 +39,7 @@ func (srv *Server) clientRow() command.Spec {
 			info, kill, list,
 			row("no-evict", "<ON | OFF>", 3, adminFlags, "7.0.0", "O(1)", "Sets the client eviction mode of the connection.", clientSwitch(flagNoEvict)),
 			row("no-touch", "<ON | OFF>", 3, quick, "7.2.0", "O(1)", "Controls whether commands sent by the client affect the LRU/LFU of accessed keys.", clientSwitch(flagNoTouch)),
-			row("pause", "timeout [WRITE | ALL]", -3, adminFlags, "3.0.0", "O(1)", "Suspends commands processing.", srv.clientPause),
+			row("pause", "timeout [WRITE | ALL]", -3, adminFlags, "2.9.50", "O(1)", "Suspends commands processing.", srv.clientPause),
 			row("reply", "<ON | OFF | SKIP>", 3, quick, "3.2.0", "O(1)", "Instructs the server whether to reply to commands.", clientReply),
 			row("setinfo", "<LIB-NAME libname | LIB-VER libver>", 4, quick, "7.2.0", "O(1)", "Sets information specific to the client or connection.", clientSetInfo),
 			row("setname", "connection-name", 3, quick, "2.6.9", "O(1)", "Sets the connection name.", clientSetName),

@@ -33,7 +33,6 @@ func (s *session) begin() {
 	if row.keyed && s.srv.fence != nil && !s.passFence(row) {
 		return
 	}
-	s.bench.tally.begin(s.bench, row)
 	c := &s.call
 	c.Spec, c.Args, c.DB = spec, args, s.db
 	if row.heavy != nil && row.heavy(c) {
@@ -194,10 +193,12 @@ func (s *session) execute() {
 	mark := len(s.out.Buf)
 	var err error
 	var rejected bool
+	s.bench.tally.begin(s.bench, s.row)
 	if s.tx != nil && s.tx.executing {
 		s.executeAll()
 	} else {
 		c := &s.call
+		c.Clock = s.bench.wall
 		if s.srv.fence != nil && s.row.keyed {
 			s.stampRow()
 		}

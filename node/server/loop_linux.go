@@ -127,6 +127,9 @@ func (l *loop) run() {
 	for !l.stopping {
 		n := l.wait(events)
 		l.bench.now = l.srv.clock()
+		if l.bench.now >= l.nextIdle {
+			l.bench.syncWall()
+		}
 		for i := range n {
 			l.handle(&events[i])
 		}
@@ -426,10 +429,10 @@ func (sk *socket) take() (net.Conn, []byte, error) {
 
 // The calls below never block, so the scheduler need not hear of them: that
 // saves a twentieth of a microsecond each, of about eight that a request costs
-// at pipeline 1.
+// at pipeline 1. The socket calls know less indirection than read and write.
 
 func rawRead(fd int, b []byte) (int, syscall.Errno) {
-	n, _, errno := syscall.RawSyscall(unix.SYS_READ, uintptr(fd), uintptr(unsafe.Pointer(unsafe.SliceData(b))), uintptr(len(b)))
+	n, _, errno := syscall.RawSyscall6(unix.SYS_RECVFROM, uintptr(fd), uintptr(unsafe.Pointer(unsafe.SliceData(b))), uintptr(len(b)), 0, 0, 0)
 	if errno != 0 {
 		return -1, errno
 	}
@@ -437,7 +440,7 @@ func rawRead(fd int, b []byte) (int, syscall.Errno) {
 }
 
 func rawWrite(fd int, b []byte) (int, syscall.Errno) {
-	n, _, errno := syscall.RawSyscall(unix.SYS_WRITE, uintptr(fd), uintptr(unsafe.Pointer(unsafe.SliceData(b))), uintptr(len(b)))
+	n, _, errno := syscall.RawSyscall6(unix.SYS_SENDTO, uintptr(fd), uintptr(unsafe.Pointer(unsafe.SliceData(b))), uintptr(len(b)), unix.MSG_NOSIGNAL, 0, 0)
 	if errno != 0 {
 		return -1, errno
 	}

@@ -59,10 +59,12 @@ func (s *session) startOffLoop() {
 	off := s.off
 	off.started = true
 	c := &s.call
-	c.Reply, c.Lane = &off.reply, s.srv.engine.Background()
+	c.Reply, c.Lane, c.Clock = &off.reply, s.srv.engine.Background(), 0
 	s.srv.offLoop.Add(1)
+	s.srv.offLoopCount.Add(1)
 	go func() {
 		defer s.srv.offLoop.Done()
+		defer s.srv.offLoopCount.Add(-1)
 		begun := s.srv.clock()
 		s.protect(func(s *session) {
 			if s.tx != nil && s.tx.executing {

@@ -43,6 +43,7 @@ type Server struct {
 	counters counters
 	// offLoop and streams count the goroutines of requests and of connections.
 	offLoop, streams sync.WaitGroup
+	offLoopCount     atomic.Int64
 
 	mu        sync.Mutex
 	closing   bool
@@ -249,6 +250,17 @@ func (srv *Server) dropBench(b *bench) {
 	srv.retired.times.add(b.stats.times)
 }
 
+// closeGrace is how long Close lets requests off the loops come to their end
+// while their clients can still be answered.
+const closeGrace = 300 * time.Millisecond
+
+// awaitOffLoop waits until no request runs off the loops, at most for limit.
+func (srv *Server) awaitOffLoop(limit time.Duration) {
+	for deadline := time.Now().Add(limit); srv.offLoopCount.Load() > 0 && time.Now().Before(deadline); {
+		time.Sleep(time.Millisecond)
+	}
+}
+
 // Close stops listening, lets replies that are ready leave, closes all
 // connections and waits for what still runs.
 func (srv *Server) Close() {
@@ -269,6 +281,7 @@ func (srv *Server) Close() {
 		l.close()
 	}
 	srv.unpause()
+	srv.awaitOffLoop(closeGrace)
 	for _, socket := range handed {
 		socket.Close()
 	}

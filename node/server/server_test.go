@@ -140,39 +140,73 @@ func TestPanicEndsOneConnection(t *testing.T) {
 	}
 }
 
-func TestTransactions(t *testing.T) {
-	r := newRig(t, nil)
-	for _, transcript := range [][2]string{
-		{"MULTI; SET a 1; INCR a; GET a; EXEC", "OK QUEUED QUEUED QUEUED *[OK 2 2]"},
-		{"MULTI; EXEC", "OK *[]"},
-		{"MULTI; MULTI", "OK -ERR MULTI calls can not be nested"},
-		{"EXEC", "-ERR EXEC without MULTI"},
-		{"DISCARD", "-ERR DISCARD without MULTI"},
-		{"MULTI; WATCH a", "OK -ERR WATCH inside MULTI is not allowed"},
-		{"MULTI; FOO; EXEC; PING", "OK -ERR unknown command 'FOO', with args beginning with:  -EXECABORT Transaction discarded because of previous errors. PONG"},
-		{"MULTI; GET; SET b 1; EXEC", "OK -ERR wrong number of arguments for 'get' command QUEUED -EXECABORT Transaction discarded because of previous errors."},
-		{"SET s x; MULTI; INCR s; GET s; EXEC", "OK OK QUEUED QUEUED *[-ERR value is not an integer or out of range x]"},
-		{"MULTI; SET a 5; DISCARD; GET a", "OK QUEUED OK 2"},
-		{"MULTI; RESET; EXEC", "OK RESET -ERR EXEC without MULTI"},
-		{"MULTI; PING; SELECT 3; SET in3 1; EXEC; GET in3; SELECT 0; GET in3", "OK QUEUED QUEUED QUEUED *[PONG OK OK] 1 OK nil"},
-		{"MULTI; CLIENT REPLY OFF; EXEC", "OK QUEUED"},
-		{"WATCH w; SET w 1; MULTI; GET w; EXEC; MULTI; GET w; EXEC", "OK OK OK QUEUED nil OK QUEUED *[1]"},
-		{"WATCH w; SET w 2; UNWATCH; MULTI; GET w; EXEC", "OK OK OK OK QUEUED *[2]"},
-	} {
-		c := r.dial()
-		var got []string
-		lines := strings.Split(transcript[0], "; ")
-		for i, line := range lines {
-			if i == len(lines)-1 && strings.Contains(transcript[0], "REPLY OFF") {
-				c.send(line + "\r\n")
-				break
-			}
-			got = append(got, c.do(line))
+// transcripts are sessions, requests separated by "; ", with the replies of both
+// this server and the reference.
+var transcripts = [][2]string{
+	{"MULTI; SET a 1; INCR a; GET a; EXEC", "OK QUEUED QUEUED QUEUED *[OK 2 2]"},
+	{"MULTI; EXEC", "OK *[]"},
+	{"MULTI; MULTI", "OK -ERR MULTI calls can not be nested"},
+	{"EXEC", "-ERR EXEC without MULTI"},
+	{"DISCARD", "-ERR DISCARD without MULTI"},
+	{"MULTI; WATCH a", "OK -ERR WATCH inside MULTI is not allowed"},
+	{"MULTI; FOO; EXEC; PING", "OK -ERR unknown command 'FOO', with args beginning with:  -EXECABORT Transaction discarded because of previous errors. PONG"},
+	{"MULTI; GET; SET b 1; EXEC", "OK -ERR wrong number of arguments for 'get' command QUEUED -EXECABORT Transaction discarded because of previous errors."},
+	{"SET s x; MULTI; INCR s; GET s; EXEC", "OK OK QUEUED QUEUED *[-ERR value is not an integer or out of range x]"},
+	{"MULTI; SET a 5; DISCARD; GET a", "OK QUEUED OK 2"},
+	{"MULTI; RESET; EXEC", "OK RESET -ERR EXEC without MULTI"},
+	{"MULTI; PING; SELECT 3; SET in3 1; EXEC; GET in3; SELECT 0; GET in3", "OK QUEUED QUEUED QUEUED *[PONG OK OK] 1 OK nil"},
+	{"MULTI; CLIENT REPLY OFF; EXEC", "OK QUEUED"},
+	{"WATCH w; SET w 1; MULTI; GET w; EXEC; MULTI; GET w; EXEC", "OK OK OK QUEUED nil OK QUEUED *[1]"},
+	{"WATCH w; SET w 2; UNWATCH; MULTI; GET w; EXEC", "OK OK OK OK QUEUED *[2]"},
+	{"PING a b; PING a; ECHO", "-ERR wrong number of arguments for 'ping' command a -ERR wrong number of arguments for 'echo' command"},
+	{"SELECT 16; SELECT x; SELECT -1; SELECT 15", "-ERR DB index is out of range -ERR value is not an integer or out of range -ERR DB index is out of range OK"},
+	{"HELLO 4; HELLO x; HELLO 3 FOO; HELLO 2 SETNAME", "-NOPROTO unsupported protocol version -ERR Protocol version is not an integer or out of range -ERR Syntax error in HELLO option 'FOO' -ERR Syntax error in HELLO option 'SETNAME'"},
+	{"AUTH x; AUTH default x; AUTH foo x; AUTH a b c", "-ERR AUTH <password> called without any password configured for the default user. Are you sure your configuration is correct? OK -WRONGPASS invalid username-password pair or user is disabled. -ERR syntax error"},
+	{"READONLY; READWRITE; ASKING", "-ERR This instance has cluster support disabled -ERR This instance has cluster support disabled -ERR This instance has cluster support disabled"},
+	{"CLIENT KILL; CLIENT KILL a b; CLIENT KILL ID 0; CLIENT KILL ID x; CLIENT KILL TYPE x; CLIENT KILL USER x; CLIENT KILL SKIPME x; CLIENT KILL LADDR x ADDR", "-ERR wrong number of arguments for 'client|kill' command -ERR syntax error -ERR client-id should be greater than 0 -ERR client-id should be greater than 0 -ERR Unknown client type 'x' -ERR No such user 'x' -ERR syntax error -ERR syntax error"},
+	{"CLIENT LIST FOO; CLIENT LIST ID; CLIENT LIST ID x; CLIENT PAUSE x; CLIENT PAUSE -1; CLIENT PAUSE 1 FOO; CLIENT REPLY FOO", "-ERR syntax error -ERR syntax error -ERR Invalid client ID -ERR timeout is not an integer or out of range -ERR timeout is negative -ERR CLIENT PAUSE mode must be WRITE or ALL -ERR syntax error"},
+	{"CLIENT UNBLOCK x; CLIENT UNBLOCK 1 FOO; CLIENT UNBLOCK 99999; CLIENT GETREDIR; CLIENT TRACKINGINFO; CLIENT TRACKING FOO; CLIENT CACHING YES; CLIENT GETNAME", "-ERR value is not an integer or out of range -ERR CLIENT UNBLOCK reason should be TIMEOUT or ERROR 0 -1 *[flags *[off] redirect -1 prefixes *[]] -ERR syntax error -ERR CLIENT CACHING can be called only when the client is in tracking mode with OPTIN or OPTOUT mode enabled nil"},
+	{"CLIENT; CLIENT FOO; NOSUCH 'a b' c", "-ERR wrong number of arguments for 'client' command -ERR unknown subcommand 'FOO'. Try CLIENT HELP. -ERR unknown command 'NOSUCH', with args beginning with: 'a b' 'c' "},
+	{"RESET; UNWATCH; QUIT", "RESET OK OK"},
+}
+
+// play runs a transcript on a fresh connection.
+func play(t *testing.T, address, transcript string) string {
+	c := dialAt(t, "tcp", address)
+	defer c.conn.Close()
+	lines := strings.Split(transcript, "; ")
+	var got []string
+	for i, line := range lines {
+		if i == len(lines)-1 && strings.Contains(transcript, "REPLY OFF") {
+			c.send(line + "\r\n")
+			break
 		}
-		if text := strings.Join(got, " "); text != transcript[1] {
-			t.Errorf("%s:\n got %s\nwant %s", transcript[0], text, transcript[1])
+		got = append(got, c.do(line))
+	}
+	return strings.Join(got, " ")
+}
+
+func TestTranscripts(t *testing.T) {
+	r := newRig(t, nil)
+	reference := startReference(t)
+	for _, transcript := range transcripts {
+		if got := play(t, r.address, transcript[0]); got != transcript[1] {
+			t.Errorf("%s:\n got %s\nwant %s", transcript[0], got, transcript[1])
+		}
+		if reference == "" {
+			continue
+		}
+		if got := play(t, reference, transcript[0]); got != transcript[1] {
+			t.Errorf("the reference answers %s:\n %s\nnot %s", transcript[0], got, transcript[1])
 		}
 	}
+	if reference == "" {
+		t.Log("no redis-server in PATH: the transcripts were not compared with it")
+	}
+}
+
+func TestLargeTransaction(t *testing.T) {
+	r := newRig(t, nil)
 	big := r.dial()
 	big.expect("MULTI", "OK")
 	for range largeExec + 10 {

@@ -318,7 +318,12 @@ func (s *session) run() {
 	}
 	s.borrowOut()
 	s.inTurn = true
-	defer func() { s.inTurn = false }()
+	s.runRequests()
+	s.inTurn = false
+}
+
+// runRequests is run between borrowing and returning what a turn needs.
+func (s *session) runRequests() {
 	s.scan.MaxBulk = s.srv.set.MaxBulk.Load()
 	s.scan.Restricted = s.flags&flagUnauthenticated != 0
 	for requests := 0; len(s.data) > 0; requests++ {

@@ -126,6 +126,7 @@ func (st *stream) run() {
 		case <-st.wake:
 		case <-ticker.C:
 			st.bench.now = st.srv.clock()
+			st.bench.syncWall()
 			st.session.guard(func(s *session) { s.idle(st.bench.now) })
 		}
 		st.bench.now = st.srv.clock()
