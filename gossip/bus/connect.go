@@ -7,10 +7,7 @@ import (
 	"log/slog"
 	"net"
 	"net/netip"
-	"syscall"
 	"time"
-
-	"golang.org/x/sys/unix"
 
 	"slotmesh/slots"
 )
@@ -38,15 +35,6 @@ const (
 // keepAlive finds a peer that vanished while a connection was idle.
 func keepAlive() net.KeepAliveConfig {
 	return net.KeepAliveConfig{Enable: true, Idle: 5 * time.Second, Interval: time.Second, Count: 3}
-}
-
-// limitSilence sets TCP_USER_TIMEOUT; without it the kernel waits for minutes.
-func limitSilence(_, _ string, raw syscall.RawConn) error {
-	var failed error
-	err := raw.Control(func(fd uintptr) {
-		failed = unix.SetsockoptInt(int(fd), unix.IPPROTO_TCP, unix.TCP_USER_TIMEOUT, int(silentFor.Milliseconds()))
-	})
-	return errors.Join(err, failed)
 }
 
 // connect dials addr and shakes hands with expect, or with whoever is there

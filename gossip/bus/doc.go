@@ -57,9 +57,9 @@
 //	                  is suspected) go to 3 random members per G, and with
 //	                  probes.
 //	retransmits       each node sends each news 6·ceil(log10(n+1)) times.
-//	broadcasts        go to 3 random members at once and again every 20 ms until
+//	broadcasts        go to 5 random members at once and again every 20 ms until
 //	                  sent that often. Since everyone passes them on, n nodes are
-//	                  reached in about log4(n) hops; who is missed all the same is
+//	                  reached in about log6(n) hops; who is missed all the same is
 //	                  repaired by push/pull.
 //	PushPullInterval  R = 5 s: each node exchanges its state with a random member
 //	                  per R, 2R for n > 32, 3R for n > 64 and so on.
@@ -75,7 +75,7 @@
 // bus.go has the interface. link.go is the life of a link, connect.go how
 // connections begin, hello.go and frame.go what is said on them. packet.go is
 // the format of packets, transport.go gives them to memberlist, vet.go looks at
-// what memberlist gets. members.go is the membership, spread.go the broadcasts,
+// what memberlist gets, stream.go wraps its streams. members.go is the membership, spread.go the broadcasts,
 // health.go the watch over UDP. secret.go reads cluster-secret-file and derives
 // every key.
 package bus

@@ -110,10 +110,14 @@ func TestGarbageOnTheBusPort(t *testing.T) {
 				_, _ = udp.Write(nodes[1].bus.packets.append(nil, victim.id, packetGossip, body))
 			}
 			// It still works, and has said little.
+			// The flood may have driven out packets that a busy machine had no
+			// time to read: the membership mends that, and what was lost is said
+			// again.
 			nodes[1].send(victim, "still there")
-			nodes[1].bus.Broadcast("k", []byte("still there"))
-			until(t, "messages still arrive", func() bool {
-				return victim.hasReceived(gossip.ByLink, "still there") && victim.hasReceived(gossip.ByBroadcast, "still there")
+			until(t, "messages still arrive", func() bool { return victim.hasReceived(gossip.ByLink, "still there") })
+			until(t, "broadcasts still arrive", func() bool {
+				nodes[1].bus.Broadcast("k", []byte("still there"))
+				return victim.hasReceived(gossip.ByBroadcast, "still there")
 			})
 			if victim.bus.Stats().Refused == 0 {
 				t.Error("nothing was counted")
@@ -121,9 +125,9 @@ func TestGarbageOnTheBusPort(t *testing.T) {
 			if lines := bytes.Count([]byte(victim.logged.String()), []byte("\n")); lines > 60 {
 				t.Errorf("%d lines logged", lines)
 			}
-			if victim.bus.Stats().Members != 1 {
-				t.Errorf("members: %d", victim.bus.Stats().Members)
-			}
+			until(t, "the membership is what it was", func() bool {
+				return victim.bus.Stats().Members == 1 && nodes[1].bus.Stats().Members == 1
+			})
 		})
 	}
 }

@@ -10,8 +10,6 @@ import (
 	"syscall"
 	"time"
 
-	"golang.org/x/sys/unix"
-
 	"slotmesh/gossip"
 	"slotmesh/slots"
 )
@@ -137,23 +135,18 @@ func (p *peer) send(addr netip.AddrPort, kind byte, message []byte) {
 // and the socket takes it, which spares waking the writer for a lease. It
 // returns false when the frame must be queued. p.mu is held; nothing waits.
 func (p *peer) sendNow(kind byte, message []byte) bool {
-	if p.conn == nil || p.busy || len(p.queue) > 0 || len(p.rest) > 0 || len(message) > frameChunk {
+	if !writesNow || p.conn == nil || p.busy || len(p.queue) > 0 || len(p.rest) > 0 || len(message) > frameChunk {
 		return false
 	}
 	p.buf = p.seal.append(p.buf[:0], kind, message)
-	sent := 0
-	var failed error
-	err := p.raw.Write(func(fd uintptr) bool {
-		sent, failed = unix.Write(int(fd), p.buf)
-		return true
-	})
+	sent, err := tryWrite(p.raw, p.buf)
 	p.bus.stats.messagesSent.Add(1)
 	p.bus.stats.messageBytesSent.Add(int64(len(p.buf)))
 	switch {
-	case err != nil || failed != nil && failed != unix.EAGAIN && failed != unix.EINTR:
+	case err != nil:
 		abort(p.conn)
 	case sent < len(p.buf):
-		p.rest = bytes.Clone(p.buf[max(sent, 0):])
+		p.rest = bytes.Clone(p.buf[sent:])
 		select {
 		case p.wake <- struct{}{}:
 		default:

@@ -44,10 +44,12 @@ const (
 	// thrown away beyond it is what was sent most often.
 	maxQueue = 8192
 
-	// spreadTo is how many members are sent to in a round, spreadEvery the time
-	// between rounds.
-	spreadTo    = 3
+	// spreadTo is how many members are sent to in a round: all, in the usual
+	// small cluster. spreadEvery is the time between rounds, spreadSoon that
+	// before a round for something new.
+	spreadTo    = 5
 	spreadEvery = 20 * time.Millisecond
+	spreadSoon  = time.Millisecond
 	// spreadLength is the length before each broadcast in a packet.
 	spreadLength = 2
 )
@@ -155,7 +157,13 @@ func (b *Bus) spreadNews() {
 		}
 		for b.spreadRound() {
 			select {
-			case <-time.After(spreadEvery):
+			case <-time.After(spreadSoon):
+			case <-b.ctx.Done():
+				return
+			}
+			select {
+			case <-b.spread.wake:
+			case <-time.After(spreadEvery - spreadSoon):
 			case <-b.ctx.Done():
 				return
 			}
