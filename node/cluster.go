@@ -82,6 +82,7 @@ func (c *cluster) start() error {
 		Saved:  saved,
 		Rand:   rand.New(rand.NewPCG(rand.Uint64(), rand.Uint64())),
 		Now:    c.now(),
+		Empty:  c.replication.State().Empty,
 	})
 	if err != nil {
 		return &stateFileError{path: c.statePath, err: err}
