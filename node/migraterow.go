@@ -124,10 +124,6 @@ func parseMigrate(c *command.Call) (*migration, error) {
 	}
 	m.target.DB = int(db)
 	m.target.Host = string(c.Args[1])
-	m.target.Port, err = strconv.Atoi(string(c.Args[2]))
-	if err != nil || m.target.Port < 1 || m.target.Port > 65535 {
-		return nil, ioError(migrate.ErrConnect)
-	}
 	return m, nil
 }
 
@@ -160,6 +156,11 @@ func runMigrate(c *command.Call, sender *migrate.Sender, clusterMode bool) error
 	if len(m.items) == 0 {
 		c.Reply.Simple("NOKEY")
 		return nil
+	}
+	// A port that is none is found out as the reference does: by dialling.
+	m.target.Port, err = strconv.Atoi(string(c.Args[2]))
+	if err != nil || m.target.Port < 1 || m.target.Port > 65535 {
+		return ioError(migrate.ErrConnect)
 	}
 	for slot, keys := range bySlot {
 		m.release = append(m.release, m.engine.Transit(slot, m.db, keys))
