@@ -244,14 +244,21 @@ func (r *Replication) goOver(f *failover, host string, port int) {
 
 // takeOver is PSYNC … FAILOVER: the primary asks this replica to take its place.
 func (r *Replication) takeOver(id string) error {
+	if err := r.mayTakeOver(id); err != nil {
+		return err
+	}
+	r.o.Log.Info("Failover request received for replid " + id + ".")
+	r.Promote()
+	return nil
+}
+
+func (r *Replication) mayTakeOver(id string) error {
 	if !r.IsReplica() {
 		return errPsyncToPrimary
 	}
 	if !strings.EqualFold(id, r.HistoryID()) {
 		return errPsyncOtherHistory
 	}
-	r.o.Log.Info("Failover request received for replid " + id + ".")
-	r.Promote()
 	return nil
 }
 

@@ -21,6 +21,7 @@ const (
 	errWaitReplica      resp.Error = "ERR WAIT cannot be used with replica instances. Please also note that since Redis 4.0 if a replica is configured to be writable (which is not the default) writes to replicas are just local and are not propagated."
 	errWaitDeposed      resp.Error = "UNBLOCKED force unblock from blocking operation, instance state changed (master -> replica?)"
 	errFailingOver      resp.Error = "NOMASTERLINK Can't SYNC while failing over"
+	errFilteredPeer     resp.Error = "ERR Filtered replica requires EOF capability"
 	errNoPrimaryLink    resp.Error = "NOMASTERLINK Can't SYNC while not connected with my master"
 )
 
@@ -71,11 +72,10 @@ func (r *Replication) Rows() []command.Spec {
 		{
 			Name: "wait", Syntax: "numreplicas timeout", Arity: 3,
 			Flags: command.NoScript,
-			Group: "generic", Since: "3.0.0", Complexity: "O(1)",
-			Categories: []string{"connection"},
-			Tips:       []string{"request_policy:all_shards", "response_policy:agg_min"},
-			Summary:    "Waits until replicas have acknowledged the writes so far.",
-			Run:        r.wait,
+			Group: "connection", DocGroup: "generic", Since: "3.0.0", Complexity: "O(1)",
+			Tips:    []string{"request_policy:all_shards", "response_policy:agg_min"},
+			Summary: "Waits until replicas have acknowledged the writes so far.",
+			Run:     r.wait,
 		},
 	}
 }
@@ -197,23 +197,33 @@ func parseNumber(arg []byte) (int64, error) {
 }
 
 func (r *Replication) psync(c *command.Call) error {
+	if c.Conn == nil {
+		return nil
+	}
+	id := string(c.Args[1])
+	takeOver := len(c.Args) > 3 && strings.EqualFold(string(c.Args[3]), "failover")
+	if takeOver {
+		if err := r.mayTakeOver(id); err != nil {
+			return err
+		}
+	} else if err := r.mayServe(peer(c.Conn)); err != nil {
+		return err
+	}
 	offset, err := parseNumber(c.Args[2])
 	if err != nil {
 		return err
 	}
-	request := repl.Request{ID: string(c.Args[1]), Offset: offset}
-	if len(c.Args) < 4 || !strings.EqualFold(string(c.Args[3]), "failover") {
-		return r.serve(c, request)
-	}
-	if c.Conn == nil {
+	request := repl.Request{ID: id, Offset: offset}
+	if !takeOver {
+		r.serve(c, request)
 		return nil
 	}
 	// Taking over may have to wait for a command that is being applied: not on
-	// the loop. The socket is taken first, and the answer goes to it.
+	// the loop.
 	request.Peer = *peer(c.Conn)
 	c.Conn.Hijack(func(socket net.Conn, pending []byte, done func()) {
 		go func() {
-			if err := r.takeOver(request.ID); err != nil {
+			if err := r.takeOver(id); err != nil {
 				fmt.Fprintf(socket, "-%s\r\n", err)
 				socket.Close()
 				done()
@@ -225,24 +235,36 @@ func (r *Replication) psync(c *command.Call) error {
 	return nil
 }
 
-func (r *Replication) sync(c *command.Call) error { return r.serve(c, repl.Request{Old: true}) }
-
-// serve hands the connection over to replication.
-func (r *Replication) serve(c *command.Call, request repl.Request) error {
+func (r *Replication) sync(c *command.Call) error {
 	if c.Conn == nil {
 		return nil
 	}
-	if r.IsReplica() && !r.LinkUp() || !r.feeding.Load() {
-		return errNoPrimaryLink
+	if err := r.mayServe(peer(c.Conn)); err != nil {
+		return err
 	}
-	if r.failoverState() != "no-failover" {
+	r.serve(c, repl.Request{Old: true})
+	return nil
+}
+
+// mayServe returns the error for a replica that cannot be fed now.
+func (r *Replication) mayServe(p *repl.Peer) error {
+	switch {
+	case r.failover.Load() != nil:
 		return errFailingOver
+	case r.IsReplica() && !r.LinkUp(), !r.feeding.Load():
+		return errNoPrimaryLink
+	case p.NoKeys && !p.EOF:
+		return errFilteredPeer
 	}
+	return nil
+}
+
+// serve hands the connection over to replication.
+func (r *Replication) serve(c *command.Call, request repl.Request) {
 	request.Peer = *peer(c.Conn)
 	c.Conn.Hijack(func(socket net.Conn, pending []byte, done func()) {
 		r.primary.Serve(socket, pending, request, done)
 	})
-	return nil
 }
 
 func (r *Replication) role(c *command.Call) error {

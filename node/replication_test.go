@@ -1,0 +1,350 @@
+package node
+
+import (
+	"fmt"
+	"net"
+	"os"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+)
+
+// peerServer is a server under test with its TCP port: a node or the reference.
+type peerServer struct {
+	*client
+	port string
+}
+
+func freePort(t *testing.T) string {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	return strconv.Itoa(l.Addr().(*net.TCPAddr).Port)
+}
+
+func startPeerNode(t *testing.T, options ...string) peerServer {
+	port := freePort(t)
+	_, dial, _ := startNode(t, append([]string{"--port", port, "--bind", "127.0.0.1"}, options...)...)
+	return peerServer{dial(), port}
+}
+
+func startPeerReference(t *testing.T, options ...string) peerServer {
+	port := freePort(t)
+	dial := startReference(t, append([]string{"--port", port, "--bind", "127.0.0.1", "--repl-diskless-sync-delay", "0"}, options...)...)
+	return peerServer{dial(), port}
+}
+
+func (s peerServer) follow(primary peerServer) {
+	s.t.Helper()
+	if got := s.ask("REPLICAOF", "127.0.0.1", primary.port); !strings.HasPrefix(got, `+"OK`) {
+		s.t.Fatalf("REPLICAOF answers %s", got)
+	}
+}
+
+func (s peerServer) field(section, name string) string {
+	s.t.Helper()
+	for line := range strings.Lines(string(s.do("INFO", section).Text)) {
+		if value, found := strings.CutPrefix(line, name+":"); found {
+			return strings.TrimSpace(value)
+		}
+	}
+	return ""
+}
+
+// awaitSync waits until replica has what primary has.
+func awaitSync(t *testing.T, primary, replica peerServer) {
+	t.Helper()
+	waitFor(t, "the replica to catch up", func() bool {
+		return replica.field("replication", "master_link_status") == "up" &&
+			replica.field("replication", "master_replid") == primary.field("replication", "master_replid") &&
+			replica.field("replication", "slave_repl_offset") == primary.field("replication", "master_repl_offset")
+	})
+}
+
+// keyspace is every key of databases 0 to 3 with its value and expiry.
+func (s peerServer) keyspace() []string {
+	s.t.Helper()
+	var all []string
+	for db := range 4 {
+		s.do("SELECT", strconv.Itoa(db))
+		for _, key := range s.do("KEYS", "*").Elements {
+			name := string(key.Text)
+			all = append(all, fmt.Sprintf("%d/%s=%s@%s", db, name, s.ask("GET", name), s.ask("PEXPIRETIME", name)))
+		}
+	}
+	s.do("SELECT", "0")
+	slices.Sort(all)
+	return all
+}
+
+func sameKeyspace(t *testing.T, a, b peerServer) {
+	t.Helper()
+	if x, y := a.keyspace(), b.keyspace(); !slices.Equal(x, y) {
+		t.Fatalf("keyspaces differ:\n%q\n%q", x, y)
+	}
+}
+
+// writeMix does a bit of everything that the journal rewrites.
+func writeMix(s peerServer, round int) {
+	key := func(name string) string { return fmt.Sprintf("%s:%d", name, round) }
+	s.do("SET", key("plain"), strings.Repeat("value ", round%40))
+	s.do("SET", key("ttl"), "1", "EX", "1000")
+	s.do("INCRBYFLOAT", key("float"), "0.1")
+	s.do("APPEND", key("plain"), "tail")
+	s.do("GETEX", key("plain"), "PX", "500000")
+	s.do("SETRANGE", key("range"), "5", "x")
+	s.do("SELECT", strconv.Itoa(round%4))
+	s.do("MULTI")
+	s.do("INCR", "counter")
+	s.do("SET", key("tx"), "1")
+	s.do("DEL", key("plain"))
+	s.do("EXEC")
+	s.do("RENAME", key("tx"), key("renamed"))
+	s.do("SELECT", "0")
+}
+
+// TestReplicationPairs runs every pair of node and reference through a full
+// sync, a partial one, a promotion and the old primary's return.
+func TestReplicationPairs(t *testing.T) {
+	starts := map[string]func(*testing.T) peerServer{
+		"node":      func(t *testing.T) peerServer { return startPeerNode(t) },
+		"reference": func(t *testing.T) peerServer { return startPeerReference(t) },
+	}
+	for _, pair := range [][2]string{{"node", "node"}, {"node", "reference"}, {"reference", "node"}} {
+		t.Run(pair[0]+" to "+pair[1], func(t *testing.T) {
+			a, b := starts[pair[0]](t), starts[pair[1]](t)
+			for i := range 50 {
+				writeMix(a, i)
+			}
+			b.do("SET", "old", "gone after the sync")
+			b.follow(a)
+			for i := range 50 {
+				writeMix(a, 50+i)
+			}
+			awaitSync(t, a, b)
+			sameKeyspace(t, a, b)
+			if got := b.ask("SET", "x", "1"); !strings.Contains(got, "READONLY") {
+				t.Errorf("a write on the replica answers %s", got)
+			}
+			waitFor(t, "the acknowledgement", func() bool {
+				want := fmt.Sprintf("ip=127.0.0.1,port=%s,state=online,offset=%s,lag=", b.port, a.field("replication", "master_repl_offset"))
+				return strings.HasPrefix(a.field("replication", "slave0"), want)
+			})
+			for i := range 3 {
+				a.do("CLIENT", "KILL", "TYPE", "replica")
+				writeMix(a, 100+i)
+				awaitSync(t, a, b)
+			}
+			sameKeyspace(t, a, b)
+			if full := a.field("stats", "sync_full"); full != "1" {
+				t.Errorf("%s full syncs", full)
+			}
+
+			b.do("REPLICAOF", "NO", "ONE")
+			writeMix(b, 200)
+			a.follow(b)
+			awaitSync(t, b, a)
+			writeMix(b, 201)
+			awaitSync(t, b, a)
+			sameKeyspace(t, b, a)
+			if full := b.field("stats", "sync_full"); full != "0" {
+				t.Errorf("%s full syncs after the promotion", full)
+			}
+			if role := a.ask("ROLE"); !strings.HasPrefix(role, fmt.Sprintf(`*[$"slave" $"127.0.0.1" :%s $"connected"`, b.port)) {
+				t.Errorf("the old primary's role is %s", role)
+			}
+		})
+	}
+}
+
+// TestReplicationExpiry: the primary deletes, the replica hides.
+func TestReplicationExpiry(t *testing.T) {
+	a, b := startPeerNode(t), startPeerNode(t)
+	b.follow(a)
+	awaitSync(t, a, b)
+	a.do("SET", "short", "1", "PX", "1")
+	waitFor(t, "the expiry on the primary", func() bool { return a.ask("DBSIZE") == ":0" })
+	awaitSync(t, a, b)
+	if got := b.ask("DBSIZE"); got != ":0" {
+		t.Errorf("the replica has %s keys", got)
+	}
+}
+
+func TestReplicationChain(t *testing.T) {
+	a, b, c := startPeerNode(t), startPeerNode(t), startPeerReference(t)
+	b.follow(a)
+	awaitSync(t, a, b)
+	writeMix(a, 1)
+	c.follow(b)
+	writeMix(a, 2)
+	awaitSync(t, a, b)
+	awaitSync(t, b, c)
+	writeMix(a, 3)
+	awaitSync(t, a, b)
+	awaitSync(t, b, c)
+	sameKeyspace(t, a, c)
+}
+
+func TestWaitCommand(t *testing.T) {
+	a, b := startPeerNode(t), startPeerNode(t)
+	b.follow(a)
+	awaitSync(t, a, b)
+	for i := range 10 {
+		a.do("SET", "k", strconv.Itoa(i))
+		began := time.Now()
+		if got := a.ask("WAIT", "1", "5000"); got != ":1" {
+			t.Fatalf("WAIT 1 answers %s", got)
+		}
+		if took := time.Since(began); took > 700*time.Millisecond {
+			t.Errorf("WAIT took %s", took)
+		}
+		if got := b.ask("GET", "k"); got != `$"`+strconv.Itoa(i)+`"` {
+			t.Errorf("after WAIT the replica has %s", got)
+		}
+	}
+	if got := a.ask("WAIT", "2", "30"); got != ":1" {
+		t.Errorf("WAIT 2 answers %s", got)
+	}
+	// Many at once, some of whose clients leave.
+	var waiting sync.WaitGroup
+	for i := range 20 {
+		c := dialClient(t, "tcp", "127.0.0.1:"+a.port)
+		c.do("SET", "k", "v")
+		c.send("WAIT", "2", "200")
+		if i%2 == 0 {
+			c.conn.Close()
+			continue
+		}
+		waiting.Go(func() {
+			if reply, err := c.receive(); err != nil || reply.Int != 1 {
+				t.Errorf("WAIT answers %v, %v", reply, err)
+			}
+		})
+	}
+	waiting.Wait()
+	deposed := dialClient(t, "tcp", "127.0.0.1:"+a.port)
+	deposed.send("WAIT", "3", "0")
+	waitFor(t, "the WAIT to begin", func() bool { return a.field("clients", "blocked_clients") == "1" })
+	a.follow(b)
+	if reply, err := deposed.receive(); err != nil || !strings.HasPrefix(text(reply), `-"UNBLOCKED`) {
+		t.Errorf("a WAIT on a node that became a replica answers %s, %v", text(reply), err)
+	}
+}
+
+// TestReplicationErrors compares the answers of the rows with the reference's.
+func TestReplicationErrors(t *testing.T) {
+	n, reference := startPeerNode(t), startPeerReference(t)
+	for _, line := range []string{
+		"REPLICAOF a", "REPLICAOF a b", "REPLICAOF a -1", "REPLICAOF 1 99999", "REPLICAOF no one", "SLAVEOF NO ONE",
+		"WAIT a 1", "WAIT 1 a", "WAIT 1 -1", "WAIT -1 10", "WAIT 0 0", "WAIT 1 10", "WAIT 1",
+		"REPLCONF", "REPLCONF a", "REPLCONF foo bar", "REPLCONF listening-port x", "REPLCONF listening-port 1 capa",
+		"REPLCONF ack", "REPLCONF getack", "REPLCONF rdb-only x", "REPLCONF rdb-filter-only", "REPLCONF rdb-filter-only foo",
+		"REPLCONF rdb-filter-only functions", "REPLCONF capa x", "REPLCONF ip-address aaa",
+		"REPLCONF ip-address " + strings.Repeat("x", 300),
+		"PSYNC a b", "PSYNC a", "PSYNC a 1 FAILOVER", "ROLE x", "ROLE",
+		"FAILOVER", "FAILOVER ABORT", "FAILOVER TO a 1", "FAILOVER TO a x", "FAILOVER FORCE", "FAILOVER TIMEOUT 0",
+		"FAILOVER TIMEOUT x", "FAILOVER foo", "FAILOVER ABORT x", "FAILOVER TO a", "FAILOVER TO a 1 FORCE TIMEOUT 10",
+		"COMMAND INFO wait", "COMMAND INFO psync", "COMMAND INFO role", "COMMAND INFO replicaof",
+	} {
+		words := strings.Fields(line)
+		if got, want := n.ask(words...), reference.ask(words...); got != want {
+			t.Errorf("%s: %s, the reference answers %s", line, got, want)
+		}
+	}
+}
+
+func TestFailoverCommand(t *testing.T) {
+	a, b := startPeerNode(t), startPeerNode(t)
+	a.do("SET", "k", "1")
+	b.follow(a)
+	awaitSync(t, a, b)
+	stop := make(chan struct{})
+	var writing sync.WaitGroup
+	acknowledged := 0
+	writer := dialClient(t, "tcp", "127.0.0.1:"+a.port)
+	writing.Go(func() {
+		for n := 1; ; n++ {
+			select {
+			case <-stop:
+				return
+			default:
+			}
+			writer.send("SET", "count", strconv.Itoa(n))
+			reply, err := writer.receive()
+			if err != nil || reply.Err() != nil {
+				return
+			}
+			acknowledged = n
+		}
+	})
+	if got := a.ask("FAILOVER", "TO", "127.0.0.1", b.port, "TIMEOUT", "5000"); got != `+"OK"` {
+		t.Fatalf("FAILOVER answers %s", got)
+	}
+	waitFor(t, "the roles to change", func() bool {
+		return b.field("replication", "role") == "master" && a.field("replication", "master_link_status") == "up"
+	})
+	close(stop)
+	writing.Wait()
+	if got := b.ask("GET", "count"); acknowledged > 0 && got != fmt.Sprintf(`$"%d"`, acknowledged) {
+		t.Errorf("%d writes were acknowledged, the new primary has %s", acknowledged, got)
+	}
+	if state := a.field("replication", "master_failover_state"); state != "no-failover" {
+		t.Errorf("failover state %s", state)
+	}
+	b.do("SET", "k", "2")
+	awaitSync(t, b, a)
+	sameKeyspace(t, a, b)
+}
+
+// TestFullSyncStall reports what a client waits for a command while a replica
+// takes a full sync, and without one. It judges nothing but the data: on a busy
+// machine the numbers are the machine's. STALL_KEYS=1000000 is the size that
+// the promise of 5 ms is about.
+func TestFullSyncStall(t *testing.T) {
+	keys := 30_000
+	if text := os.Getenv("STALL_KEYS"); text != "" {
+		var err error
+		if keys, err = strconv.Atoi(text); err != nil {
+			t.Fatal(err)
+		}
+	}
+	a, b := startPeerNode(t), startPeerNode(t)
+	a.do("DEBUG", "POPULATE", strconv.Itoa(keys), "key", "64")
+	t.Logf("%d keys, alone: %s", keys, a.probe(func() bool { return true }))
+	b.follow(a)
+	during := a.probe(func() bool {
+		return a.field("replication", "slave0") != "" && strings.Contains(a.field("replication", "slave0"), "state=online")
+	})
+	t.Logf("%d keys, full sync: %s", keys, during)
+	awaitSync(t, a, b)
+	if x, y := a.ask("DBSIZE"), b.ask("DBSIZE"); x != y {
+		t.Errorf("%s keys on the primary, %s on the replica", x, y)
+	}
+}
+
+// probe writes and reads over a connection of its own for at least half a
+// second and until over, and tells how long the commands took.
+func (s peerServer) probe(over func() bool) string {
+	c := dialClient(s.t, "tcp", "127.0.0.1:"+s.port)
+	var took []time.Duration
+	for began, done := time.Now(), false; !done; done = time.Since(began) > 500*time.Millisecond && over() {
+		for i := range 200 {
+			key := fmt.Sprintf("key:%d", i*7919%30_000)
+			from := time.Now()
+			if i%2 == 0 {
+				c.do("SET", key, "written")
+			} else {
+				c.do("GET", key)
+			}
+			took = append(took, time.Since(from))
+		}
+	}
+	slices.Sort(took)
+	return fmt.Sprintf("%d commands, p50 %s, p99.9 %s, max %s", len(took), took[len(took)/2], took[len(took)*999/1000], took[len(took)-1])
+}
