@@ -95,10 +95,12 @@ const (
 
 func newBench(srv *Server, lane, inBytes int) *bench {
 	n := len(srv.rows)
-	return &bench{
+	b := &bench{
 		srv: srv, lane: lane, in: make([]byte, inBytes), now: srv.clock(),
 		stats: benchStats{calls: make([]int64, n), nanos: make([]int64, n), times: make(latencies, n)},
 	}
+	b.syncWall()
+	return b
 }
 
 // syncWall follows steps of the system's time; it is called about once a second.
