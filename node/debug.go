@@ -1,8 +1,6 @@
 package node
 
 import (
-	"crypto/sha1"
-	"encoding/binary"
 	"encoding/hex"
 	"fmt"
 	"math"
@@ -221,107 +219,29 @@ func debugPopulate(n *Node, c *command.Call, args [][]byte) error {
 			return resp.ErrNotPositive
 		}
 	}
-	data := n.engine.Store()
-	for i := range count {
-		key := []byte(prefix + ":" + strconv.FormatInt(i, 10))
-		value := []byte("value:" + strconv.FormatInt(i, 10))
-		if size > 0 {
-			padded := make([]byte, size)
-			copy(padded, value)
-			value = padded
-		}
-		slot := slots.Of(key)
-		c.WithSlot(slot, func() {
-			if !data.Find(c.DB, slot, key).OK() {
-				data.Set(c.DB, slot, key, store.TextValue(value), false, c.Now)
-			}
-		})
-		select {
-		case <-n.stopping:
-			return resp.Error("ERR the server is stopping")
-		default:
-		}
-	}
+	c.Populate(count, prefix, int(size))
 	c.Reply.OK()
 	return nil
-}
-
-// debugDigest and debugDigestValue compute what the reference computes, so
-// that both can be compared: a digest is stirred with a SHA-1 where order
-// matters and added to with exclusive or where it does not.
-type digest [sha1.Size]byte
-
-// add mixes b in without regard to the order of such calls.
-func (d *digest) add(b []byte) {
-	for i, x := range sha1.Sum(b) {
-		d[i] ^= x
-	}
-}
-
-// mix mixes b in so that the order of such calls matters.
-func (d *digest) mix(b []byte) {
-	d.add(b)
-	*d = sha1.Sum(d[:])
-}
-
-func (d *digest) String() string { return hex.EncodeToString(d[:]) }
-
-// mixValue mixes in the type, the value and whether it expires. The reference
-// numbers its types like store.Kind does: string 0.
-func (d *digest) mixValue(v store.Value, expires bool) {
-	d.mix(binary.BigEndian.AppendUint32(nil, uint32(v.Kind)))
-	d.mix(v.AppendText(nil))
-	if expires {
-		d.add([]byte("!!expire!!"))
-	}
 }
 
 func debugDigestValue(n *Node, c *command.Call, args [][]byte) error {
 	c.Reply.Array(len(args))
 	for _, key := range args {
-		var d digest
+		var d command.Digest
 		slot := slots.Of(key)
 		c.WithSlot(slot, func() {
 			if ref, ok := n.find(c, slot, key); ok {
-				d.mixValue(ref.Value(), ref.Expires())
+				d = command.DigestOf(ref)
 			}
 		})
-		c.Reply.Simple(d.String())
+		c.Reply.Simple(hex.EncodeToString(d[:]))
 	}
 	return nil
 }
 
-// digestTurn is how many keys are mixed in while a slot is locked.
-const digestTurn = 256
-
-func debugDigest(n *Node, c *command.Call, _ [][]byte) error {
-	data := n.engine.Store()
-	var final digest
-	for db := range data.Databases() {
-		if data.Len(db) == 0 {
-			continue
-		}
-		final.mix(binary.BigEndian.AppendUint32(nil, uint32(db)))
-		var keys digest
-		visit := func(ref store.Ref) {
-			if ref.Expires() && ref.ExpireAt() <= c.Now {
-				return
-			}
-			var d digest
-			d.mix(ref.Key())
-			d.mixValue(ref.Value(), ref.Expires())
-			keys.add(d[:])
-		}
-		for slot, more := data.NextUsed(db, 0); more; slot, more = data.NextUsed(db, int(slot)+1) {
-			for cursor, done := store.At(slot), false; !done; {
-				c.WithSlot(slot, func() { cursor, _, done = data.Scan(db, cursor, digestTurn, visit) })
-			}
-		}
-		for i := range final {
-			final[i] ^= keys[i]
-		}
-	}
-	c.Reply.Simple(final.String())
+func debugDigest(_ *Node, c *command.Call, _ [][]byte) error {
+	d := c.DigestAll()
+	c.Reply.Simple(hex.EncodeToString(d[:]))
 	return nil
 }
 

@@ -77,9 +77,7 @@ func (n *Node) info(wanted ...string) string {
 	shows := func(s infoSection) bool {
 		for _, name := range wanted {
 			switch name = strings.ToLower(name); {
-			case name == s.name, name == "everything":
-				return true
-			case name == "all" && s.name != "modules":
+			case name == s.name, name == "all", name == "everything":
 				return true
 			case name == "default" && s.byDefault:
 				return true
