@@ -160,7 +160,6 @@ func (m *Machine) stand(why reason, owner *member) *candidacy {
 	m.log("Starting a failover election for epoch %d.", m.currentEpoch)
 	if owner == m.self && m.elector(m.self) {
 		e.votes[m.self.rec.Shard] = vote{m.currentEpoch, m.self.rec.ID}
-		e.running.votes[m.self.rec.ID] = true
 	}
 	return e.running
 }
@@ -292,6 +291,18 @@ func (m *Machine) voted(n *member, b voteMsg) {
 	}
 }
 
+// needs is how many votes decide. A reclaim is decided by the others alone: the
+// seat of this node is what the election was about, and whoever won it unheard
+// counts itself in that seat for its leases. With at least half of the others,
+// rounded up, here, and half of the electors besides its own seat there, one
+// of them is asked by both, and serves only the first.
+func (c *candidacy) needs(m *Machine) int {
+	if c.owner == m.self {
+		return (len(m.claims.electors) + 1) / 2
+	}
+	return m.majority()
+}
+
 func (m *Machine) countVotes() {
 	c := m.election.running
 	if c == nil || c.digest != m.claims.electorsDigest {
@@ -303,7 +314,7 @@ func (m *Machine) countVotes() {
 			count++
 		}
 	}
-	if count < m.majority() {
+	if count < c.needs(m) {
 		return
 	}
 	if c.owner == m.self {

@@ -212,7 +212,9 @@ func (w *world) undisturbedSince(h *host, at time.Duration) bool {
 }
 
 // disturbed reports whether a fault touched h since at.
-func (h *host) disturbed(at time.Duration) bool { return h.faults > 0 || h.faultEnded > at }
+func (h *host) disturbed(at time.Duration) bool {
+	return h.faults > 0 || h.faultEnded > at || h.w.forgotten[h.index]
+}
 
 // epochChanged counts collisions: two primaries of equal epochs.
 func (w *world) epochChanged(h *host) {

@@ -276,19 +276,33 @@ func (w *world) failoverSome(kind gossip.FailoverKind) {
 // forgetSome removes a replica from everybody's list and meets it again later.
 func (w *world) forgetSome() {
 	h := w.replica()
-	if h == nil || len(w.forgotten) > 1 {
+	if h == nil || len(w.forgotten) > 1 || w.believedOwner(h) {
 		return
 	}
 	w.tracef("operator: forget %s", h.name())
 	w.stats.Forgets++
 	w.forgotten[h.index] = true
-	h.faults++
 	for _, other := range w.hosts {
 		if other != h {
 			other.request(gossip.Forget{Node: h.id}, nil)
 		}
 	}
 	w.after(w.spread(2*time.Second, 6*time.Second), func() { w.meet(h) })
+}
+
+// believedOwner reports whether somebody who has not heard otherwise still
+// takes h for an owner of slots. To forget such a node would take a vote from
+// the majorities on one side of a partition only: no careful operator does.
+func (w *world) believedOwner(h *host) bool {
+	for _, other := range w.hosts {
+		if other.view == nil {
+			continue
+		}
+		if n := other.view.Node(h.id); n != nil && !n.Slots.Empty() {
+			return true
+		}
+	}
+	return false
 }
 
 // meet introduces a forgotten node again.
@@ -298,13 +312,20 @@ func (w *world) meet(h *host) {
 		return
 	}
 	delete(w.forgotten, h.index)
-	w.after(2*time.Second, func() { h.faults--; h.faultEnded = w.now })
+	w.after(2*time.Second, func() { h.faultEnded = w.now })
 	w.tracef("operator: meet %s at %s", h.name(), by.name())
 	by.request(gossip.Meet{IP: h.ip(), Port: clientPort, BusPort: busPort}, nil)
 }
 
+// meetForgotten meets whoever is still forgotten by somebody, as an operator
+// does who looks whether the first MEET had an effect.
 func (w *world) meetForgotten() {
 	for _, h := range w.hosts {
+		for _, other := range w.hosts {
+			if other.machine != nil && other.machine.Forgotten(h.id) {
+				w.forgotten[h.index] = true
+			}
+		}
 		w.meet(h)
 	}
 }

@@ -381,6 +381,7 @@ func (w *world) makePeace() {
 	}
 	w.after(time.Second, w.meetForgotten)
 	w.after(4*time.Second, w.meetForgotten)
+	w.after(7*time.Second, w.meetForgotten)
 	w.after(6*time.Second, w.repairCoverage)
 }
 
