@@ -1,7 +1,9 @@
 package gossip
 
 import (
+	"maps"
 	"math/bits"
+	"slices"
 	"strconv"
 	"time"
 
@@ -99,7 +101,12 @@ func (m *Machine) setOwner(slot slots.Slot, n *member) {
 	}
 	c.owner[slot] = n
 	m.occupy(slot)
-	c.tableDirty, m.view.dirty, m.save = true, true, true
+	c.tableDirty, m.view.dirty = true, true
+	if old == m.self || n == m.self {
+		m.save = true
+	} else {
+		m.saveBeforeGrant()
+	}
 	if old != nil {
 		old.owned.Remove(slot)
 		old.nOwned--
@@ -259,13 +266,8 @@ func (m *Machine) publishSelf() {
 		m.self.win[w].epoch = r.Epoch
 	}
 	r.Open = r.Open[:0:0]
-	for slot := range slots.Count {
-		if o, open := c.open[slots.Slot(slot)]; open {
-			r.Open = append(r.Open, o)
-		}
-		if len(r.Open) == len(c.open) {
-			break
-		}
+	for _, slot := range slices.Sorted(maps.Keys(c.open)) {
+		r.Open = append(r.Open, c.open[slot])
 	}
 	c.selfDirty, c.selfWin = false, [windows]bool{}
 	c.electorsDirty = true

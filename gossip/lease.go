@@ -102,10 +102,11 @@ func (m *Machine) holdsSlots() bool {
 }
 
 // votedAgainst reports whether this node itself voted for another one to
-// replace n.
+// replace n. A vote for n's own reclaim counts too until it is won: it may have
+// come after one for a candidate that won.
 func (m *Machine) votedAgainst(n *member) bool {
 	v, ok := m.election.votes[n.rec.Shard]
-	return ok && v.Epoch > n.rec.Epoch && v.Candidate != n.rec.ID
+	return ok && v.Epoch > n.rec.Epoch
 }
 
 // settleLease brings the lease up to what the grants say.
@@ -253,6 +254,9 @@ func (m *Machine) answerRenew(n *member, b renewMsg) {
 	answer := renewedMsg{Asked: b.Asked, Seq: b.Seq, Electors: m.claims.electorsDigest, Verdict: m.judgeRenew(n, b), Epoch: b.Current}
 	switch answer.Verdict {
 	case granted:
+		if m.saveOwed {
+			m.save = true
+		}
 		n.promised = max(n.promised, m.now+b.Duration)
 		n.promiseOf = b.Seq
 		n.promiseAt = max(n.promiseAt, b.Current)

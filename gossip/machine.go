@@ -88,6 +88,7 @@ type Machine struct {
 
 	out      Ready
 	save     bool    // the next Ready saves
+	saveOwed bool    // the next grant saves, see saveBeforeGrant
 	saveBy   Instant // save then at the latest, for what is no promise; 0 when clean
 	lastTick Instant
 }
@@ -220,12 +221,20 @@ func (m *Machine) Ready(now Instant) Ready {
 	r := m.out
 	m.out = Ready{}
 	if m.save || (m.saveBy != 0 && m.now >= m.saveBy) {
-		m.save, m.saveBy = false, 0
+		m.save, m.saveOwed, m.saveBy = false, false, 0
 		r.Save = m.encodeConfig()
 	}
 	r.View = m.takeView()
 	r.Lease = m.leaseUntil()
 	return r
+}
+
+// saveBeforeGrant asks for a save of what a lease may rest on: who owns which
+// slot. A majority must know a claim, and go on knowing it, before anything is
+// acknowledged under it; until this node grants a lease nothing rests on it.
+func (m *Machine) saveBeforeGrant() {
+	m.saveOwed = true
+	m.saveSoon()
 }
 
 // saveSoon asks for a save of what would only be a convenience after a

@@ -43,7 +43,8 @@ type member struct {
 	holdUntil Instant // it took slots that another holds under a lease until then
 	contested Instant // a forced election is under way: no renewal until then
 
-	shown *Node // the last View's, nil when it must be made anew
+	shown *Node  // the last View's, nil when it must be made anew
+	index uint16 // in the last table's Nodes
 }
 
 // held is one window of a claim as this node holds it: the slots, the record's

@@ -242,26 +242,25 @@ func (m *Machine) buildTable() *slots.Table {
 		Replica: m.self.rec.Replica, Primary: slots.None,
 		Nodes: make([]slots.Endpoint, len(m.order)),
 	}
-	index := make(map[*member]uint16, len(m.order))
 	for i, n := range m.order {
-		index[n] = uint16(i)
+		n.index = uint16(i)
 		t.Nodes[i] = slots.Endpoint{ID: n.rec.ID, Host: m.host(n), Port: n.rec.Address.Port, TLSPort: n.rec.Address.TLSPort}
 	}
-	t.Self = index[m.self]
+	t.Self = m.self.index
 	if t.Replica {
 		if p := m.members[m.self.rec.Primary]; p != nil {
-			t.Primary = index[p]
+			t.Primary = p.index
 		}
 	}
 	for slot, n := range m.claims.owner {
-		if v, vacant := m.view.vacant[slots.Slot(slot)]; vacant {
-			n = v.last
-		}
 		if n == nil {
 			t.Owner[slot] = slots.None
 		} else {
-			t.Owner[slot] = index[n]
+			t.Owner[slot] = n.index
 		}
+	}
+	for slot, v := range m.view.vacant {
+		t.Owner[slot] = v.last.index
 	}
 	for slot, o := range m.claims.open {
 		peer := m.members[o.Peer]
@@ -275,7 +274,7 @@ func (m *Machine) buildTable() *slots.Table {
 		if *open == nil {
 			*open = map[slots.Slot]uint16{}
 		}
-		(*open)[slot] = index[peer]
+		(*open)[slot] = peer.index
 	}
 	return t
 }
