@@ -126,6 +126,9 @@ func (e *Engine) Execute(c *Call, resume func()) bool {
 		}
 		c.granted = resume
 	} else if c.phase == phaseLock {
+		if !e.locks.claim(c.slots[c.held], &c.waiter) {
+			return false
+		}
 		c.held++
 	}
 	if !e.acquire(c) {

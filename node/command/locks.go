@@ -8,17 +8,23 @@ import (
 )
 
 // slotLocks is one small lock for each slot. A free lock is taken by one
-// compare-and-swap. Whoever finds it taken may wait in its queue, first come
-// first served: the holder passes the lock on when it is done, so that the
-// waiter owns it from the moment its granted function is called, and nobody
-// slips in between.
+// compare-and-swap. Whoever finds it taken may wait in its queue.
 //
-// Invariant: a lock with a non-empty queue is held, by its holder or on behalf
-// of the waiter that was granted it last.
+// The holder frees the lock and calls the first waiter, which then has to come
+// and claim it. Until it does, newcomers may take the lock: a wake-up takes a
+// hundred times as long as a command, and a hot slot that stood still for each
+// would be slow for everybody. A waiter that came in vain once gets the lock
+// handed over the next time it is let go: it owns it from the moment it is
+// called, and nobody slips in between. So a waiter is overtaken during one
+// wake-up at most, and waiters among themselves are served first come, first
+// served.
+//
+// Invariant: while the queue is not empty, lockQueued is set, and the lock is
+// held or the first waiter has been called.
 type slotLocks [slots.Count]slotLock
 
 // slotLock's state says whether it is held and whether its queue must be
-// looked at on unlocking. The second bit is set under mu only.
+// looked at on unlocking. lockQueued is set under mu only.
 type slotLock struct {
 	state atomic.Uint32
 	mu    sync.Mutex
@@ -32,13 +38,15 @@ const (
 )
 
 // waiter is a place in the queue of one lock. It is part of who waits, so that
-// waiting does not allocate.
+// waiting does not allocate. All but granted is guarded by the lock's mu.
 type waiter struct {
 	next *waiter
-	// granted is called once by the goroutine that passes the lock on. It must
-	// not block.
+	// granted is called by the goroutine that lets go. It must not block; the
+	// waiter shall call claim.
 	granted func()
-	queued  bool
+	// called is set from that call to the claim, owns if the lock was handed
+	// over, vain after a claim that failed.
+	called, owns, vain bool
 }
 
 // spins is how often a taken lock is looked at before its queue is entered:
@@ -48,15 +56,18 @@ const spins = 60
 // tryLock takes the lock of slot if it is free, or gets free very soon.
 func (l *slotLocks) tryLock(slot slots.Slot) bool {
 	lock := &l[slot]
-	if lock.state.CompareAndSwap(0, lockHeld) {
-		return true
-	}
 	for range spins {
-		if lock.state.Load() == 0 && lock.state.CompareAndSwap(0, lockHeld) {
+		if lock.take() {
 			return true
 		}
 	}
 	return false
+}
+
+// take takes the lock if it is free.
+func (lock *slotLock) take() bool {
+	state := lock.state.Load()
+	return state&lockHeld == 0 && lock.state.CompareAndSwap(state, state|lockHeld)
 }
 
 // lockOrQueue takes the lock of slot and returns true, or puts w at the end of
@@ -69,15 +80,16 @@ func (l *slotLocks) lockOrQueue(slot slots.Slot, w *waiter) bool {
 	lock.mu.Lock()
 	defer lock.mu.Unlock()
 	for {
-		if lock.state.CompareAndSwap(0, lockHeld) {
+		if lock.take() {
 			return true
 		}
 		// Held. Marking the queue fails only if the holder let go just now.
-		if lock.state.CompareAndSwap(lockHeld, lockHeld|lockQueued) || lock.state.Load() == lockHeld|lockQueued {
+		state := lock.state.Load()
+		if state&lockHeld != 0 && lock.state.CompareAndSwap(state, state|lockQueued) {
 			break
 		}
 	}
-	w.next, w.queued = nil, true
+	w.next, w.called, w.owns, w.vain = nil, false, false, false
 	if lock.tail == nil {
 		lock.head = w
 	} else {
@@ -87,19 +99,57 @@ func (l *slotLocks) lockOrQueue(slot slots.Slot, w *waiter) bool {
 	return false
 }
 
+// claim is what a waiter does after granted was called: it has the lock when
+// this returns true, and goes on waiting otherwise.
+func (l *slotLocks) claim(slot slots.Slot, w *waiter) bool {
+	lock := &l[slot]
+	lock.mu.Lock()
+	defer lock.mu.Unlock()
+	if w.owns {
+		w.owns = false
+		return true
+	}
+	w.called = false
+	for lock.state.Load()&lockHeld == 0 {
+		if lock.take() {
+			lock.pop()
+			return true
+		}
+	}
+	// The holder will find vain set, for it needs mu to let go.
+	w.vain = true
+	return false
+}
+
+// pop takes the first waiter out of the queue. The caller has mu and the lock.
+func (lock *slotLock) pop() {
+	w := lock.head
+	lock.head = w.next
+	if lock.head == nil {
+		lock.tail = nil
+		lock.state.Store(lockHeld)
+	}
+	w.next = nil
+}
+
 // lock takes the lock of slot and blocks the goroutine until it has it.
 func (l *slotLocks) lock(slot slots.Slot) {
 	if l.tryLock(slot) {
 		return
 	}
-	done := make(chan struct{})
-	w := waiter{granted: func() { close(done) }}
-	if !l.lockOrQueue(slot, &w) {
-		<-done
+	granted := make(chan struct{}, 1)
+	w := waiter{granted: func() { granted <- struct{}{} }}
+	if l.lockOrQueue(slot, &w) {
+		return
+	}
+	<-granted
+	for !l.claim(slot, &w) {
+		<-granted
 	}
 }
 
-// unlock gives the lock of slot to the first in its queue, or frees it.
+// unlock frees the lock of slot and calls the first in its queue, or hands it
+// over.
 func (l *slotLocks) unlock(slot slots.Slot) {
 	lock := &l[slot]
 	if lock.state.CompareAndSwap(lockHeld, 0) {
@@ -107,28 +157,41 @@ func (l *slotLocks) unlock(slot slots.Slot) {
 	}
 	lock.mu.Lock()
 	w := lock.head
-	if w == nil { // all who waited have left
+	var call func()
+	switch {
+	case w == nil: // all who waited have left
 		lock.state.Store(0)
-		lock.mu.Unlock()
-		return
+	case w.vain:
+		lock.pop()
+		w.owns = true
+		call = w.granted
+	default:
+		call = lock.callFirst()
+		lock.state.Store(lockQueued)
 	}
-	lock.head = w.next
-	if lock.head == nil {
-		lock.tail = nil
-		lock.state.Store(lockHeld)
-	}
-	w.next, w.queued = nil, false
-	granted := w.granted
 	lock.mu.Unlock()
-	granted()
+	if call != nil {
+		call()
+	}
 }
 
-// leave takes w out of the queue of slot. If w has been granted the lock
-// meanwhile, the lock is passed on.
+// callFirst returns the function that calls the first waiter, or nil if there
+// is none or it has been called. The caller has mu, and calls it without.
+func (lock *slotLock) callFirst() func() {
+	if lock.head == nil || lock.head.called {
+		return nil
+	}
+	lock.head.called = true
+	return lock.head.granted
+}
+
+// leave takes w, which waits, out of the queue of slot. If the lock was handed
+// to it meanwhile, it is passed on.
 func (l *slotLocks) leave(slot slots.Slot, w *waiter) {
 	lock := &l[slot]
 	lock.mu.Lock()
-	if !w.queued {
+	if w.owns {
+		w.owns = false
 		lock.mu.Unlock()
 		l.unlock(slot)
 		return
@@ -145,9 +208,21 @@ func (l *slotLocks) leave(slot slots.Slot, w *waiter) {
 	if lock.tail == w {
 		lock.tail = before
 	}
-	w.next, w.queued = nil, false
-	// The queued bit stays; unlock finds the queue empty and clears it.
+	w.next = nil
+	// If the lock is free, it was w that had been called: the next one is now.
+	// If it is held, its holder calls, or finds the queue empty.
+	var call func()
+	if lock.state.Load()&lockHeld == 0 {
+		if lock.head != nil {
+			call = lock.callFirst()
+		} else {
+			lock.state.CompareAndSwap(lockQueued, 0)
+		}
+	}
 	lock.mu.Unlock()
+	if call != nil {
+		call()
+	}
 }
 
 // gate is what whole-keyspace work closes. Every command passes the lane of

@@ -62,6 +62,9 @@ func (e *Engine) ExecuteAll(tx *Transaction, resume func()) bool {
 		}
 		c.granted = resume
 	case phaseLock:
+		if !e.locks.claim(c.slots[c.held], &c.waiter) {
+			return false
+		}
 		c.held++
 	}
 	if !e.acquire(c) {
