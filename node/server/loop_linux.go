@@ -12,8 +12,7 @@ import (
 )
 
 // loop is an event loop: one goroutine, one epoll, the sessions of many plain
-// TCP sockets. It is level-triggered, so that a session which stops in the
-// middle of its input is simply told again.
+// TCP sockets.
 type loop struct {
 	srv   *Server
 	bench *bench
@@ -280,7 +279,7 @@ func (l *loop) adopt(fd int, remote, local string) {
 			return
 		}
 		sk.number = l.add(func(src *source) { src.socket = sk })
-		sk.interest = unix.EPOLLIN | unix.EPOLLRDHUP
+		sk.interest = watchInput
 		if err := l.register(unix.EPOLL_CTL_ADD, fd, sk.number, sk.interest); err != nil {
 			l.srv.log.Warn("A connection could not be watched", "client", remote, "error", err)
 			s.close()
@@ -288,27 +287,39 @@ func (l *loop) adopt(fd int, remote, local string) {
 	})
 }
 
-// socket is the transport of a session on a loop.
+// socket is the transport of a session on a loop. It is watched edge-triggered,
+// which spares the kernel a second look at every socket that was ready; so the
+// socket must remember what it was told and has not used up.
 type socket struct {
 	loop     *loop
 	session  *session
 	fd       int
 	number   int32
 	interest uint32
-	// input is false while the session wants no input. The socket goes on to be
-	// watched until some arrives.
-	input  bool
-	closed bool
+	// input is true while there may be something to read, hungUp once the peer
+	// has closed its side.
+	input, hungUp bool
+	// scheduled is true while more is posted.
+	scheduled bool
+	closed    bool
 }
+
+const watchInput = unix.EPOLLIN | unix.EPOLLRDHUP | unix.EPOLLET
 
 // ready is told what epoll says of the socket.
 func (sk *socket) ready(events uint32) {
 	s := sk.session
 	if events&(unix.EPOLLIN|unix.EPOLLRDHUP|unix.EPOLLHUP|unix.EPOLLERR) != 0 {
-		if s.parked != running {
-			sk.readyParked(events)
-		} else {
+		sk.input = true
+		sk.hungUp = sk.hungUp || events&(unix.EPOLLRDHUP|unix.EPOLLHUP|unix.EPOLLERR) != 0
+		switch {
+		case s.parked == running:
 			sk.read()
+		case events&(unix.EPOLLHUP|unix.EPOLLERR) != 0, sk.hungUp && s.parked == parkConn:
+			// A call that waits for something to happen ends when the peer
+			// half-closes; others have their reply sent first, as if they had
+			// run at once.
+			sk.leave()
 		}
 	}
 	if events&unix.EPOLLOUT != 0 && !sk.closed {
@@ -316,19 +327,13 @@ func (sk *socket) ready(events uint32) {
 	}
 }
 
-// readyParked handles input and hang-ups of a session that cannot have them
-// now. A call that waits for something to happen ends when the peer half-closes;
-// others have their reply sent first, as if they had run at once.
-func (sk *socket) readyParked(events uint32) {
-	if events&(unix.EPOLLHUP|unix.EPOLLERR) != 0 || events&unix.EPOLLRDHUP != 0 && sk.session.parked == parkConn {
-		sk.session.gone()
-		sk.loop.bench.settle(sk.session)
-		return
-	}
-	drop := events & (unix.EPOLLIN | unix.EPOLLRDHUP)
-	sk.watch(sk.interest &^ drop)
+func (sk *socket) leave() {
+	sk.session.gone()
+	sk.loop.bench.settle(sk.session)
 }
 
+// read reads once. A read that fills its room, or that has the peer's end
+// behind it, is followed by another one after other sockets had their turn.
 func (sk *socket) read() {
 	s := sk.session
 	room := s.room()
@@ -339,15 +344,36 @@ func (sk *socket) read() {
 		n, errno := rawRead(sk.fd, room)
 		switch {
 		case n > 0:
+			sk.input = n == len(room) || sk.hungUp
 			s.received(n)
-		case n == 0 && errno == 0:
-			s.gone()
+			sk.schedule()
 		case errno == unix.EINTR:
 			continue
-		case errno != unix.EAGAIN:
-			s.gone()
+		case errno == unix.EAGAIN:
+			sk.input = false
+		default:
+			sk.leave()
 		}
 		return
+	}
+}
+
+// schedule posts more if there is something to read that the session wants.
+func (sk *socket) schedule() {
+	if sk.input && !sk.closed && !sk.scheduled && (sk.session.parked == running || sk.hungUp && sk.session.parked == parkConn) {
+		sk.scheduled = true
+		sk.loop.post(sk.more)
+	}
+}
+
+func (sk *socket) more() {
+	sk.scheduled = false
+	switch {
+	case sk.closed || !sk.input:
+	case sk.session.parked == running:
+		sk.read()
+	case sk.hungUp && sk.session.parked == parkConn:
+		sk.leave()
 	}
 }
 
@@ -368,24 +394,18 @@ func (sk *socket) write(b []byte) (int, error) {
 	return written, nil
 }
 
-// want changes what epoll watches as little as possible: input is not dropped
-// before some arrives that is not wanted.
-func (sk *socket) want(input, output bool) {
-	interest := sk.interest
-	if input {
-		interest |= unix.EPOLLIN | unix.EPOLLRDHUP
-	}
-	if sk.session.parked == parkConn {
-		interest |= unix.EPOLLRDHUP
-	}
+// want has epoll tell of room for output while the session has some to send.
+// Input is always watched: a parked session's socket only remembers that there
+// is some, which stays in the kernel until the session wants it.
+func (sk *socket) want(_, output bool) {
+	interest := uint32(watchInput)
 	if output {
 		interest |= unix.EPOLLOUT
-	} else {
-		interest &^= unix.EPOLLOUT
 	}
 	if interest != sk.interest {
 		sk.watch(interest)
 	}
+	sk.schedule()
 }
 
 func (sk *socket) watch(interest uint32) {
