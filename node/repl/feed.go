@@ -287,13 +287,17 @@ func (f *feed) encode(snapshot Snapshot, at rdb.Position, w io.Writer) (int64, e
 				return 0, err
 			}
 		}
+		sinceYield := 0
 		err := snapshot.Walk(func(entries []rdb.Entry) error {
 			for _, e := range entries {
 				if err := out.Entry(e); err != nil {
 					return err
 				}
+				if sinceYield += len(e.Key) + e.Value.TextLen(); sinceYield >= yieldBytes {
+					sinceYield = 0
+					runtime.Gosched()
+				}
 			}
-			runtime.Gosched()
 			return nil
 		})
 		if err != nil {

@@ -87,8 +87,7 @@ func (l *link) fill(load Load, file *rdb.Reader) error {
 		}
 		at := file.Offset()
 		l.r.loadRead.Store(at)
-		const piece = 16 << 10
-		if at-yielded < piece {
+		if at-yielded < yieldBytes {
 			continue
 		}
 		yielded = at

@@ -34,3 +34,7 @@ type Settings struct {
 
 // tick is how often replicas are looked after: acknowledgements, limits, lag.
 const tick = time.Second
+
+// yieldBytes is how much of a snapshot or a stream is worked on before the
+// event loops get their turn: some 50 microseconds' worth.
+const yieldBytes = 4 << 10

@@ -50,7 +50,7 @@ func (l *link) follow() error {
 				return err
 			}
 			start += used
-			if s.sinceYield += used; s.sinceYield >= firstInput/4 {
+			if s.sinceYield += used; s.sinceYield >= yieldBytes {
 				s.sinceYield = 0
 				runtime.Gosched()
 			}
