@@ -154,7 +154,7 @@ func (n *Node) watchConfig() {
 	})
 	n.cfg.OnChange("tls-port", func() error {
 		if n.cfg.Int("tls-port").Load() != 0 {
-			return errors.New("Unable to update TLS configuration: connections are plain TCP")
+			return config.Refusal("Unable to update TLS configuration: connections are plain TCP")
 		}
 		return nil
 	})
@@ -218,7 +218,7 @@ func (n *Node) relisten() error {
 		for _, at := range opened {
 			n.server.Unlisten("tcp", at)
 		}
-		return errors.New("Failed to bind to specified addresses.")
+		return config.Refusal("Failed to bind to specified addresses.")
 	}
 	for _, at := range n.server.Listening("tcp") {
 		if !wanted[at] {
@@ -232,7 +232,7 @@ func (n *Node) relisten() error {
 func (n *Node) fitMaxClients() error {
 	room, err := ensureFiles(uint64(n.cfg.Int("maxclients").Load()) + reservedFiles)
 	if err != nil {
-		return fmt.Errorf("The operating system is not able to handle the specified number of clients, try with %d", max(int64(room)-reservedFiles, 1))
+		return config.Refusal(fmt.Sprintf("The operating system is not able to handle the specified number of clients, try with %d", max(int64(room)-reservedFiles, 1)))
 	}
 	return nil
 }

@@ -56,7 +56,7 @@ func NewProcess(cfg *config.Config, log *slog.Logger, args *Args) (*Process, err
 	p.raiseFileLimit()
 	dir := cfg.Text("dir").Load()
 	if err := os.Chdir(dir); err != nil {
-		return nil, fmt.Errorf("Can't chdir to '%s': %s", dir, errnoText(err))
+		return nil, config.Refusal("Can't chdir to '" + dir + "': " + errnoText(err))
 	}
 	cfg.OnChange("dir", func() error {
 		if err := os.Chdir(cfg.Text("dir").Load()); err != nil {
@@ -88,19 +88,19 @@ func (p *Process) lockDirectory(dir string) error {
 		}
 		file, err := os.OpenFile(path+".lock", os.O_RDWR|os.O_CREATE, 0o644)
 		if err != nil {
-			return fmt.Errorf("Can't open %s to lock the cluster config file: %s", path+".lock", errnoText(err))
+			return config.Refusal("Can't open " + path + ".lock to lock the cluster config file: " + errnoText(err))
 		}
 		if err := unix.Flock(int(file.Fd()), unix.LOCK_EX|unix.LOCK_NB); err != nil {
 			_ = file.Close() // nothing was written
-			return fmt.Errorf("The cluster configuration file %s is already used by another node. "+
-				"Every node needs a data directory or a cluster-config-file of its own.", path)
+			return config.Refusal("The cluster configuration file " + path + " is already used by another node. " +
+				"Every node needs a data directory or a cluster-config-file of its own.")
 		}
 		p.lock = file
 		return nil
 	}
 	file, err := os.Open(dir)
 	if err != nil {
-		return fmt.Errorf("Can't open the data directory %s: %s", dir, errnoText(err))
+		return config.Refusal("Can't open the data directory " + dir + ": " + errnoText(err))
 	}
 	if err := unix.Flock(int(file.Fd()), unix.LOCK_EX|unix.LOCK_NB); err != nil {
 		p.log.Warn("The data directory " + dir + " is already used by another server.")
@@ -349,7 +349,7 @@ func (p *Process) applyOOMScore() error {
 	if mode == "no" && !p.oomSet {
 		return nil
 	}
-	refused := errors.New("Failed to apply new oom_score_adj configuration, check server logs.")
+	refused := config.Refusal("Failed to apply new oom_score_adj configuration, check server logs.")
 	if !p.oomSet {
 		content, err := os.ReadFile(oomScorePath)
 		if err == nil {

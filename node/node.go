@@ -220,7 +220,7 @@ func (n *Node) listen() error {
 	port := int(n.cfg.Int("port").Load())
 	if (port == 0 || len(n.bindAddresses()) == 0) && n.cfg.Text("unixsocket").Load() == "" {
 		n.server.Close()
-		return errors.New("Configured to not listen anywhere, exiting.")
+		return config.Refusal("Configured to not listen anywhere, exiting.")
 	}
 	if port != 0 && len(n.bindAddresses()) > 0 {
 		opened := 0

@@ -1,7 +1,6 @@
 package node
 
 import (
-	"errors"
 	"strings"
 	"sync"
 	"time"
@@ -24,10 +23,8 @@ type shutdowns struct {
 	deadline time.Time
 }
 
-var (
-	errShutdownFailed  = errors.New("ERR Errors trying to SHUTDOWN. Check logs.")
-	errShutdownAborted = errors.New("ERR Errors trying to SHUTDOWN. Check logs.")
-)
+// errShutdownFailed is what a client hears whose SHUTDOWN did not end the node.
+const errShutdownFailed resp.Error = "ERR Errors trying to SHUTDOWN. Check logs."
 
 // shutdownPoll is how often a shutdown looks whether the replicas have all.
 const shutdownPoll = 10 * time.Millisecond
@@ -96,7 +93,7 @@ func (n *Node) awaitReplicas(timeout time.Duration) error {
 		case <-abort:
 			n.server.UnpauseClients()
 			n.log.Warn("Shutdown manually aborted.")
-			return errShutdownAborted
+			return errShutdownFailed
 		case <-over.C:
 			n.log.Warn("Lagging replicas at the end of shutdown-timeout: they will miss the last writes.")
 			return nil

@@ -304,7 +304,7 @@ func TestUsedPortAndUsedDirectory(t *testing.T) {
 	if code := p.wait(); code != 1 || !strings.Contains(p.stdout(), "nodes.conf is already used by another node") {
 		t.Errorf("used directory: exit code %d\n%s", code, p.stdout())
 	}
-	p = launch(t, dir, "", "--port", strconv.Itoa(freePort(t)), "--cluster-enabled", "yes", "--cluster-port", strconv.Itoa(freePort(t)),
+	launch(t, dir, "", "--port", strconv.Itoa(freePort(t)), "--cluster-enabled", "yes", "--cluster-port", strconv.Itoa(freePort(t)),
 		"--bind", "127.0.0.1", "--cluster-config-file", "other.conf").ready()
 	if got := ask(t, "tcp", at(port), "CONFIG GET dir"); got != "dir "+dir {
 		t.Errorf("dir: %s", got)

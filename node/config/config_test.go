@@ -160,10 +160,15 @@ func TestSetIsAtomicAndAsksTheHooks(t *testing.T) {
 func TestHandles(t *testing.T) {
 	c := New()
 	if err := c.Set([]Pair{
-		{"maxmemory", "18446744073709551615"}, {"maxmemory-clients", "5%"},
-		{"client-output-buffer-limit", "normal 1kb 2kb 3"}, {"save", "900 1 300 10"},
-		{"shutdown-on-sigint", "nosave now"}, {"bind", "127.0.0.1 -::1"}, {"loglevel", "VERBOSE"},
-		{"latency-tracking-info-percentiles", "50 99.9"}, {"oom-score-adj-values", "1 -2 3"},
+		{"maxmemory", "18446744073709551615"},
+		{"maxmemory-clients", "5%"},
+		{"client-output-buffer-limit", "normal 1kb 2kb 3"},
+		{"save", "900 1 300 10"},
+		{"shutdown-on-sigint", "nosave now"},
+		{"bind", "127.0.0.1 -::1"},
+		{"loglevel", "VERBOSE"},
+		{"latency-tracking-info-percentiles", "50 99.9"},
+		{"oom-score-adj-values", "1 -2 3"},
 	}, false); err != nil {
 		t.Fatal(err)
 	}

@@ -1,7 +1,6 @@
 package config
 
 import (
-	"errors"
 	"fmt"
 	"math"
 	"strconv"
@@ -38,6 +37,12 @@ type kind interface {
 	lines(name string, v *value) []string
 }
 
+// Refusal is why a value is not taken, in the reference's words: it is shown to
+// clients as it stands.
+type Refusal string
+
+func (r Refusal) Error() string { return string(r) }
+
 // single is the part that directives with exactly one word share.
 type single struct{}
 
@@ -58,13 +63,13 @@ func (several) lines(name string, v *value) []string {
 }
 
 var (
-	errArgumentCount = errors.New("wrong number of arguments")
-	errNotInteger    = errors.New("argument couldn't be parsed into an integer")
-	errNotOctal      = errors.New("argument couldn't be parsed as an octal number")
-	errNotYesNo      = errors.New("argument must be 'yes' or 'no'")
-	errNotMemory     = errors.New("argument must be a memory value")
-	errNotPercent    = errors.New("argument must be a memory or percent value")
-	errPercentRange  = errors.New("percentage argument must be less or equal to 100")
+	errArgumentCount = Refusal("wrong number of arguments")
+	errNotInteger    = Refusal("argument couldn't be parsed into an integer")
+	errNotOctal      = Refusal("argument couldn't be parsed as an octal number")
+	errNotYesNo      = Refusal("argument must be 'yes' or 'no'")
+	errNotMemory     = Refusal("argument must be a memory value")
+	errNotPercent    = Refusal("argument must be a memory or percent value")
+	errPercentRange  = Refusal("percentage argument must be less or equal to 100")
 )
 
 // integer is a whole number between min and max.
@@ -355,7 +360,7 @@ func (k enum) complaint() error {
 	for i, o := range k.options {
 		words[i] = o.word
 	}
-	return errors.New("argument(s) must be one of the following: " + strings.Join(words, ", "))
+	return Refusal("argument(s) must be one of the following: " + strings.Join(words, ", "))
 }
 
 func (k enum) lines(name string, v *value) []string { return []string{name + " " + v.text()} }

@@ -1,7 +1,6 @@
 package config
 
 import (
-	"errors"
 	"math"
 	"net/netip"
 	"strconv"
@@ -31,7 +30,7 @@ const maxBindAddresses = 16
 
 func checkBind(words []string) error {
 	if len(words) > maxBindAddresses {
-		return errors.New("Too many bind addresses specified.")
+		return Refusal("Too many bind addresses specified.")
 	}
 	return nil
 }
@@ -46,7 +45,7 @@ func (savePoints) parse(args []string, old *value) (*value, error) {
 	if len(args) == 0 || len(args) == 1 && args[0] == "" {
 		return &value{}, nil
 	}
-	bad := errors.New("Invalid save parameters")
+	bad := Refusal("Invalid save parameters")
 	if len(args)%2 != 0 {
 		return nil, bad
 	}
@@ -82,7 +81,7 @@ func (bufferLimits) multi() bool { return true }
 
 func (bufferLimits) parse(args []string, old *value) (*value, error) {
 	if len(args)%4 != 0 {
-		return nil, errors.New("Wrong number of arguments in buffer limit configuration.")
+		return nil, Refusal("Wrong number of arguments in buffer limit configuration.")
 	}
 	words := append([]string(nil), old.words...)
 	if len(words) == 0 {
@@ -98,13 +97,13 @@ func (bufferLimits) parse(args []string, old *value) (*value, error) {
 		case "pubsub":
 			class = 2
 		default:
-			return nil, errors.New("Invalid client class specified in buffer limit configuration.")
+			return nil, Refusal("Invalid client class specified in buffer limit configuration.")
 		}
 		hard, ok1 := ParseBytes(args[i+1])
 		soft, ok2 := ParseBytes(args[i+2])
 		seconds, ok3 := parseInt(args[i+3])
 		if !ok1 || !ok2 || !ok3 || seconds < 0 || hard > math.MaxInt64 || soft > math.MaxInt64 {
-			return nil, errors.New("Error in hard, soft or soft_seconds setting in buffer limit configuration.")
+			return nil, Refusal("Error in hard, soft or soft_seconds setting in buffer limit configuration.")
 		}
 		words[4*class+1] = strconv.FormatUint(hard, 10)
 		words[4*class+2] = strconv.FormatUint(soft, 10)
@@ -142,7 +141,7 @@ func (primaryAddress) parse(args []string, _ *value) (*value, error) {
 	}
 	port, ok := parseInt(args[1])
 	if !ok || port < 0 || port > 65535 {
-		return nil, errors.New("Invalid master port")
+		return nil, Refusal("Invalid master port")
 	}
 	return &value{words: []string{args[0], args[1]}}, nil
 }
@@ -165,7 +164,7 @@ func (oomScores) parse(args []string, _ *value) (*value, error) {
 	}
 	for _, arg := range args {
 		if n, ok := parseInt(arg); !ok || n < -2000 || n > 2000 {
-			return nil, errors.New("Invalid oom-score-adj-values, elements must be between -2000 and 2000.")
+			return nil, Refusal("Invalid oom-score-adj-values, elements must be between -2000 and 2000.")
 		}
 	}
 	return &value{words: append([]string(nil), args...)}, nil
@@ -182,10 +181,10 @@ func (percentiles) parse(args []string, _ *value) (*value, error) {
 	for _, arg := range args {
 		f, err := strconv.ParseFloat(arg, 64)
 		if err != nil || math.IsNaN(f) {
-			return nil, errors.New("Invalid latency-tracking-info-percentiles parameters")
+			return nil, Refusal("Invalid latency-tracking-info-percentiles parameters")
 		}
 		if f < 0 || f > 100 {
-			return nil, errors.New("latency-tracking-info-percentiles parameters should sit between [0.0,100.0]")
+			return nil, Refusal("latency-tracking-info-percentiles parameters should sit between [0.0,100.0]")
 		}
 		v.words = append(v.words, strconv.FormatFloat(f, 'f', -1, 64))
 	}
@@ -212,7 +211,7 @@ func (eventClasses) parse(args []string, _ *value) (*value, error) {
 		case letter == 'A':
 			bits |= 1<<len(allEvents) - 1
 		case i < 0:
-			return nil, errors.New("Invalid event class character. Use 'Ag$lshzxeKEtmdn'.")
+			return nil, Refusal("Invalid event class character. Use 'Ag$lshzxeKEtmdn'.")
 		default:
 			bits |= 1 << i
 		}
@@ -235,10 +234,10 @@ func (eventClasses) parse(args []string, _ *value) (*value, error) {
 func checkFileName(directive, what string, mayBeEmpty bool) func(string) error {
 	return func(s string) error {
 		if s == "" && !mayBeEmpty {
-			return errors.New(directive + " can't be empty")
+			return Refusal(directive + " can't be empty")
 		}
 		if strings.ContainsAny(s, `/\`) {
-			return errors.New(directive + " can't be a path, just a " + what)
+			return Refusal(directive + " can't be a path, just a " + what)
 		}
 		return nil
 	}
@@ -247,11 +246,11 @@ func checkFileName(directive, what string, mayBeEmpty bool) func(string) error {
 // checkHostname is the reference's rule for cluster-announce-hostname.
 func checkHostname(s string) error {
 	if len(s) >= 256 {
-		return errors.New("Hostnames must be less than 256 characters")
+		return Refusal("Hostnames must be less than 256 characters")
 	}
 	for i := range len(s) {
 		if b := s[i]; !(b >= 'a' && b <= 'z' || b >= 'A' && b <= 'Z' || b >= '0' && b <= '9' || b == '-' || b == '.') {
-			return errors.New("Hostnames may only contain alphanumeric characters, hyphens or dots")
+			return Refusal("Hostnames may only contain alphanumeric characters, hyphens or dots")
 		}
 	}
 	return nil
@@ -267,7 +266,7 @@ func checkAnnounceIP(s string) error {
 		return nil
 	}
 	if checkHostname(s) != nil {
-		return errors.New("argument must be an IP address or a host name")
+		return Refusal("argument must be an IP address or a host name")
 	}
 	return nil
 }
@@ -279,7 +278,7 @@ func TitleVariables() []string {
 
 // ExpandTitle replaces the variables of a proc-title-template.
 func ExpandTitle(template string, variable func(name string) string) (string, error) {
-	bad := errors.New("template format is invalid or contains unknown variables")
+	bad := Refusal("template format is invalid or contains unknown variables")
 	known := make(map[string]bool)
 	for _, name := range TitleVariables() {
 		known[name] = true

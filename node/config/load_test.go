@@ -243,8 +243,12 @@ func TestRewrite(t *testing.T) {
 		t.Fatal(err)
 	}
 	if err := c.Set([]Pair{
-		{"timeout", "0"}, {"save", "1 2"}, {"requirepass", "a \"b\" \n"}, {"maxmemory", "3145728"},
-		{"client-output-buffer-limit", "pubsub 1mb 0 5"}, {"replica-priority", "8"},
+		{"timeout", "0"},
+		{"save", "1 2"},
+		{"requirepass", "a \"b\" \n"},
+		{"maxmemory", "3145728"},
+		{"client-output-buffer-limit", "pubsub 1mb 0 5"},
+		{"replica-priority", "8"},
 	}, false); err != nil {
 		t.Fatal(err)
 	}

@@ -81,7 +81,7 @@ func signalOptions() enum {
 		options: []option{{"default", 0}, {"save", save}, {"nosave", nosave}, {"now", 4}, {"force", 8}},
 		conflict: func(bits int64) error {
 			if bits&save != 0 && bits&nosave != 0 {
-				return errors.New("shutdown options SAVE and NOSAVE can't be used simultaneously")
+				return Refusal("shutdown options SAVE and NOSAVE can't be used simultaneously")
 			}
 			return nil
 		},
@@ -118,5 +118,5 @@ func syscallText(err error) error {
 	if msg[0] >= 'a' && msg[0] <= 'z' {
 		msg[0] -= 'a' - 'A'
 	}
-	return errors.New(string(msg))
+	return Refusal(string(msg))
 }

@@ -1,7 +1,5 @@
 package config
 
-import "errors"
-
 func networkRows() []Row {
 	return []Row{
 		{Name: "bind", Kind: list{check: checkBind}, Default: []string{"*", "-::*"}},
@@ -149,7 +147,7 @@ func memoryRows() []Row {
 // refuseDefrag answers as the reference does without its own allocator.
 func refuseDefrag(on bool) error {
 	if on {
-		return errors.New("Active defragmentation cannot be enabled: the Go runtime manages the memory")
+		return Refusal("Active defragmentation cannot be enabled: the Go runtime manages the memory")
 	}
 	return nil
 }

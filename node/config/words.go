@@ -1,12 +1,9 @@
 package config
 
-import (
-	"errors"
-	"strings"
-)
+import "strings"
 
 // errUnbalanced is the reference's reason for quotes that do not close.
-var errUnbalanced = errors.New("Unbalanced quotes in configuration line")
+const errUnbalanced = Refusal("Unbalanced quotes in configuration line")
 
 // Split cuts a line into words as the reference's configuration grammar has
 // it: blanks separate; "double quotes" know \n \r \t \b \a, \xHH and a
