@@ -176,6 +176,55 @@ func TestReplicationExpiry(t *testing.T) {
 	}
 }
 
+// TestReplicationAuth: masterauth and requirepass, with the reference on either
+// side; a wrong password is reported and tried again.
+func TestReplicationAuth(t *testing.T) {
+	secured := []string{"--requirepass", "secret"}
+	for name, pair := range map[string][2]func(*testing.T, ...string) peerServer{
+		"node to node":      {startPeerNode, startPeerNode},
+		"reference to node": {startPeerReference, startPeerNode},
+		"node to reference": {startPeerNode, startPeerReference},
+	} {
+		t.Run(name, func(t *testing.T) {
+			a, b := pair[0](t, secured...), pair[1](t)
+			a.do("AUTH", "secret")
+			a.do("SET", "k", "v")
+			b.do("CONFIG", "SET", "masterauth", "wrong")
+			b.follow(a)
+			waitFor(t, "the refusal", func() bool { return strings.Contains(string(a.do("INFO", "errorstats").Text), "errorstat_WRONGPASS") })
+			b.do("CONFIG", "SET", "masterauth", "secret")
+			awaitSync(t, a, b)
+			sameKeyspace(t, a, b)
+		})
+	}
+}
+
+func TestReplicaOfInClusterMode(t *testing.T) {
+	n := startPeerNode(t, "--cluster-enabled", "yes")
+	for _, line := range []string{"REPLICAOF 127.0.0.1 1", "SLAVEOF NO ONE"} {
+		if got := n.ask(strings.Fields(line)...); got != `-"ERR REPLICAOF not allowed in cluster mode."` {
+			t.Errorf("%s answers %s", line, got)
+		}
+	}
+	if got := n.ask("FAILOVER"); got != `-"ERR FAILOVER not allowed in cluster mode."` {
+		t.Errorf("FAILOVER answers %s", got)
+	}
+}
+
+// TestReplicationTypes: a primary with other types than strings is refused with
+// the data kept, and taken when they are gone.
+func TestReplicationTypes(t *testing.T) {
+	a, b := startPeerReference(t), startPeerNode(t)
+	b.do("SET", "kept", "1")
+	a.do("LPUSH", "list", "1")
+	b.follow(a)
+	waitFor(t, "the attempt", func() bool { return a.field("stats", "sync_full") == "1" })
+	waitFor(t, "the refusal", func() bool { return strings.Contains(b.ask("ROLE"), `"connect"`) })
+	if got := b.ask("GET", "kept"); got != `$"1"` {
+		t.Errorf("the old data are %s", got)
+	}
+}
+
 func TestReplicationChain(t *testing.T) {
 	a, b, c := startPeerNode(t), startPeerNode(t), startPeerReference(t)
 	b.follow(a)
