@@ -165,6 +165,10 @@ func (n *Node) watchConfig() {
 		})
 	}
 	n.followAccessPolicy()
+	n.gates.refuse = n.refuse
+	for _, name := range []string{"maxmemory", "min-replicas-to-write", "min-replicas-max-lag"} {
+		n.cfg.OnChange(name, n.refreshRefusals)
+	}
 }
 
 // showPrimary keeps replicaof true about REPLICAOF, for CONFIG GET and REWRITE.

@@ -14,10 +14,11 @@ import (
 	"slotmesh/node/command"
 )
 
-// observe takes the samples of what INFO shows over time; it is called about
-// ten times a second.
+// observe takes the samples of what INFO shows over time and looks at what
+// makes commands be refused; it is called about ten times a second.
 func (n *Node) observe() {
 	n.server.Sample()
+	n.refreshRefusals()
 	if n.beat++; n.beat%10 == 0 {
 		n.notePeak(usedMemory())
 	}

@@ -53,6 +53,7 @@ type Node struct {
 	// peakMemory is the most that usedMemory was since the last RESETSTAT.
 	peakMemory atomic.Int64
 	shutdowns  shutdowns
+	refusals   refusals
 	// startMemory is usedMemory before there were data or clients.
 	startMemory int64
 	// beat counts calls of observe, which one goroutine makes.

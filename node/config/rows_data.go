@@ -68,7 +68,7 @@ func replicationRows() []Row {
 		number("repl-diskless-sync-max-replicas", "0", 0, maxInt).inert("every replica gets its own snapshot at once"),
 		oneOf("repl-diskless-load", "disabled", "disabled", "on-empty-db", "swapdb").
 			inert("a snapshot is loaded beside the old data, which is dropped when the load is complete"),
-		no("repl-disable-tcp-nodelay"),
+		no("repl-disable-tcp-nodelay").inert("the stream is sent as it comes"),
 		number("repl-ping-replica-period", "10", 1, maxInt).also("repl-ping-slave-period"),
 		number("repl-timeout", "60", 1, maxInt),
 		{Name: "repl-backlog-size", Kind: memory{min: 1, adjust: atLeastMinBacklog}, Default: []string{"1048576"}},

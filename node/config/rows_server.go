@@ -3,7 +3,7 @@ package config
 func networkRows() []Row {
 	return []Row{
 		{Name: "bind", Kind: list{check: checkBind}, Default: []string{"*", "-::*"}},
-		{Name: "bind-source-addr", Kind: text{}, Default: []string{""}},
+		word("bind-source-addr", "").inert("connections to other nodes leave from the address that the system chooses"),
 		yes("protected-mode"),
 		number("port", "6379", 0, maxPort),
 		number("tcp-backlog", "511", 0, maxInt).startOnly(),
@@ -38,9 +38,12 @@ func generalRows() []Row {
 			Name: "proc-title-template", Kind: text{check: checkTitle},
 			Default: []string{"{title} {listen-addr} {server-mode}"},
 		},
-		{Name: "hz", Kind: integer{max: maxInt, adjust: clampHz}, Default: []string{"10"}},
-		yes("dynamic-hz").inert("periodic work runs on timers of its own, not on one tick"),
-		number("active-expire-effort", "1", 1, 10),
+		{
+			Name: "hz", Kind: integer{max: maxInt, adjust: clampHz}, Default: []string{"10"},
+			Inert: "periodic work runs on timers of its own, not on one tick",
+		},
+		yes("dynamic-hz").inert("see hz"),
+		number("active-expire-effort", "1", 1, 10).inert("expired keys are found without looking at others: there is nothing to weigh"),
 		number("shutdown-timeout", "10", 0, maxInt),
 		{Name: "shutdown-on-sigint", Kind: signalOptions(), Default: []string{"default"}},
 		{Name: "shutdown-on-sigterm", Kind: signalOptions(), Default: []string{"default"}},
@@ -120,7 +123,8 @@ func memoryRows() []Row {
 	return []Row{
 		{Name: "maxmemory", Kind: memory{unsigned: true}, Default: []string{"0"}},
 		oneOf("maxmemory-policy", "noeviction", "volatile-lru", "volatile-lfu", "volatile-random", "volatile-ttl",
-			"allkeys-lru", "allkeys-lfu", "allkeys-random", "noeviction"),
+			"allkeys-lru", "allkeys-lfu", "allkeys-random", "noeviction").
+			inert("beyond maxmemory writes are refused, never keys evicted; the -lfu policies only choose what OBJECT FREQ shows"),
 		number("maxmemory-samples", "5", 1, maxInt).inert(noEviction),
 		number("maxmemory-eviction-tenacity", "10", 0, 100).inert(noEviction),
 		{Name: "maxmemory-clients", Kind: memory{unsigned: true, percent: true}, Default: []string{"0"}},

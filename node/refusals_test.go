@@ -1,0 +1,48 @@
+package node
+
+import (
+	"runtime"
+	"testing"
+)
+
+func TestWritesAreRefusedWithoutReplicas(t *testing.T) {
+	_, dial, _ := startNode(t)
+	c := dial()
+	const refused = `-"NOREPLICAS Not enough good replicas to write."`
+	if got := c.ask("config", "set", "min-replicas-to-write", "1"); got != `+"OK"` {
+		t.Fatal(got)
+	}
+	if got := c.ask("set", "a", "1"); got != refused {
+		t.Errorf("SET without replicas: %s", got)
+	}
+	if got := c.ask("get", "a"); got != `(nil)` {
+		t.Errorf("GET without replicas: %s", got)
+	}
+	replica := dial()
+	replica.send("sync")
+	waitFor(t, "a write with a replica", func() bool { return c.ask("set", "a", "1") == `+"OK"` })
+	replica.conn.Close()
+	waitFor(t, "the replica's leaving to be noticed", func() bool { return c.ask("set", "a", "1") == refused })
+	c.do("config", "set", "min-replicas-to-write", "0")
+	if got := c.ask("set", "a", "1"); got != `+"OK"` {
+		t.Errorf("SET when none is asked for: %s", got)
+	}
+}
+
+func TestWritesAreRefusedBeyondMaxmemory(t *testing.T) {
+	_, dial, _ := startNode(t)
+	c := dial()
+	c.do("set", "a", "1")
+	runtime.GC() // the limit counts what a collection found alive
+	c.do("config", "set", "maxmemory", "1")
+	if got := c.ask("set", "a", "2"); got != `-"OOM command not allowed when used memory > 'maxmemory'."` {
+		t.Errorf("SET beyond maxmemory: %s", got)
+	}
+	if got := c.ask("del", "a"); got != `:1` {
+		t.Errorf("DEL beyond maxmemory: %s", got)
+	}
+	c.do("config", "set", "maxmemory", "0")
+	if got := c.ask("set", "a", "2"); got != `+"OK"` {
+		t.Errorf("SET without a limit: %s", got)
+	}
+}
