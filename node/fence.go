@@ -122,7 +122,9 @@ func (f *fence) set(lease gossip.Instant, p posture, timeout time.Duration, depo
 	if deposed {
 		f.term.Add(1)
 	}
-	if p != f.posture && (p == postureWaiting || f.posture == postureFree) {
+	// A lease that is taken back, for a new slot must be granted anew, ends now
+	// and not in the past: the wait for the next one has just begun.
+	if lease < f.lease || p != f.posture && (p == postureWaiting || f.posture == postureFree) {
 		f.heldSince = f.now()
 	}
 	f.lease, f.posture, f.timeout, f.suspended = lease, p, timeout, false
