@@ -1,7 +1,5 @@
 package store
 
-import "slotmesh/slots"
-
 // siblingAhead is how far a sibling's version is ahead of the store's: more cuts
 // than can be made while it is being filled.
 const siblingAhead = 1 << 20
@@ -20,17 +18,28 @@ func (s *Store) Sibling() *Store {
 
 // Replace puts the content of loaded, a Sibling of this store, in the place of
 // everything here. loaded is of no use afterwards. The caller has all slots.
-// Open snapshots keep what they need of the old content.
+// Open snapshots keep what they need of the old content. The time it takes does
+// not depend on how many keys there are.
 func (s *Store) Replace(loaded *Store) {
-	s.Flush(-1)
+	if open := s.open.Load(); open != nil {
+		for slot := range s.parts {
+			for _, sp := range s.parts[slot].spaces {
+				if sp == nil {
+					continue
+				}
+				for _, sn := range *open {
+					sn.detach(sp)
+				}
+			}
+		}
+	}
 	// Every record of loaded is later than every open cut.
 	s.version, s.aged = loaded.version, loaded.aged
 	for slot := range s.parts {
-		s.parts[slot] = loaded.parts[slot]
+		s.parts[slot], loaded.parts[slot] = loaded.parts[slot], s.parts[slot]
 		s.due[slot].Store(loaded.due[slot].Load())
 	}
 	for db := range s.totals {
 		s.totals[db].exchange(&loaded.totals[db])
 	}
-	loaded.parts = [slots.Count]part{}
 }
