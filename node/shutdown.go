@@ -34,9 +34,11 @@ const shutdownPoll = 10 * time.Millisecond
 // about to stop, or an error when it goes on.
 func (n *Node) shutdown(o shutdownOptions) error {
 	n.log.Warn("User requested shutdown...")
-	if o.save && !o.force {
-		n.log.Warn("There are no files to save the data to, can't exit with SAVE.")
-		return errShutdownFailed
+	if o.save {
+		n.log.Warn("There are no files to save the data to.")
+		if !o.force {
+			return errShutdownFailed
+		}
 	}
 	timeout := time.Duration(n.cfg.Int("shutdown-timeout").Load()) * time.Second
 	if !o.now && timeout > 0 && n.laggingReplicas() > 0 {

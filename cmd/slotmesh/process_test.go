@@ -245,6 +245,19 @@ func TestLogOfAStartAndAStop(t *testing.T) {
 	}
 }
 
+func TestSignalOptions(t *testing.T) {
+	p := launch(t, t.TempDir(), "", "--port", strconv.Itoa(freePort(t)), "--shutdown-on-sigterm", "save", "now").ready()
+	if err := p.cmd.Process.Signal(syscall.SIGHUP); err != nil { // ignored
+		t.Fatal(err)
+	}
+	if err := p.cmd.Process.Signal(syscall.SIGTERM); err != nil {
+		t.Fatal(err)
+	}
+	if code := p.wait(); code != 0 || !strings.Contains(p.stdout(), "There are no files to save the data to.") {
+		t.Errorf("exit code %d\n%s", code, p.stdout())
+	}
+}
+
 func TestConfigErrorsStopTheStart(t *testing.T) {
 	dir := t.TempDir()
 	conf := filepath.Join(dir, "bad.conf")
