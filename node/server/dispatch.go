@@ -275,7 +275,7 @@ func (s *session) refuse(row *row, text string) {
 		if row != nil && row.needs&isExec != 0 {
 			s.endTransaction()
 			s.out.Buf = s.out.Buf[:mark]
-			s.out.Error("EXECABORT Transaction discarded because of: " + text)
+			s.out.Error("EXECABORT Transaction discarded because of: " + strings.TrimPrefix(text, "ERR "))
 		} else {
 			s.tx.spoiled = true
 		}

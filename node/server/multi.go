@@ -16,10 +16,7 @@ type transaction struct {
 	spoiled bool
 	// heavy is set when one of the commands is, keyed and writes likewise.
 	heavy, keyed, writes bool
-	// slot is that of the first key queued, in cluster mode.
-	slot    slots.Slot
-	hasSlot bool
-	bytes   int
+	bytes                int
 
 	// executing is true from EXEC until its reply is written.
 	executing bool
@@ -128,11 +125,6 @@ func (s *session) routeQueued(row *row) resp.Error {
 		return resp.ErrDownReads
 	default:
 		return resp.ErrSlotUnserved
-	}
-	if tx := s.tx; tx.hasSlot && tx.slot != slot {
-		return resp.ErrCrossSlot
-	} else if !tx.hasSlot {
-		tx.slot, tx.hasSlot = slot, true
 	}
 	return ""
 }
