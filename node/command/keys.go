@@ -168,6 +168,9 @@ func runCopy(c *Call) error {
 			replace = true
 		case isWord(c.Args[i], "db") && i+1 < len(c.Args):
 			var err error
+			if n, isNumber := store.ParseInt(c.Args[i+1]); isNumber && n != 0 && c.engine.Routing() != nil {
+				return resp.Error("ERR Copying to another database is not allowed in cluster mode")
+			}
 			if db, err = parseDB(c, c.Args[i+1]); err != nil {
 				return err
 			}
@@ -175,9 +178,6 @@ func runCopy(c *Call) error {
 		default:
 			return resp.ErrSyntax
 		}
-	}
-	if c.engine.Routing() != nil && (c.DB != 0 || db != 0) {
-		return resp.Error("ERR Copying to another database is not allowed in cluster mode")
 	}
 	if db == c.DB && string(from) == string(to) {
 		return resp.ErrSameObject
