@@ -169,6 +169,8 @@ func (m *Machine) apply(ev Event) error {
 		m.linkDown(ev)
 	case Suspected:
 		if n := m.members[ev.Node]; n != nil && n != m.self {
+			// Links may be up again long before the membership is whole.
+			n.lost = true
 			m.probe(n)
 		}
 	case Replication:

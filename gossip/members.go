@@ -27,6 +27,7 @@ type member struct {
 	lastPing     Instant
 	pongReceived Instant
 	hinted       bool
+	lost         bool // membership gave it up and has not had it back
 	refusals     int
 	refusedAt    Instant
 	pfail, fail  bool
@@ -188,10 +189,10 @@ func (m *Machine) tickMembers() {
 	}
 	dialled := 0
 	for _, n := range m.order {
-		if n == m.self || n.linked || m.now < n.nextDial || dialled == dialsPerTick {
+		if n == m.self || m.now < n.nextDial || dialled == dialsPerTick {
 			continue
 		}
-		if n.everHeard && m.now-n.heard < dialFirst && !n.hinted {
+		if !n.lost && (n.linked || n.everHeard && m.now-n.heard < dialFirst && !n.hinted) {
 			continue
 		}
 		if n.IP() == "" || n.rec.Address.BusPort == 0 {
@@ -250,6 +251,7 @@ func (m *Machine) memberSeen(ev Member) error {
 	if n == nil {
 		return nil
 	}
+	n.lost = false
 	if ev.IP != "" && n.ip != ev.IP {
 		n.ip = ev.IP
 		n.dials, n.nextDial = 0, m.now

@@ -327,29 +327,19 @@ func (w *world) probe(a int) {
 		// Others reach it and say so.
 		return
 	}
-	source.feed(gossip.Suspected{Node: target.id})
-	w.after(w.jitter(100*time.Millisecond), func() { w.spreadSuspicion(a, b) })
-	w.after(w.spread(400*time.Millisecond, 900*time.Millisecond), func() { w.declareDead(a, b) })
+	w.after(w.spread(300*time.Millisecond, 900*time.Millisecond), func() { w.declareDead(a, b) })
 }
 
-// spreadSuspicion tells the others that a lost b.
-func (w *world) spreadSuspicion(a, b int) {
-	for c := range w.net.n {
-		if c != a && c != b && w.hosts[c].alive() && w.relay(a, c) {
-			w.hosts[c].feed(gossip.Suspected{Node: w.hosts[b].id})
-		}
-	}
-}
-
-// declareDead ends a suspicion that b could not refute: a forgets b, and so do
+// declareDead ends a suspicion that b could not refute: a gives b up, and so do
 // those who hear of it.
 func (w *world) declareDead(a, b int) {
 	if !w.hosts[a].alive() || w.hosts[b].alive() && w.relay(b, a) {
 		return
 	}
 	for c := range w.net.n {
-		if c == a || c != b && w.relay(a, c) {
+		if w.net.member[c][b] && (c == a || c != b && w.relay(a, c)) {
 			w.net.member[c][b] = false
+			w.hosts[c].feed(gossip.Suspected{Node: w.hosts[b].id})
 		}
 	}
 }
