@@ -2,6 +2,7 @@ package command
 
 import (
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -194,12 +195,13 @@ func clip(b []byte, limit int) []byte {
 
 // oneLine keeps an error on its line: the reference turns line ends into blanks.
 func oneLine(b []byte) string {
-	return strings.Map(func(r rune) rune {
-		if r == '\r' || r == '\n' {
-			return ' '
+	line := slices.Clone(b)
+	for i, c := range line {
+		if c == '\r' || c == '\n' {
+			line[i] = ' '
 		}
-		return r
-	}, string(b))
+	}
+	return string(line)
 }
 
 // KeyPositions appends the positions of the keys in args to at. It returns an

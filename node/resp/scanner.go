@@ -72,7 +72,7 @@ func (s *Scanner) Next(data []byte) ([][]byte, int, error) {
 		switch {
 		case err != nil || !done:
 			return nil, 0, err
-		case count > math.MaxInt32 || count == invalidCount:
+		case count > math.MaxInt32:
 			return nil, 0, ErrMultibulkLen
 		case count > unauthArgs && s.Restricted:
 			return nil, 0, ErrUnauthMultibulk
@@ -151,9 +151,9 @@ func (s *Scanner) reset() {
 	s.spans = s.spans[:0]
 }
 
-// invalidCount is what count answers for a line that is not a number; no
-// accepted number is near it.
-const invalidCount = math.MinInt64
+// invalidCount is what count answers for a line that is not a number: a count
+// that is above every limit.
+const invalidCount = math.MaxInt64
 
 // count reads the number on the line at start, after its type byte, and moves
 // pos behind the line. done is false while the line's end is missing. As in
@@ -218,6 +218,10 @@ func (s *Scanner) inline(data []byte) ([][]byte, int, error) {
 	line := data[:end]
 	if end > 0 && line[end-1] == '\r' {
 		line = line[:end-1]
+	}
+	// The reference's line is a C string.
+	if nul := bytes.IndexByte(line, 0); nul >= 0 {
+		line = line[:nul]
 	}
 	s.reset()
 	args, text, ok := SplitWords(s.args[:0], s.text[:0], line)

@@ -271,14 +271,13 @@ func (s *session) refuse(row *row, text string) {
 	mark := len(s.out.Buf)
 	s.out.Error(text)
 	s.bench.tally.failed(s.srv, row, text, true)
-	if s.flags&flagMulti != 0 {
-		if row != nil && row.needs&isExec != 0 {
-			s.endTransaction()
-			s.out.Buf = s.out.Buf[:mark]
-			s.out.Error("EXECABORT Transaction discarded because of: " + strings.TrimPrefix(text, "ERR "))
-		} else {
-			s.tx.spoiled = true
-		}
+	switch {
+	case row != nil && row.needs&isExec != 0:
+		s.endTransaction()
+		s.out.Buf = s.out.Buf[:mark]
+		s.out.Error("EXECABORT Transaction discarded because of: " + strings.TrimPrefix(text, "ERR "))
+	case s.flags&flagMulti != 0:
+		s.tx.spoiled = true
 	}
 	if s.flags != 0 {
 		s.afterReply(mark)
