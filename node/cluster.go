@@ -247,10 +247,16 @@ func busAddress(ip string, port int) (netip.AddrPort, bool) {
 	return netip.AddrPortFrom(addr, uint16(port)), true
 }
 
-// changeIdentity replaces the bus after CLUSTER RESET HARD.
+// changeIdentity replaces the bus after CLUSTER RESET. The caller holds c.mu,
+// which is given up meanwhile: both a bus that closes and one that opens ask
+// for this node's record (Meta, LocalState). What other goroutines send until
+// then goes to the closed bus, and nowhere.
 func (c *cluster) changeIdentity(old *bus.Bus) {
+	self := c.machine.Self()
+	c.mu.Unlock()
 	old.Close()
-	b, err := c.openBus(c.machine.Self())
+	b, err := c.openBus(self)
+	c.mu.Lock()
 	if err != nil {
 		c.fatal(err)
 		return
