@@ -456,26 +456,17 @@ func (m *Machine) dropOpenWith(id slots.NodeID) {
 // tickClaims ends assumptions whose claim never came, and masks whose node
 // insists.
 func (m *Machine) tickClaims() {
-	for slot := range slots.Count {
-		if len(m.claims.masked) == 0 {
-			break
-		}
-		k, ok := m.claims.masked[slots.Slot(slot)]
-		if !ok {
-			continue
-		}
+	for _, slot := range slices.Sorted(maps.Keys(m.claims.masked)) {
+		k := m.claims.masked[slot]
 		if n := m.members[k.node]; n == nil || n.rec.Seq > k.seq || m.now >= k.until {
-			delete(m.claims.masked, slots.Slot(slot))
-			m.decide(slots.Slot(slot))
+			delete(m.claims.masked, slot)
+			m.decide(slot)
 		}
 	}
-	for slot := range slots.Count {
-		if len(m.claims.assumed) == 0 {
-			return
-		}
-		if a, ok := m.claims.assumed[slots.Slot(slot)]; ok && (m.now >= a.until || m.members[a.node.rec.ID] != a.node) {
-			delete(m.claims.assumed, slots.Slot(slot))
-			m.decide(slots.Slot(slot))
+	for _, slot := range slices.Sorted(maps.Keys(m.claims.assumed)) {
+		if a := m.claims.assumed[slot]; m.now >= a.until || m.members[a.node.rec.ID] != a.node {
+			delete(m.claims.assumed, slot)
+			m.decide(slot)
 		}
 	}
 }

@@ -2,6 +2,7 @@ package gossip
 
 import (
 	"bytes"
+	"encoding/hex"
 	"errors"
 	"fmt"
 	"hash/crc64"
@@ -52,32 +53,67 @@ func undash(text string) string {
 	return text
 }
 
+// configLine appends the words of one line.
+type configLine struct{ b []byte }
+
+func (l *configLine) word(text string) { l.b = append(append(l.b, text...), ' ') }
+func (l *configLine) uint(v uint64)    { l.b = append(strconv.AppendUint(l.b, v, 10), ' ') }
+func (l *configLine) id(id [20]byte)   { l.b = append(hex.AppendEncode(l.b, id[:]), ' ') }
+func (l *configLine) end()             { l.b[len(l.b)-1] = '\n' }
+
 func (m *Machine) encodeConfig() []byte {
-	var b bytes.Buffer
-	fmt.Fprintf(&b, "%s %d\nself %s\nepoch %d\npromise %d\n", configMagic, configVersion, m.self.rec.ID, m.currentEpoch, m.lease.promisedMost/time.Millisecond)
+	l := configLine{make([]byte, 0, 512+512*len(m.order))}
+	l.word(configMagic)
+	l.uint(configVersion)
+	l.end()
+	l.word("self")
+	l.id(m.self.rec.ID)
+	l.end()
+	l.word("epoch")
+	l.uint(m.currentEpoch)
+	l.end()
+	l.word("promise")
+	l.uint(uint64(m.lease.promisedMost / time.Millisecond))
+	l.end()
 	for _, n := range m.order {
-		writeNode(&b, n)
+		writeNode(&l, n)
 	}
 	for _, shard := range m.sortedVotes() {
 		v := m.election.votes[shard]
-		fmt.Fprintf(&b, "vote %s %d %s\n", shard, v.Epoch, v.Candidate)
+		l.word("vote")
+		l.id(shard)
+		l.uint(v.Epoch)
+		l.id(v.Candidate)
+		l.end()
 	}
 	for _, t := range m.sortedTombstones() {
-		word := "lifted"
+		l.word("tombstone")
+		l.id(t.ID)
+		l.uint(t.Stamp)
 		if t.Forgotten {
-			word = "forgotten"
+			l.word("forgotten")
+		} else {
+			l.word("lifted")
 		}
-		fmt.Fprintf(&b, "tombstone %s %d %s\n", t.ID, t.Stamp, word)
+		l.end()
 	}
-	fmt.Fprintf(&b, "checksum %016x\n", crc64.Checksum(b.Bytes(), crc64.MakeTable(crc64.ECMA)))
-	return b.Bytes()
+	return fmt.Appendf(l.b, "checksum %016x\n", crc64.Checksum(l.b, crc64.MakeTable(crc64.ECMA)))
 }
 
-func writeNode(b *bytes.Buffer, n *member) {
+func writeNode(l *configLine, n *member) {
 	r := &n.rec
-	role, primary := "primary", "-"
+	l.word("node")
+	l.id(r.ID)
+	l.id(r.Shard)
+	l.uint(r.Seq)
+	l.uint(r.Epoch)
+	l.uint(r.SeizedEpoch)
 	if r.Replica {
-		role, primary = "replica", r.Primary.String()
+		l.word("replica")
+		l.id(r.Primary)
+	} else {
+		l.word("primary")
+		l.word("-")
 	}
 	var flags []string
 	for _, f := range recordFlags(r) {
@@ -85,26 +121,46 @@ func writeNode(b *bytes.Buffer, n *member) {
 			flags = append(flags, f.name)
 		}
 	}
-	fmt.Fprintf(b, "node %s %s %d %d %d %s %s %s %s %s %d %d %d %s %d\n", r.ID, r.Shard, r.Seq, r.Epoch, r.SeizedEpoch, role, primary,
-		dash(strings.Join(flags, ",")), dash(r.Address.IP), dash(n.ip), r.Address.Port, r.Address.TLSPort, r.Address.BusPort, dash(r.Address.Host), n.promiseAt)
+	l.word(dash(strings.Join(flags, ",")))
+	l.word(dash(r.Address.IP))
+	l.word(dash(n.ip))
+	l.uint(uint64(r.Address.Port))
+	l.uint(uint64(r.Address.TLSPort))
+	l.uint(uint64(r.Address.BusPort))
+	l.word(dash(r.Address.Host))
+	l.uint(n.promiseAt)
+	l.end()
 	for w := range windows {
 		h := &n.win[w]
 		if h.seq == 0 && r.WinSeq[w] == 0 {
 			continue
 		}
-		fmt.Fprintf(b, "claim %s %d %d %d %d", r.ID, w, h.seq, r.WinSeq[w], h.epoch)
+		l.word("claim")
+		l.id(r.ID)
+		l.uint(uint64(w))
+		l.uint(h.seq)
+		l.uint(r.WinSeq[w])
+		l.uint(h.epoch)
 		for _, run := range h.bits.ranges() {
-			base := w * windowSlots
-			fmt.Fprintf(b, " %s", slots.Range{First: slots.Slot(base + run[0]), Last: slots.Slot(base + run[1])})
+			l.uint(uint64(w*windowSlots + run[0]))
+			if run[1] > run[0] {
+				l.b[len(l.b)-1] = '-'
+				l.uint(uint64(w*windowSlots + run[1]))
+			}
 		}
-		b.WriteByte('\n')
+		l.end()
 	}
 	for _, o := range r.Open {
-		word := "migrating"
+		l.word("open")
+		l.id(r.ID)
 		if o.Importing {
-			word = "importing"
+			l.word("importing")
+		} else {
+			l.word("migrating")
 		}
-		fmt.Fprintf(b, "open %s %s %d %s\n", r.ID, word, o.Slot, o.Peer)
+		l.uint(uint64(o.Slot))
+		l.id(o.Peer)
+		l.end()
 	}
 }
 

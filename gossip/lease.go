@@ -1,6 +1,7 @@
 package gossip
 
 import (
+	"cmp"
 	"slices"
 	"time"
 
@@ -26,7 +27,8 @@ import (
 // A node that comes to its first slots becomes an elector when the electors
 // before it have granted its first lease.
 type leaseState struct {
-	grants  map[slots.NodeID]grant
+	barred  []slots.NodeID // and asked: scratch of countGrants
+	asked   []Instant
 	until   Instant
 	needSeq uint64 // grants for an older record do not count
 	// epochKnown is true while a majority knows this node's current epoch: see
@@ -51,6 +53,7 @@ type leaseState struct {
 }
 
 type grant struct {
+	given    bool
 	asked    Instant
 	seq      uint64
 	current  uint64
@@ -59,12 +62,10 @@ type grant struct {
 }
 
 func (l *leaseState) init() {
-	l.grants = map[slots.NodeID]grant{}
 	l.synced = map[slots.NodeID]Instant{}
 }
 
 func (l *leaseState) forget(id slots.NodeID) {
-	delete(l.grants, id)
 	delete(l.synced, id)
 }
 
@@ -117,7 +118,7 @@ func (m *Machine) settleLease() {
 	}
 	if !m.holdsSlots() || m.handover.consented() || m.votedAgainst(m.self) {
 		l.until = 0
-		clear(l.grants)
+		m.dropGrants()
 		l.digest = 0
 		return
 	}
@@ -172,29 +173,33 @@ func (m *Machine) becomeElector() {
 	m.settleElectors()
 }
 
+// dropGrants forgets what was granted to this node.
+func (m *Machine) dropGrants() {
+	for _, n := range m.order {
+		n.grant = grant{}
+	}
+}
+
 // countGrants finds the instant until which a majority stands by this node.
 func (m *Machine) countGrants() {
 	l := &m.lease
-	excluded := map[slots.NodeID]bool{}
+	l.barred, l.asked = l.barred[:0], l.asked[:0]
 	for _, e := range m.claims.electors {
 		if e != m.self && m.votedAgainst(e) {
-			excluded[e.rec.ID] = true
+			l.barred = append(l.barred, e.rec.ID)
 		}
-		for _, id := range l.grants[e.rec.ID].excluded {
-			excluded[id] = true
-		}
+		l.barred = append(l.barred, e.grant.excluded...)
 	}
-	var asked []Instant
 	known := 0
 	for _, e := range m.claims.electors {
 		if e == m.self {
-			asked = append(asked, m.now)
+			l.asked = append(l.asked, m.now)
 			known++
 			continue
 		}
-		g, ok := l.grants[e.rec.ID]
-		if ok && !excluded[e.rec.ID] && g.seq >= l.needSeq && g.electors == m.claims.electorsDigest {
-			asked = append(asked, g.asked)
+		g := &e.grant
+		if g.given && g.seq >= l.needSeq && g.electors == m.claims.electorsDigest && !slices.Contains(l.barred, e.rec.ID) {
+			l.asked = append(l.asked, g.asked)
 			if g.current >= m.currentEpoch {
 				known++
 			}
@@ -202,8 +207,8 @@ func (m *Machine) countGrants() {
 	}
 	need := m.majority()
 	l.epochKnown = known >= need
-	if len(asked) >= need {
-		slices.SortFunc(asked, func(a, b Instant) int { return int(min(max(b-a, -1), 1)) })
+	if asked := l.asked; len(asked) >= need {
+		slices.SortFunc(asked, func(a, b Instant) int { return cmp.Compare(b, a) })
 		d := m.leaseFor(len(m.claims.electors))
 		if until := asked[need-1] + d - leaseMargin(d); until > l.until {
 			l.until = until
@@ -315,6 +320,13 @@ func (m *Machine) judgeRenew(n *member, b renewMsg) verdict {
 
 // beaten reports whether a greater claim on a slot of n's is known.
 func (m *Machine) beaten(n *member) bool {
+	claimed := 0
+	for w := range windows {
+		claimed += n.win[w].bits.count()
+	}
+	if claimed == n.nOwned && len(m.claims.assumed) == 0 {
+		return false // it owns what it claims: only an assumption gives more
+	}
 	for w := range windows {
 		for i, word := range n.win[w].bits {
 			if word == 0 {
@@ -353,10 +365,10 @@ func (m *Machine) renewed(n *member, b renewedMsg) {
 	}
 	switch b.Verdict {
 	case granted:
-		if g, had := l.grants[n.rec.ID]; had && g.asked >= b.Asked {
+		if n.grant.given && n.grant.asked >= b.Asked {
 			return
 		}
-		l.grants[n.rec.ID] = grant{b.Asked, b.Seq, b.Epoch, b.Electors, b.Excluded}
+		n.grant = grant{true, b.Asked, b.Seq, b.Epoch, b.Electors, b.Excluded}
 	case refusedElectors:
 		m.syncWith(n)
 	case refusedClaim:

@@ -36,6 +36,8 @@ type member struct {
 	nextDial     Instant
 	dials        int
 
+	grant grant // of a lease, to this node
+
 	// As a voter sees it, see lease.go.
 	promised  Instant // a lease granted to it runs until then
 	promiseOf uint64  // under its record of this Seq

@@ -34,20 +34,53 @@ func (w *windowBits) set(slot slots.Slot, v bool) {
 
 func (w *windowBits) empty() bool { return *w == windowBits{} }
 
-// ranges yields the maximal runs of set bits as offsets inside the window.
+// next returns the first offset from at on whose bit is v, or windowSlots.
+func (w *windowBits) next(at int, v bool) int {
+	for at < windowSlots {
+		word := w[at/64]
+		if !v {
+			word = ^word
+		}
+		if word >>= at % 64; word != 0 {
+			return at + bits.TrailingZeros64(word)
+		}
+		at = (at/64 + 1) * 64
+	}
+	return windowSlots
+}
+
+// ranges returns the maximal runs of set bits as offsets inside the window.
 func (w *windowBits) ranges() [][2]int {
 	var out [][2]int
-	for i, word := range w {
-		for ; word != 0; word &= word - 1 {
-			at := i*64 + bits.TrailingZeros64(word)
-			if n := len(out); n > 0 && out[n-1][1] == at-1 {
-				out[n-1][1] = at
-				continue
-			}
-			out = append(out, [2]int{at, at})
-		}
+	for first := w.next(0, true); first < windowSlots; {
+		end := w.next(first, false)
+		out = append(out, [2]int{first, end - 1})
+		first = w.next(end, true)
 	}
 	return out
+}
+
+// fill sets the bits from first to last.
+func (w *windowBits) fill(first, last int) {
+	for i := first / 64; i <= last/64; i++ {
+		word := ^uint64(0)
+		if i == first/64 {
+			word &= ^uint64(0) << (first % 64)
+		}
+		if i == last/64 {
+			word &= ^uint64(0) >> (63 - last%64)
+		}
+		w[i] |= word
+	}
+}
+
+// count returns how many bits are set.
+func (w *windowBits) count() int {
+	n := 0
+	for _, word := range w {
+		n += bits.OnesCount64(word)
+	}
+	return n
 }
 
 // openSlot is one slot that is being moved, as its node announces it.
@@ -266,9 +299,7 @@ func getWindow(d *decoder) window {
 				d.fail("range out of its window")
 				return w
 			}
-			for i := at + skip; i <= at+skip+length; i++ {
-				w.Bits[i/64] |= 1 << (i % 64)
-			}
+			w.Bits.fill(int(at+skip), int(at+skip+length))
 			at += skip + length
 		}
 	default:

@@ -68,7 +68,7 @@ func (m *Machine) settleVacancies() {
 }
 
 // statsEvery is how old offsets and times in a View may be.
-const statsEvery = 100 * time.Millisecond
+const statsEvery = 250 * time.Millisecond
 
 func (v *viewState) start(Instant) { v.dirty = true }
 
