@@ -419,10 +419,10 @@ func (w *world) enlist(a, b int) {
 	w.net.member[a][b], w.net.member[b][a] = true, true
 	w.exchange(a, b)
 	for c := range w.net.n {
-		if c != b && (c == a || w.net.member[a][c]) {
+		if c != a && c != b && w.net.member[a][c] && !(w.net.member[c][b] && w.net.member[b][c]) {
 			w.introduce(c, b)
 		}
-		if c != a && (c == b || w.net.member[b][c]) {
+		if c != a && c != b && w.net.member[b][c] && !(w.net.member[c][a] && w.net.member[a][c]) {
 			w.introduce(c, a)
 		}
 	}
