@@ -2,6 +2,7 @@ package node
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"math/rand/v2"
@@ -71,8 +72,9 @@ const (
 // now is the machine's clock.
 func (c *cluster) now() gossip.Instant { return time.Since(c.started) }
 
-// start loads the state file, opens the bus and begins to drive.
-func (c *cluster) start() error {
+// load builds the machine from the state file. Commands may come from then on;
+// what they order sent before start opens the bus is repaired by gossip.
+func (c *cluster) load() error {
 	saved, err := readStateFile(c.statePath)
 	if err != nil {
 		return err
@@ -93,8 +95,13 @@ func (c *cluster) start() error {
 		c.log.Info("Node configuration loaded, I'm " + c.machine.Self().String())
 	}
 	c.mu.Lock()
+	defer c.mu.Unlock()
 	c.step(c.replicationEvent())
-	c.mu.Unlock()
+	return nil
+}
+
+// start opens the bus and begins to drive.
+func (c *cluster) start() error {
 	b, err := c.openBus(c.machine.Self())
 	if err != nil {
 		return err
@@ -418,11 +425,26 @@ func (c *cluster) CheckMeta(id slots.NodeID, meta []byte) error {
 // What the rows of CLUSTER ask for.
 
 // checkAddress is why a node at ip cannot be met, or nil.
-func (c *cluster) checkAddress(ip string) error { return c.bus.Load().CheckAddress(ip) }
+func (c *cluster) checkAddress(ip string) error {
+	if b := c.bus.Load(); b != nil {
+		return b.CheckAddress(ip)
+	}
+	return errors.New("the cluster bus is not open yet")
+}
 
-func (c *cluster) links() []bus.LinkInfo { return c.bus.Load().Links() }
+func (c *cluster) links() []bus.LinkInfo {
+	if b := c.bus.Load(); b != nil {
+		return b.Links()
+	}
+	return nil
+}
 
-func (c *cluster) busStats() bus.Stats { return c.bus.Load().Stats() }
+func (c *cluster) busStats() bus.Stats {
+	if b := c.bus.Load(); b != nil {
+		return b.Stats()
+	}
+	return bus.Stats{UDPHealthy: true}
+}
 
 // save writes the state file anew.
 func (c *cluster) save() error {

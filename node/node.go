@@ -8,11 +8,11 @@ import (
 	"fmt"
 	"log/slog"
 	"net"
-	"path/filepath"
 	"runtime"
 	"strconv"
 	"sync"
 	"sync/atomic"
+	"syscall"
 	"time"
 
 	"slotmesh/gossip"
@@ -161,6 +161,12 @@ func (n *Node) rows(clusterMode bool) []command.Spec {
 // Run listens, joins the cluster and serves until ctx ends, SHUTDOWN is called
 // or the node must give up. It returns nil after an orderly stop.
 func (n *Node) Run(ctx context.Context) error {
+	if n.cluster != nil {
+		if err := n.cluster.load(); err != nil {
+			n.server.Close()
+			return err
+		}
+	}
 	if err := n.listen(); err != nil {
 		return err
 	}
@@ -411,15 +417,13 @@ func (n *Node) openBus(c *cluster, id slots.NodeID) (*bus.Bus, error) {
 		Log:           n.log,
 		Handler:       c,
 	})
-	if err != nil {
+	switch {
+	case errors.Is(err, syscall.EADDRINUSE):
+		return nil, &errListen{n.busPort(), err}
+	case err != nil:
 		return nil, fmt.Errorf("cluster bus on port %d: %w", n.busPort(), err)
 	}
 	return b, nil
-}
-
-// dataPath is a file of the data directory.
-func (n *Node) dataPath(name string) string {
-	return filepath.Join(n.cfg.Text("dir").Load(), name)
 }
 
 // randomID returns 40 hex digits, as run ids and replication ids have.
