@@ -69,7 +69,8 @@ func (m *Machine) reasonToStand() (reason, *member) {
 	switch {
 	case m.handover.forced:
 		return becauseForced, p
-	case m.handover.agreedAt(m.data.Offset):
+	case m.data.LinkUp && m.handover.agreedAt(m.data.Offset):
+		// Without the link the offset may be one of another history.
 		return becauseConsent, p
 	case m.data.Empty || m.cfg.ReplicaNoFailover:
 		return 0, nil
@@ -90,14 +91,16 @@ func (m *Machine) dataFresh() bool {
 	return m.data.SinceHeard <= pingPeriod+time.Duration(m.cfg.ReplicaValidityFactor)*m.cfg.NodeTimeout
 }
 
-// rank counts the replicas of the same primary that are better placed.
+// rank counts the replicas of the same primary that are better placed. A former
+// primary that has yet to sync from its successor has an offset of another
+// history: all others go first.
 func (m *Machine) rank(p *member) int {
 	rank := 0
 	for _, n := range m.order {
 		if n == m.self || !n.rec.Replica || n.rec.Primary != p.rec.ID || n.pfail || n.fail || n.rec.NoFailover || n.rec.Empty {
 			continue
 		}
-		if n.offset > m.data.Offset || n.offset == m.data.Offset && n.rec.ID.Compare(m.self.rec.ID) < 0 {
+		if !m.synced || n.offset > m.data.Offset || n.offset == m.data.Offset && n.rec.ID.Compare(m.self.rec.ID) < 0 {
 			rank++
 		}
 	}
@@ -370,6 +373,7 @@ func (m *Machine) becomeReplica(p *member) {
 		}
 	}
 	m.claims.successor = nil
+	m.synced, m.data.LinkUp = false, false
 	m.claims.selfDirty, m.claims.tableDirty, m.claims.electorsDirty = true, true, true
 	if wasPrimary {
 		m.startedWithSlots = false

@@ -341,6 +341,9 @@ func (m *Machine) tellMates() {
 
 func (m *Machine) replicated(ev Replication) {
 	m.data = ev
+	if ev.LinkUp && m.self.rec.Replica {
+		m.synced = true
+	}
 	m.self.offset = ev.Offset
 	m.self.touch()
 	m.view.stats = true

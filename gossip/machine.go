@@ -83,6 +83,7 @@ type Machine struct {
 	election electionState
 	handover handoverState
 	data     Replication
+	synced   bool // a replica's: the stream of its present primary has flowed
 	dataKept dataState
 	view     viewState
 
