@@ -26,6 +26,7 @@ type claimState struct {
 
 	// Of self, since the last publication.
 	selfDirty bool
+	openDirty bool // only which slots are open
 	selfWin   [windows]bool
 	gained    bool // slots were gained: the lease must be granted anew
 	// successor is the member that took this node's last slot.
@@ -251,7 +252,12 @@ func (m *Machine) describeSelf() {
 // goes out with it: what is told has been kept.
 func (m *Machine) publishSelf() {
 	c := &m.claims
-	if !c.selfDirty {
+	switch {
+	case c.selfDirty:
+		m.save = true
+	case c.openDirty:
+		m.saveSoftly()
+	default:
 		return
 	}
 	r := &m.self.rec
@@ -269,9 +275,8 @@ func (m *Machine) publishSelf() {
 	for _, slot := range slices.Sorted(maps.Keys(c.open)) {
 		r.Open = append(r.Open, c.open[slot])
 	}
-	c.selfDirty, c.selfWin = false, [windows]bool{}
+	c.selfDirty, c.openDirty, c.selfWin = false, false, [windows]bool{}
 	c.electorsDirty = true
-	m.save = true
 	m.out.MetaChanged = true
 	m.self.touch()
 	m.view.dirty = true

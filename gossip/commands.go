@@ -179,14 +179,14 @@ func (m *Machine) setSlot(ev SetSlot) error {
 
 func (m *Machine) open(o openSlot) {
 	m.claims.open[o.Slot] = o
-	m.claims.selfDirty, m.view.dirty = true, true
+	m.claims.openDirty, m.view.dirty = true, true
 	m.self.touch()
 }
 
 func (m *Machine) closeSlot(slot slots.Slot) {
 	if _, open := m.claims.open[slot]; open {
 		delete(m.claims.open, slot)
-		m.claims.selfDirty, m.view.dirty = true, true
+		m.claims.openDirty, m.view.dirty = true, true
 		m.self.touch()
 	}
 }

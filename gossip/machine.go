@@ -88,10 +88,13 @@ type Machine struct {
 	view     viewState
 
 	out      Ready
-	save     bool    // the next Ready saves
-	saveOwed bool    // the next grant saves, see saveBeforeGrant
-	saveBy   Instant // save then at the latest, for what is no promise; 0 when clean
-	lastTick Instant
+	save     bool // the next Ready saves
+	saveOwed bool // the next grant saves, see saveBeforeGrant
+	saveSoft bool // the next Ready saves, softly, see saveSoftly
+	// softSaves counts them since the last save that was not soft.
+	softSaves int
+	saveBy    Instant // save then at the latest, for what is no promise; 0 when clean
+	lastTick  Instant
 }
 
 // New builds the machine of a new node, or of the node that Saved describes.
@@ -117,6 +120,9 @@ func New(opts Options) (*Machine, error) {
 		return nil, fmt.Errorf("cluster config file: %w", err)
 	}
 	m.self.heard = opts.Now
+	if opts.Saved != nil {
+		m.self.rec.Seq += seqLeap
+	}
 	m.aloof = len(m.members) == 1
 	m.data.Empty = opts.Empty
 	m.describeSelf()
@@ -223,9 +229,12 @@ func (m *Machine) Ready(now Instant) Ready {
 	}
 	r := m.out
 	m.out = Ready{}
-	if m.save || (m.saveBy != 0 && m.now >= m.saveBy) {
-		m.save, m.saveOwed, m.saveBy = false, false, 0
-		r.Save = m.encodeConfig()
+	if m.save || m.saveSoft || (m.saveBy != 0 && m.now >= m.saveBy) {
+		r.Save, r.SaveSoftly = m.encodeConfig(), !m.save
+		if m.save {
+			m.softSaves, m.saveOwed = 0, false
+		}
+		m.save, m.saveSoft, m.saveBy = false, false, 0
 	}
 	r.View = m.takeView()
 	r.Lease = m.leaseUntil()
@@ -239,6 +248,20 @@ func (m *Machine) saveBeforeGrant() {
 	m.saveOwed = true
 	m.saveSoon()
 }
+
+// saveSoftly asks for a save that need not outlast a crash of the machine: of
+// the slots that are open. Such a crash can set this node's Seq back by as many
+// saves as were soft since the last other one, which is why a restored node
+// leaps over them: see seqLeap.
+func (m *Machine) saveSoftly() {
+	m.saveSoft = true
+	if m.softSaves++; m.softSaves >= seqLeap {
+		m.save = true
+	}
+}
+
+// seqLeap is how far a restored node's Seq is ahead of the saved one.
+const seqLeap = 1000
 
 // saveSoon asks for a save of what would only be a convenience after a
 // restart: addresses and other nodes' records that no promise rests on.

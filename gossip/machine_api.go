@@ -209,6 +209,9 @@ func (Failover) isEvent()       {}
 type Ready struct {
 	// Save is the whole persistent state, encoded and checksummed, or nil.
 	Save []byte
+	// SaveSoftly says that Save must outlast a crash of the process, but need
+	// not wait for the disk: nothing was promised on it.
+	SaveSoftly bool
 	// View is a new picture to publish, or nil when nothing visible changed.
 	View *View
 	// Lease is until when this node may acknowledge writes, or Forever.

@@ -194,7 +194,11 @@ func (c *cluster) carryOut(r gossip.Ready) {
 		c.log.Log(context.Background(), level, line.Text)
 	}
 	if r.Save != nil {
-		if err := writeStateFile(c.statePath, r.Save); err != nil {
+		write := writeStateFile
+		if r.SaveSoftly {
+			write = writeStateFileSoftly
+		}
+		if err := write(c.statePath, r.Save); err != nil {
 			c.fatal(err)
 			return
 		}

@@ -41,9 +41,25 @@ func readStateFile(path string) ([]byte, error) {
 // the machine leaves this state or a later one. The generation before is kept
 // beside it.
 func writeStateFile(path string, data []byte) error {
+	return replaceStateFile(path, data, true)
+}
+
+// writeStateFileSoftly replaces the state so that a crash of the process leaves
+// it, and a crash of the machine this state or the one before.
+func writeStateFileSoftly(path string, data []byte) error {
+	return replaceStateFile(path, data, false)
+}
+
+func replaceStateFile(path string, data []byte, durably bool) error {
 	temp := path + ".tmp"
 	if err := writeSynced(temp, data); err != nil {
 		return fmt.Errorf("cluster config file: %w", err)
+	}
+	if !durably {
+		if err := os.Rename(temp, path); err != nil {
+			return fmt.Errorf("cluster config file: %w", err)
+		}
+		return nil
 	}
 	prev := previousGeneration(path)
 	if err := os.Remove(prev); err != nil && !errors.Is(err, fs.ErrNotExist) {

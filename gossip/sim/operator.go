@@ -312,7 +312,8 @@ func (w *world) meet(h *host) {
 		return
 	}
 	delete(w.forgotten, h.index)
-	w.after(2*time.Second, func() { h.faultEnded = w.now })
+	// It takes a while until everybody has heard of it.
+	h.faultEnded = w.now + 2*time.Second
 	w.tracef("operator: meet %s at %s", h.name(), by.name())
 	by.request(gossip.Meet{IP: h.ip(), Port: clientPort, BusPort: busPort}, nil)
 }
