@@ -11,8 +11,8 @@
 //
 //  1. If Ready.Save is set, make it durable (temporary file, fsync, rename,
 //     fsync of the directory). If that fails the node must stop: a vote or a
-//     claim that can be forgotten must never be sent. With Ready.SaveSoftly a rename that
-//     is not waited for is enough.
+//     claim that can be forgotten must never be sent. With Ready.SaveSoftly
+//     the rename need not be waited for.
 //  2. If Ready.View is set, publish it: routing follows it, replication
 //     follows its role, and keys of slots that were lost are dropped.
 //  3. Set the fence to Ready.Lease. Replies are held while now is past it.
