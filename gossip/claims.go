@@ -38,8 +38,10 @@ type claimState struct {
 	electorsDigest uint64
 	electorsDirty  bool
 
-	tie        bool // somebody stands at this node's config epoch
-	raise      bool // imported slots ask for a greater config epoch
+	tie bool // somebody stands at this node's config epoch
+	// pending are imported slots whose source has not given them up, while this
+	// node may not take a greater epoch: see takeImported.
+	pending    map[slots.Slot]bool
 	torn       bool // another primary of this shard owns slots too
 	tableDirty bool
 }
@@ -59,6 +61,7 @@ func (c *claimState) init() {
 	c.masked = map[slots.Slot]mask{}
 	c.assumed = map[slots.Slot]assumption{}
 	c.open = map[slots.Slot]openSlot{}
+	c.pending = map[slots.Slot]bool{}
 	c.electorsDirty, c.tableDirty = true, true
 }
 
@@ -205,7 +208,9 @@ func (m *Machine) unclaim(slot slots.Slot) {
 func (m *Machine) take(slot slots.Slot) {
 	delete(m.claims.assumed, slot)
 	m.claim(slot)
-	m.decide(slot)
+	if m.decide(slot); m.claims.owner[slot] != m.self {
+		m.unclaim(slot)
+	}
 }
 
 // setSelfEpoch moves this node to another config epoch.

@@ -2,6 +2,8 @@ package gossip
 
 import (
 	"fmt"
+	"maps"
+	"slices"
 	"time"
 
 	"slotmesh/slots"
@@ -197,23 +199,11 @@ const assumeFor = 2 * time.Second
 // giveSlot is SETSLOT NODE.
 func (m *Machine) giveSlot(slot slots.Slot, n *member) {
 	c := &m.claims
-	o, wasOpen := c.open[slot]
-	m.closeSlot(slot)
 	if n == m.self {
-		if c.owner[slot] == m.self {
-			return
-		}
-		m.claim(slot)
-		delete(c.assumed, slot)
-		// The importing node must come out on top without asking anybody: the
-		// source has agreed. If it may not take an epoch now (see mayBump) the
-		// claim stands at the old one, which is enough when the source gives
-		// the slot up, and is raised as soon as it may.
-		c.raise = c.raise || wasOpen && o.Importing
-		m.decide(slot)
-		m.settleRaise()
+		m.takeImported(slot)
 		return
 	}
+	m.closeSlot(slot)
 	if c.owner[slot] == n {
 		return
 	}
@@ -229,18 +219,52 @@ func (m *Machine) giveSlot(slot slots.Slot, n *member) {
 	}
 }
 
-// settleRaise takes the next config epoch for slots that were imported, when
-// this node's is not the greatest.
+// takeImported makes this node the owner of slot. An importing node must come
+// out on top without asking anybody: the source has agreed. If it may not take
+// an epoch now (see mayBump), the slot waits, still open: a claim that a greater
+// one beats would cost this node its leases.
+func (m *Machine) takeImported(slot slots.Slot) {
+	c := &m.claims
+	if c.owner[slot] == m.self {
+		m.closeSlot(slot)
+		return
+	}
+	if o, open := c.open[slot]; open && o.Importing {
+		c.pending[slot] = true
+		m.settleRaise()
+		return
+	}
+	m.take(slot)
+}
+
+// settleRaise takes the slots that were imported: under the next config epoch
+// when this node's is not the greatest, as soon as it may, or as they are when
+// their source has given them up.
 func (m *Machine) settleRaise() {
-	if !m.claims.raise || !m.mayBump() {
+	c := &m.claims
+	if len(c.pending) == 0 {
 		return
 	}
-	m.claims.raise = false
-	if m.self.rec.Replica || m.greatestEpoch() {
-		return
+	waiting := slices.Sorted(maps.Keys(c.pending))
+	clear(c.pending)
+	raise := m.mayBump()
+	for _, slot := range waiting {
+		if o, open := c.open[slot]; m.self.rec.Replica || !open || !o.Importing {
+			continue
+		}
+		switch {
+		case raise:
+			if !m.greatestEpoch() {
+				m.setSelfEpoch(m.currentEpoch + 1)
+				m.log("New configEpoch set to %d", m.self.rec.Epoch)
+			}
+			m.take(slot)
+		case c.owner[slot] == nil:
+			m.take(slot)
+		default:
+			c.pending[slot] = true
+		}
 	}
-	m.setSelfEpoch(m.currentEpoch + 1)
-	m.log("New configEpoch set to %d", m.self.rec.Epoch)
 }
 
 // greatestEpoch reports whether no other node's config epoch reaches this

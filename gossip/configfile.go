@@ -241,7 +241,9 @@ func (m *Machine) finishRestore() {
 		m.claims.open[o.Slot] = o
 	}
 	for slot := range slots.Count {
-		m.decide(slots.Slot(slot))
+		if m.decide(slots.Slot(slot)); m.claims.owner[slot] != m.self {
+			m.unclaim(slots.Slot(slot))
+		}
 	}
 	m.claims.successor = nil
 	m.claims.gained = true
