@@ -1,7 +1,9 @@
 package node
 
 import (
+	"cmp"
 	"fmt"
+	"slices"
 	"strings"
 
 	"slotmesh/gossip"
@@ -193,6 +195,9 @@ func (r clusterCommands) slots(call *command.Call) error {
 			rows = append(rows, row{rg, n})
 		}
 	}
+	// In the order of the slots, as the reference answers: clients keep the first
+	// nodes that they see as their seeds.
+	slices.SortFunc(rows, func(a, b row) int { return cmp.Compare(a.First, b.First) })
 	call.Reply.Array(len(rows))
 	for _, row := range rows {
 		var usable []*gossip.Node
