@@ -16,6 +16,7 @@ import (
 	"slotmesh/gossip"
 	"slotmesh/gossip/bus"
 	"slotmesh/node/command"
+	"slotmesh/node/server"
 	"slotmesh/slots"
 )
 
@@ -39,6 +40,7 @@ type cluster struct {
 	fatal func(error)
 
 	events chan gossip.Event
+	alerts chan struct{} // capacity 1, see alert
 	done   chan struct{}
 	loop   sync.WaitGroup
 
@@ -62,12 +64,17 @@ type endpoint struct {
 	port int
 }
 
-// Tick and queue sizes: a tick bounds how late a lease or an election may be
-// noticed; the queue holds a burst of a full re-join of a large cluster.
+// How often the machine is ticked. In a calm cluster a tick only renews leases
+// and looks for silence, and each one wakes an idle process; when something is
+// wrong or under way, it bounds how late an election or a handover moves on.
 const (
-	clusterTick      = 20 * time.Millisecond
-	clusterQueueSize = 4096
+	calmTick   = 50 * time.Millisecond
+	alertTick  = 10 * time.Millisecond
+	alertAfter = 3 * time.Second
 )
+
+// clusterQueueSize holds a burst of a full re-join of a large cluster.
+const clusterQueueSize = 4096
 
 // now is the machine's clock.
 func (c *cluster) now() gossip.Instant { return time.Since(c.started) }
@@ -130,24 +137,74 @@ func (c *cluster) stop() {
 
 func (c *cluster) run() {
 	defer c.loop.Done()
-	ticker := time.NewTicker(clusterTick)
-	defer ticker.Stop()
+	tick := time.NewTimer(alertTick)
+	defer tick.Stop()
+	alertUntil := c.now() + alertAfter
 	for {
 		select {
 		case <-c.done:
 			return
 		case ev := <-c.events:
+			if alarming(ev) {
+				c.alert()
+			}
 			c.mu.Lock()
 			c.logRefused(c.step(ev))
 			c.mu.Unlock()
-		case <-ticker.C:
+		case <-c.alerts:
+			if calm := c.now() >= alertUntil; calm {
+				tick.Reset(0)
+			}
+			alertUntil = c.now() + alertAfter
+		case <-tick.C:
 			c.mu.Lock()
 			c.step(c.replicationEvent())
 			c.step(gossip.Tick{})
 			c.mu.Unlock()
 			c.fence.poll(false)
+			if c.unsettled() {
+				alertUntil = c.now() + alertAfter
+			}
+			if c.now() < alertUntil {
+				tick.Reset(alertTick)
+			} else {
+				tick.Reset(calmTick)
+			}
 		}
 	}
+}
+
+// alert has the machine ticked now and often for a while. It never blocks.
+func (c *cluster) alert() {
+	select {
+	case c.alerts <- struct{}{}:
+	default:
+	}
+}
+
+// alarming reports whether ev may be the beginning of a failure.
+func alarming(ev gossip.Event) bool {
+	switch ev.(type) {
+	case gossip.LinkDown, gossip.Suspected:
+		return true
+	}
+	return false
+}
+
+// unsettled reports whether the view shows something that the machine is about
+// to decide.
+func (c *cluster) unsettled() bool {
+	v := c.view.Load()
+	if !v.OK || v.HoldWrites || !v.MayServe {
+		return true
+	}
+	for _, n := range v.Nodes {
+		if n.PFail || n.Fail && !n.Slots.Empty() {
+			return true
+		}
+	}
+	state, _ := c.fence.State()
+	return state != server.FenceOpen
 }
 
 // logRefused reports bytes that were no message of this version.
@@ -164,6 +221,7 @@ func (c *cluster) command(ev gossip.Event) error {
 	defer c.mu.Unlock()
 	c.byHand = true
 	defer func() { c.byHand = false }()
+	defer c.alert()
 	return c.step(ev)
 }
 
@@ -315,7 +373,10 @@ func (c *cluster) publish(view *gossip.View, lease gossip.Instant) {
 	if !view.HoldWrites {
 		c.drained.Store(false)
 	} else if previous == nil || !previous.HoldWrites {
-		go c.engine.Exclusive(func() { c.drained.Store(true) })
+		go func() {
+			c.engine.Exclusive(func() { c.drained.Store(true) })
+			c.alert()
+		}()
 	}
 	c.replication.SetQuiet(view.HoldWrites)
 	c.replication.SetFeeding(view.MayServe)

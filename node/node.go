@@ -335,6 +335,7 @@ func (n *Node) newCluster() *cluster {
 		started:   n.started,
 		fatal:     n.requestStop,
 		events:    make(chan gossip.Event, clusterQueueSize),
+		alerts:    make(chan struct{}, 1),
 		done:      make(chan struct{}),
 	}
 	c.openBus = func(id slots.NodeID) (*bus.Bus, error) { return n.openBus(c, id) }
