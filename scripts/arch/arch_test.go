@@ -62,8 +62,8 @@ var onlyIn = map[string][]string{
 	"github.com/hashicorp/memberlist": {"gossip/bus"},
 	"github.com/tidwall/redcon":       {"node/resp", "node/server"},
 	"github.com/sigurn/crc16":         {"slots"},
-	"github.com/redis/go-redis/v9":    {"cmd/slotctl"},
-	"github.com/redis/rueidis":        {},
+	"github.com/redis/go-redis/v9":    {"cmd/slotctl", "node/e2e/clients"},
+	"github.com/redis/rueidis":        {"node/e2e/clients"},
 }
 
 // pure packages take time and randomness from their callers and touch neither
