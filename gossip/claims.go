@@ -90,7 +90,7 @@ func (m *Machine) decide(slot slots.Slot) {
 	}
 	var best *member
 	for _, n := range m.order {
-		if m.claiming(n, slot) && (best == nil || greater(n, best, slot)) {
+		if m.claiming(n, slot) && (best == nil || m.beats(n, best, slot)) {
 			best = n
 		}
 	}
@@ -169,6 +169,14 @@ func (m *Machine) setWindow(n *member, w int, to windowBits, epoch uint64) {
 	}
 }
 
+// beats is greater, or what is left of it when epochs are ignored.
+func (m *Machine) beats(n, o *member, slot slots.Slot) bool {
+	if m.faults.IgnoreEpoch {
+		return n.rec.ID.Compare(o.rec.ID) > 0
+	}
+	return greater(n, o, slot)
+}
+
 // contest gives slot to n when its claim is the greatest.
 func (m *Machine) contest(n *member, slot slots.Slot) {
 	if !m.claiming(n, slot) {
@@ -182,7 +190,7 @@ func (m *Machine) contest(n *member, slot slots.Slot) {
 		m.decide(slot)
 		return
 	}
-	if old := m.claims.owner[slot]; old == nil || old != n && (greater(n, old, slot) || m.faults.IgnoreEpoch) {
+	if old := m.claims.owner[slot]; old == nil || old != n && m.beats(n, old, slot) {
 		m.setOwner(slot, n)
 	}
 }

@@ -173,6 +173,10 @@ func (m *Machine) setSlot(ev SetSlot) error {
 			return refuse("Target node is not a master")
 		case owner == m.self && n != m.self && ev.KeysInSlot > 0:
 			return refuse("Can't assign hashslot %d to a different node while I still hold keys for this hash slot.", ev.Slot)
+		case owner != m.self && n == m.self && !m.inTouch():
+			// The source is about to give the slot up: a claim that nobody
+			// hears would leave it to whoever comes along.
+			return refuse("This node is not in touch with a majority of the primaries: it can't take hash slot %d now.", ev.Slot)
 		}
 		m.giveSlot(ev.Slot, n)
 	}
@@ -217,6 +221,14 @@ func (m *Machine) giveSlot(slot slots.Slot, n *member) {
 		// Emptied by its own operator, it stays a primary.
 		c.successor = nil
 	}
+}
+
+// inTouch reports whether a majority hears what this node claims.
+func (m *Machine) inTouch() bool {
+	if m.holdsSlots() {
+		return m.now < m.lease.until
+	}
+	return m.heardMajority()
 }
 
 // takeImported makes this node the owner of slot. An importing node must come

@@ -10,7 +10,7 @@ import "slotmesh/slots"
 type Faults struct {
 	// VoteTwice forgets, when asked for a vote, what was voted before.
 	VoteTwice bool
-	// IgnoreEpoch lets the claim that was heard last win.
+	// IgnoreEpoch decides between two claims by the nodes' ids alone.
 	IgnoreEpoch bool
 	// KeepTie leaves two primaries at one config epoch.
 	KeepTie bool

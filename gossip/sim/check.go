@@ -134,10 +134,11 @@ func (w *world) acknowledge(h *host, r reply) {
 // was acknowledged before. One case is the operator's: SETSLOT NODE asks
 // nobody, so a slot that was given to the target of a migration while the
 // source's shard was failing over has two owners until they hear of each
-// other, here as in the reference.
+// other; and a slot that the source has given up is free for an older claim
+// until the target's is heard: here as in the reference.
 func (w *world) acknowledgedLate(h *host, bit int, mine claim) {
 	latest := w.check.latest[bit]
-	if m := w.check.moves[bit]; m.target != nil && m.source != h && (m.target == h || m.target.index == latest.host) && w.now-m.at < 10*time.Second {
+	if m := w.check.moves[bit]; m.target != nil && m.source != h && w.now-m.at < 10*time.Second {
 		w.stats.OperatorRaces++
 		return
 	}

@@ -17,6 +17,8 @@ type Options struct {
 	Plant Plant
 	// Trace keeps a line for everything that happens.
 	Trace bool
+	// Crowded gives every primary two replicas: more candidates than usual.
+	Crowded bool
 	// OnlyCrash replaces the faults and the operator by one crash of one
 	// primary in a quiet cluster with the default configuration: what
 	// Stats.Recoveries then holds are times of failover.
@@ -97,7 +99,7 @@ func Run(opts Options) Result {
 	w.choose()
 	w.form()
 	w.run()
-	if w.stats.Formed && len(w.violations) == 0 {
+	if w.stats.Formed && len(w.violations) == 0 && !opts.OnlyCrash {
 		w.checkPeace()
 	}
 	w.stats.Seeds = 1
@@ -115,6 +117,9 @@ func (w *world) choose() {
 	// grows with the square.
 	w.primaries = []int{5, 5, 5, 5, 5, 5, 6, 7}[w.rng.IntN(8)]
 	w.replicas = []int{1, 1, 1, 2}[w.rng.IntN(4)]
+	if w.opts.Crowded {
+		w.replicas = 2
+	}
 	w.spare = w.rng.IntN(4) == 0
 	w.timeout = []time.Duration{time.Second, 2 * time.Second, 3 * time.Second, 4 * time.Second, 5 * time.Second}[w.rng.IntN(5)]
 	w.validity = []int{0, 10, 10}[w.rng.IntN(3)]
