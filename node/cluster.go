@@ -2,7 +2,6 @@ package node
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"log/slog"
 	"math/rand/v2"
@@ -16,6 +15,7 @@ import (
 	"slotmesh/gossip"
 	"slotmesh/gossip/bus"
 	"slotmesh/node/command"
+	"slotmesh/node/resp"
 	"slotmesh/node/server"
 	"slotmesh/slots"
 )
@@ -40,6 +40,9 @@ type cluster struct {
 	fatal func(error)
 
 	events chan gossip.Event
+	// opened is closed once the bus is open, which is after the first clients
+	// may have come: an operator's command waits for it.
+	opened chan struct{}
 	alerts chan struct{} // capacity 1, see alert
 	done   chan struct{}
 	loop   sync.WaitGroup
@@ -111,9 +114,11 @@ func (c *cluster) load() error {
 func (c *cluster) start() error {
 	b, err := c.openBus(c.machine.Self())
 	if err != nil {
+		close(c.done)
 		return err
 	}
 	c.bus.Store(b)
+	close(c.opened)
 	c.loop.Add(1)
 	go c.run()
 	return nil
@@ -217,12 +222,25 @@ func (c *cluster) logRefused(err error) {
 // command steps the machine with an operator's command and returns its answer.
 // Slots that it gives away depose nobody.
 func (c *cluster) command(ev gossip.Event) error {
+	if err := c.awaitBus(); err != nil {
+		return err
+	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.byHand = true
 	defer func() { c.byHand = false }()
 	defer c.alert()
 	return c.step(ev)
+}
+
+// awaitBus waits until the bus is open. It is for goroutines that may block.
+func (c *cluster) awaitBus() error {
+	select {
+	case <-c.opened:
+		return nil
+	case <-c.done:
+		return resp.Error("ERR the cluster bus is closed")
+	}
 }
 
 // reconfigure tells the machine of a changed configuration.
@@ -491,10 +509,13 @@ func (c *cluster) CheckMeta(id slots.NodeID, meta []byte) error {
 
 // checkAddress is why a node at ip cannot be met, or nil.
 func (c *cluster) checkAddress(ip string) error {
-	if b := c.bus.Load(); b != nil {
-		return b.CheckAddress(ip)
+	if err := c.awaitBus(); err != nil {
+		return err
 	}
-	return errors.New("the cluster bus is not open yet")
+	if err := c.bus.Load().CheckAddress(ip); err != nil {
+		return resp.Error("ERR " + err.Error())
+	}
+	return nil
 }
 
 func (c *cluster) links() []bus.LinkInfo {

@@ -295,7 +295,7 @@ func (r clusterCommands) meet(call *command.Call) error {
 		return resp.Error("ERR Invalid node address specified: " + ip + ":" + string(call.Args[3]))
 	}
 	if err := r.c.checkAddress(parsed.String()); err != nil {
-		return resp.Error("ERR " + err.Error())
+		return err
 	}
 	return r.change(call, gossip.Meet{IP: parsed.String(), Port: port, BusPort: busPort})
 }

@@ -222,7 +222,7 @@ func (r clusterCommands) writeSlotsNode(w *resp.Writer, n *gossip.Node) {
 	r.writeEndpoint(w, n, preferred)
 	w.Int(int64(n.Address.Port))
 	w.BulkString(n.ID.String())
-	withIP := preferred != gossip.EndpointIP && n.Address.IP != ""
+	withIP := preferred != gossip.EndpointIP
 	withHost := preferred != gossip.EndpointHostname && n.Address.Host != ""
 	pairs := 0
 	for _, with := range []bool{withIP, withHost} {

@@ -47,6 +47,7 @@ type Node struct {
 	replication *Replication
 	sender      *migrate.Sender
 	cluster     *cluster // nil outside cluster mode
+	busPort     int      // where the cluster bus listens, 0 outside cluster mode
 
 	// activeExpiry is on unless DEBUG SET-ACTIVE-EXPIRE turned it off.
 	activeExpiry atomic.Bool
@@ -84,6 +85,10 @@ func New(cfg *config.Config, log *slog.Logger) (*Node, error) {
 	databases := int(cfg.Int("databases").Load())
 	if clusterMode {
 		databases = 1
+		var err error
+		if n.busPort, err = busPortOf(cfg); err != nil {
+			return nil, err
+		}
 	}
 	n.store = store.New(store.Options{Databases: databases})
 	n.journal = journal.New(journal.Options{BacklogBytes: cfg.Int("repl-backlog-size").Load(), ID: randomID()})
@@ -336,6 +341,7 @@ func (n *Node) newCluster() *cluster {
 		fatal:     n.requestStop,
 		events:    make(chan gossip.Event, clusterQueueSize),
 		alerts:    make(chan struct{}, 1),
+		opened:    make(chan struct{}),
 		done:      make(chan struct{}),
 	}
 	c.openBus = func(id slots.NodeID) (*bus.Bus, error) { return n.openBus(c, id) }
@@ -351,7 +357,7 @@ func (n *Node) gossipConfig() gossip.Config {
 		Address: gossip.Address{
 			IP:      cfg.Text("cluster-announce-ip").Load(),
 			Port:    port,
-			BusPort: n.busPort(),
+			BusPort: n.busPort,
 			Host:    cfg.Text("cluster-announce-hostname").Load(),
 		},
 		NodeTimeout:           time.Duration(cfg.Int("cluster-node-timeout").Load()) * time.Millisecond,
@@ -390,11 +396,17 @@ func (n *Node) reconfigureCluster() error {
 	return nil
 }
 
-func (n *Node) busPort() int {
-	if port := int(n.cfg.Int("cluster-port").Load()); port != 0 {
-		return port
+// busPortOf is the port of the cluster bus that a configuration asks for. The
+// bus stays there when CONFIG SET moves the client port.
+func busPortOf(cfg *config.Config) (int, error) {
+	if port := int(cfg.Int("cluster-port").Load()); port != 0 {
+		return port, nil
 	}
-	return int(n.cfg.Int("port").Load()) + busPortOffset
+	port := int(cfg.Int("port").Load()) + busPortOffset
+	if port > 65535 {
+		return 0, config.Refusal(fmt.Sprintf("The cluster bus listens %d above the client port, which must be %d or less unless cluster-port names another.", busPortOffset, 65535-busPortOffset))
+	}
+	return port, nil
 }
 
 func (n *Node) openBus(c *cluster, id slots.NodeID) (*bus.Bus, error) {
@@ -410,7 +422,7 @@ func (n *Node) openBus(c *cluster, id slots.NodeID) (*bus.Bus, error) {
 		addrs = append(addrs, addr.host)
 	}
 	b, err := bus.Listen(bus.Options{
-		ID: id, BindAddrs: addrs, Port: n.busPort(),
+		ID: id, BindAddrs: addrs, Port: n.busPort,
 		AdvertiseIP:   n.cfg.Text("cluster-announce-ip").Load(),
 		AdvertisePort: n.gossipConfig().Address.BusPort,
 		Keys:          keys,
@@ -420,9 +432,9 @@ func (n *Node) openBus(c *cluster, id slots.NodeID) (*bus.Bus, error) {
 	})
 	switch {
 	case errors.Is(err, syscall.EADDRINUSE):
-		return nil, &errListen{n.busPort(), err}
+		return nil, &errListen{n.busPort, err}
 	case err != nil:
-		return nil, fmt.Errorf("cluster bus on port %d: %w", n.busPort(), err)
+		return nil, fmt.Errorf("cluster bus on port %d: %w", n.busPort, err)
 	}
 	return b, nil
 }
