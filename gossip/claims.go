@@ -150,6 +150,10 @@ func (m *Machine) setOwner(slot slots.Slot, n *member) {
 // setWindow replaces what n claims in window w, and the epoch at which it does.
 func (m *Machine) setWindow(n *member, w int, to windowBits, epoch uint64) {
 	from, raised := n.win[w].bits, epoch > n.win[w].epoch
+	if !raised && from == to {
+		n.win[w].epoch = epoch
+		return
+	}
 	n.win[w].bits, n.win[w].epoch = to, epoch
 	for i := range to {
 		contest := to[i] &^ from[i]

@@ -23,7 +23,6 @@ type electionState struct {
 	why   reason
 	since Instant
 	at    Instant
-	ready bool
 }
 
 type vote struct {

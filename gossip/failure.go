@@ -59,10 +59,10 @@ func (f *failureState) forgive(m *Machine, gap time.Duration) {
 func (m *Machine) hear(n *member) {
 	n.heard, n.everHeard = m.now, true
 	n.refusals, n.hinted, n.dials = 0, false, 0
-	m.view.stats = true
-	n.touch()
+	m.age(n)
 	if n.pfail {
 		n.pfail = false
+		n.touch()
 		m.view.dirty = true
 		m.tellReports([]reportEntry{{n.rec.ID, false}})
 	}
@@ -130,8 +130,7 @@ func (m *Machine) ping(n *member) {
 	if n.pingSent == 0 {
 		n.pingSent = m.now
 	}
-	n.touch()
-	m.view.stats = true
+	m.age(n)
 	m.send(n.rec.ID, m.pingBody(uint64(m.now)))
 }
 
@@ -168,11 +167,11 @@ func (m *Machine) setOffset(n *member, offset int64) {
 		return
 	}
 	if (n.offset == 0) != (offset == 0) {
+		n.touch()
 		m.view.dirty = true
 	}
 	n.offset = offset
-	n.touch()
-	m.view.stats = true
+	m.age(n)
 }
 
 // tickFailure asks those who are silent, judges them, and repeats reports.
@@ -262,7 +261,7 @@ func (m *Machine) applyReport(from *member, b reportMsg) {
 			continue
 		}
 		n.reports[from.rec.ID] = report{b.Stamp, m.now, e.Failing}
-		n.touch()
+		m.age(n)
 		if e.Failing {
 			m.checkFail(n)
 		} else {
@@ -345,8 +344,7 @@ func (m *Machine) replicated(ev Replication) {
 		m.synced = true
 	}
 	m.self.offset = ev.Offset
-	m.self.touch()
-	m.view.stats = true
+	m.age(m.self)
 	m.describeSelf()
 	m.tickHandover()
 	m.tickElection()

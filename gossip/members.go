@@ -47,6 +47,7 @@ type member struct {
 	contested Instant // a forced election is under way: no renewal until then
 
 	shown *Node  // the last View's, nil when it must be made anew
+	aged  bool   // shown has old times and offsets
 	index uint16 // in the last table's Nodes
 }
 
@@ -98,7 +99,14 @@ func (n *member) IP() string {
 
 func (n *member) reachable() bool { return n.linked || n.everHeard && !n.pfail && !n.fail }
 
+// touch says that something of n changed that the next View must show.
 func (n *member) touch() { n.shown = nil }
+
+// age says that only times, counts and offsets of n changed: see statsEvery.
+func (m *Machine) age(n *member) {
+	n.aged = true
+	m.view.stats = true
+}
 
 // addMember makes room for a node of which only the id is known.
 func (m *Machine) addMember(id slots.NodeID) *member {

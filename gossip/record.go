@@ -32,8 +32,6 @@ func (w *windowBits) set(slot slots.Slot, v bool) {
 	}
 }
 
-func (w *windowBits) empty() bool { return *w == windowBits{} }
-
 // next returns the first offset from at on whose bit is v, or windowSlots.
 func (w *windowBits) next(at int, v bool) int {
 	for at < windowSlots {

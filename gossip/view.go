@@ -157,15 +157,19 @@ func (m *Machine) takeView() *View {
 	if !v.dirty && (!v.stats || m.now-v.lastAt < every) && v.last != nil {
 		return nil
 	}
-	v.dirty, v.stats, v.lastAt = false, false, m.now
+	v.dirty = false
+	batch := v.stats && m.now-v.lastAt >= every || v.last == nil
+	if batch {
+		v.stats, v.lastAt = false, m.now
+	}
 	view := &View{
 		CurrentEpoch: m.currentEpoch, OK: v.ok, Reason: v.reason,
 		HoldWrites: m.handover.draining(), MayServe: m.mayServe(),
 		Nodes: make([]*Node, len(m.order)),
 	}
 	for i, n := range m.order {
-		if n.shown == nil {
-			n.shown = m.show(n)
+		if n.shown == nil || batch && n.aged {
+			n.shown, n.aged = m.show(n), false
 		}
 		view.Nodes[i] = n.shown
 		if n == m.self {

@@ -53,7 +53,7 @@ const (
 	linkQueue = 256
 
 	probeInterval    = 200 * time.Millisecond
-	exchangeInterval = 2 * time.Second
+	exchangeInterval = 4 * time.Second
 )
 
 func newNetwork(n int) network {

@@ -30,7 +30,6 @@ type event struct {
 	peer int
 	gen  uint32
 	n    int64
-	mask uint64
 	msg  []byte
 	call func()
 }
