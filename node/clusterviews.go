@@ -49,7 +49,9 @@ func (r clusterCommands) info(call *command.Call) error {
 		}
 	}
 	state := "fail"
-	if v.OK {
+	if v.OK && v.MayServe {
+		// A primary that came back without its data and waits for a replica to
+		// take over is not ok: whoever restarts nodes one by one goes by this.
 		state = "ok"
 	}
 	var b strings.Builder
