@@ -12,6 +12,7 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
+	"sync/atomic"
 	"syscall"
 	"unicode"
 
@@ -388,7 +389,7 @@ func (p *Process) HandleSignals(ctx context.Context, n *Node) {
 	signal.Ignore(syscall.SIGHUP, syscall.SIGPIPE)
 	signal.Notify(signals, syscall.SIGTERM, syscall.SIGINT)
 	defer signal.Stop(signals)
-	asked := false
+	var asked atomic.Bool
 	for {
 		select {
 		case <-ctx.Done():
@@ -398,12 +399,11 @@ func (p *Process) HandleSignals(ctx context.Context, n *Node) {
 			if s == syscall.SIGINT {
 				name, directive = "SIGINT", "shutdown-on-sigint"
 			}
-			if asked {
+			if asked.Swap(true) {
 				p.log.Warn("You insist... exiting now.")
 				p.Ended()
 				os.Exit(1)
 			}
-			asked = true
 			p.log.Warn("Received " + name + " scheduling shutdown...")
 			how := p.cfg.Enum(directive)
 			options := shutdownOptions{save: how.Has("save"), nosave: how.Has("nosave"), now: how.Has("now"), force: how.Has("force")}
@@ -411,6 +411,7 @@ func (p *Process) HandleSignals(ctx context.Context, n *Node) {
 			options.force = options.force || options.save
 			go func() {
 				if err := n.shutdown(options); err != nil {
+					asked.Store(false)
 					p.log.Warn(name + " received but errors trying to shut down the server, check the logs for more information: " + err.Error())
 				}
 			}()

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"math"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -227,6 +228,12 @@ func (r *Replication) LinkUp() bool {
 
 // GoodReplicas is how many replicas follow and were heard within maxLag.
 func (r *Replication) GoodReplicas(maxLag time.Duration) int { return r.primary.Online(maxLag) }
+
+// AskAcks has the replicas acknowledge what they have now, without waiting for
+// their next regular report; cancel ends the interest in the answers.
+func (r *Replication) AskAcks() (cancel func() bool) {
+	return r.primary.Wait(r.o.Journal.Offset(), math.MaxInt, 0, func(int, bool) {})
+}
 
 // SetFeeding says whether replicas may take this node's data: not while it
 // waits for one of them to take over.

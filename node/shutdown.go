@@ -41,7 +41,7 @@ func (n *Node) shutdown(o shutdownOptions) error {
 		}
 	}
 	timeout := time.Duration(n.cfg.Int("shutdown-timeout").Load()) * time.Second
-	if !o.now && timeout > 0 && n.laggingReplicas() > 0 {
+	if !o.now && timeout > 0 {
 		if err := n.awaitReplicas(timeout); err != nil {
 			return err
 		}
@@ -50,30 +50,39 @@ func (n *Node) shutdown(o shutdownOptions) error {
 	return nil
 }
 
-// laggingReplicas counts the replicas that have not acknowledged everything.
-func (n *Node) laggingReplicas() int {
+// laggingReplicas counts the replicas that have not acknowledged offset.
+func (n *Node) laggingReplicas(offset int64) int {
 	info := n.replication.Info()
 	if info.Link != nil {
 		return 0
 	}
 	lagging := 0
 	for _, r := range info.Replicas {
-		if r.State == repl.StateOnline && r.Offset < info.Offset {
+		if r.State == repl.StateOnline && r.Offset < offset {
 			lagging++
 		}
 	}
 	return lagging
 }
 
+// shutdownPause outlasts every shutdown: a write that was held back must not
+// run, and be acknowledged, after the replicas were asked for the last time.
+const shutdownPause = 100 * 365 * 24 * time.Hour
+
 // awaitReplicas pauses writes until no replica lags, timeout has passed or
-// SHUTDOWN ABORT.
+// SHUTDOWN ABORT. Only the last ends the pause.
 func (n *Node) awaitReplicas(timeout time.Duration) error {
 	s := &n.shutdowns
 	s.mu.Lock()
-	if s.abort != nil {
+	if abort := s.abort; abort != nil {
 		s.mu.Unlock()
 		n.log.Info("A shutdown is under way already.")
-		return nil
+		select {
+		case <-abort:
+			return errShutdownFailed
+		case <-n.stopping:
+			return nil
+		}
 	}
 	abort := make(chan struct{})
 	s.abort, s.deadline = abort, time.Now().Add(timeout)
@@ -84,8 +93,16 @@ func (n *Node) awaitReplicas(timeout time.Duration) error {
 		s.mu.Unlock()
 	}()
 
+	n.server.PauseClients(server.PauseWrites, shutdownPause)
+	var offset int64
+	// What was running when the pause began is in the journal after this.
+	n.engine.Exclusive(func() { offset = n.journal.Offset() })
+	if n.laggingReplicas(offset) == 0 {
+		return nil
+	}
 	n.log.Info("Waiting for replicas before shutting down.")
-	n.server.PauseClients(server.PauseWrites, timeout)
+	cancel := n.replication.AskAcks()
+	defer cancel()
 	poll := time.NewTicker(shutdownPoll)
 	defer poll.Stop()
 	over := time.NewTimer(timeout)
@@ -102,7 +119,7 @@ func (n *Node) awaitReplicas(timeout time.Duration) error {
 		case <-n.stopping:
 			return nil
 		case <-poll.C:
-			if n.laggingReplicas() == 0 {
+			if n.laggingReplicas(offset) == 0 {
 				return nil
 			}
 		}

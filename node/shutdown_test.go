@@ -38,7 +38,7 @@ func TestShutdownWaitsForReplicas(t *testing.T) {
 		return len(info.Replicas) == 1 && info.Replicas[0].State.String() == "online"
 	})
 	c.do("set", "a", "2")
-	if n.laggingReplicas() != 1 {
+	if n.laggingReplicas(n.journal.Offset()) != 1 {
 		t.Fatal("the replica does not lag")
 	}
 	second := dial()

@@ -262,7 +262,8 @@ func (srv *Server) awaitOffLoop(limit time.Duration) {
 }
 
 // Close stops listening, lets replies that are ready leave, closes all
-// connections and waits for what still runs.
+// connections and waits for what still runs. What a pause holds back never runs:
+// the replicas that a shutdown waited for would not hear of it.
 func (srv *Server) Close() {
 	srv.mu.Lock()
 	if srv.closing {
@@ -280,7 +281,6 @@ func (srv *Server) Close() {
 	for _, l := range listeners {
 		l.close()
 	}
-	srv.unpause()
 	srv.awaitOffLoop(closeGrace)
 	for _, socket := range handed {
 		socket.Close()
