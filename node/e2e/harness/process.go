@@ -390,21 +390,6 @@ func (p *Process) Pause() { p.Signal(syscall.SIGSTOP) }
 // Resume ends what Pause began.
 func (p *Process) Resume() { p.Signal(syscall.SIGCONT) }
 
-// Terminate sends SIGTERM and waits for the end, which the error describes if
-// it did not come in time or with another status than 0.
-func (p *Process) Terminate(timeout time.Duration) error {
-	p.Signal(syscall.SIGTERM)
-	select {
-	case <-p.exit():
-		if err := p.Status(); err != nil {
-			return fmt.Errorf("%s ended badly: %w", p.Name, err)
-		}
-		return nil
-	case <-time.After(timeout):
-		return fmt.Errorf("%s still runs %v after SIGTERM", p.Name, timeout)
-	}
-}
-
 // WaitExit waits until the process has ended by itself.
 func (p *Process) WaitExit(timeout time.Duration) error {
 	select {

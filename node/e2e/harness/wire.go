@@ -152,9 +152,6 @@ func Encode(args ...string) []byte {
 // Receive reads one reply; the deadline is the caller's.
 func (c *Conn) Receive() (Reply, error) { return ReadReply(c.r) }
 
-// Reader returns the buffered input, for what is not RESP.
-func (c *Conn) Reader() *bufio.Reader { return c.r }
-
 // ReadReply reads one value. Attributes are returned as values of their own.
 func ReadReply(r *bufio.Reader) (Reply, error) {
 	line, err := r.ReadString('\n')
