@@ -345,27 +345,6 @@ func (e *Engine) append(effects []journal.Effect) {
 	}
 }
 
-// Check returns the error that routing would answer c with, without running
-// it: what MULTI asks when it queues a command.
-func (e *Engine) Check(c *Call) error {
-	c.engine = e
-	if !c.Spec.keyed || e.routing.Load() == nil {
-		return nil
-	}
-	if err := e.prepare(c); err != nil {
-		return err
-	}
-	if len(c.slots) == 0 {
-		return nil
-	}
-	var err error
-	e.withSlot(c.Lane, c.slots[0], func() {
-		c.Now = e.now()
-		err = e.route(c)
-	})
-	return err
-}
-
 // route asks the slot table for its verdict on c. The caller holds the slots.
 func (e *Engine) route(c *Call) error {
 	t := e.routing.Load()
@@ -396,6 +375,12 @@ func (e *Engine) verdict(t *slots.Table, c *Call, req slots.Request) error {
 			return missing
 		}
 	}
+	return Route(t, req)
+}
+
+// Route returns what a client is told about req: a redirection, a refusal, or
+// nil when t says that it is served here.
+func Route(t *slots.Table, req slots.Request) error {
 	switch verdict, node := t.Route(req); verdict {
 	case slots.Serve:
 		return nil

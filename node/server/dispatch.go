@@ -150,14 +150,7 @@ func (s *session) elsewhere(row *row) bool {
 		return false
 	}
 	slot := slots.Of(s.args[positions[0]])
-	verdict, _ := table.Route(slots.Request{
-		Slot:         slot,
-		ReadOnly:     row.spec.Flags&command.Write == 0,
-		Asking:       s.flags&flagAsking != 0,
-		ReadOnlyConn: s.flags&flagReadOnly != 0,
-		Keys:         len(positions),
-		Missing:      func() int { return 0 },
-	})
+	verdict, _ := table.Route(s.routeRequest(row, slot, len(positions)))
 	return verdict != slots.Serve
 }
 

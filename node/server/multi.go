@@ -1,7 +1,6 @@
 package server
 
 import (
-	"strconv"
 
 	"slotmesh/node/command"
 	"slotmesh/node/resp"
@@ -103,30 +102,23 @@ func (s *session) routeQueued(row *row) resp.Error {
 			return resp.ErrCrossSlot
 		}
 	}
-	verdict, node := table.Route(slots.Request{
+	if err := command.Route(table, s.routeRequest(row, slot, len(positions))); err != nil {
+		return resp.Error(err.Error())
+	}
+	return ""
+}
+
+// routeRequest is what the slot table must know of the request under way, when
+// nobody looks whether the keys of an open slot are here.
+func (s *session) routeRequest(row *row, slot slots.Slot, keys int) slots.Request {
+	return slots.Request{
 		Slot:         slot,
 		ReadOnly:     row.spec.Flags&command.Write == 0,
 		Asking:       s.flags&flagAsking != 0 || row.spec.Flags&command.Asking != 0,
 		ReadOnlyConn: s.flags&flagReadOnly != 0,
-		Keys:         len(positions),
+		Keys:         keys,
 		Missing:      func() int { return 0 },
-	})
-	switch verdict {
-	case slots.Serve:
-	case slots.Moved:
-		return redirection("MOVED ", slot, &table.Nodes[node])
-	case slots.Ask:
-		return redirection("ASK ", slot, &table.Nodes[node])
-	case slots.TryAgain:
-		return resp.ErrTryAgain
-	case slots.Down:
-		return resp.ErrClusterDown
-	case slots.DownReads:
-		return resp.ErrDownReads
-	default:
-		return resp.ErrSlotUnserved
 	}
-	return ""
 }
 
 // exec is EXEC's function. It answers, or leaves the session parked with its
@@ -328,9 +320,4 @@ func (srv *Server) transactionRows() []command.Spec {
 			},
 		},
 	}
-}
-
-// redirection writes MOVED or ASK.
-func redirection(word string, slot slots.Slot, to *slots.Endpoint) resp.Error {
-	return resp.Errf(word, strconv.Itoa(int(slot)), " ", to.Host, ":", strconv.Itoa(to.Port))
 }
