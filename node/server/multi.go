@@ -1,7 +1,6 @@
 package server
 
 import (
-
 	"slotmesh/node/command"
 	"slotmesh/node/resp"
 	"slotmesh/slots"
