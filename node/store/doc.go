@@ -17,8 +17,9 @@
 //
 // # How to read it
 //
-// value.go (kinds, encodings, what a value is), store.go (the slots and their
-// parts), space.go (one database's part of one slot: dense records), index.go
+// value.go (kinds, encodings, what a value is), store.go (keys and their Refs),
+// database.go (one database: its slots and counters, flushed and swapped as one
+// pointer), space.go (its part of one slot: dense records), index.go
 // (hash to position, growing step by step), expiry.go (the heap of deadlines),
 // clock.go (idle time and frequency), scan.go (cursors, random keys),
 // snapshot.go (cuts: the state at one instant, walked while writers go on).

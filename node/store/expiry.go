@@ -22,23 +22,22 @@ func (sp *space) deadlineOf(rec *record) int64 {
 }
 
 // setDeadline sets or, with 0, ends the expiry of the record at pos.
-func (s *Store) setDeadline(sp *space, pos uint32, at int64) {
+func (sp *space) setDeadline(pos uint32, at int64) {
 	rec := sp.at(pos)
-	total := &s.totals[sp.db]
 	first := sp.firstDue()
 	switch {
 	case rec.ttl == 0 && at == 0:
 		return
 	case rec.ttl == 0:
-		total.expires.Add(1)
-		total.deadlines.Add(at)
+		sp.home.expires.Add(1)
+		sp.addDeadline(at)
 		sp.heap = append(sp.heap, deadline{at, pos})
 		rec.ttl = uint32(len(sp.heap))
 		sp.siftUp(len(sp.heap) - 1)
 	case at == 0:
 		i := int(rec.ttl - 1)
-		total.expires.Add(-1)
-		total.deadlines.Add(-sp.heap[i].at)
+		sp.home.expires.Add(-1)
+		sp.addDeadline(-sp.heap[i].at)
 		last := len(sp.heap) - 1
 		sp.swapDeadlines(i, last)
 		sp.heap = sp.heap[:last]
@@ -49,14 +48,20 @@ func (s *Store) setDeadline(sp *space, pos uint32, at int64) {
 		}
 	default:
 		i := int(rec.ttl - 1)
-		total.deadlines.Add(at - sp.heap[i].at)
+		sp.addDeadline(at - sp.heap[i].at)
 		sp.heap[i].at = at
 		sp.siftUp(i)
 		sp.siftDown(int(rec.ttl - 1))
 	}
-	if sp.firstDue() != first {
-		s.noteDue(sp.slot)
+	if due := sp.firstDue(); due != first {
+		sp.home.due[sp.slot].Store(due)
 	}
+}
+
+// addDeadline adds to the sums of deadlines.
+func (sp *space) addDeadline(by int64) {
+	sp.deadlines += by
+	sp.home.deadlines.Add(by)
 }
 
 // firstDue is when the first key of sp expires.
@@ -101,33 +106,29 @@ func (sp *space) siftDown(i int) {
 	}
 }
 
-// noteDue writes down when the first key of slot expires.
-func (s *Store) noteDue(slot slots.Slot) {
-	first := int64(math.MaxInt64)
-	for _, sp := range s.parts[slot].spaces {
-		if sp != nil {
-			first = min(first, sp.firstDue())
-		}
-	}
-	s.due[slot].Store(first)
-}
-
 // NextDue returns the first slot from on that has a key which expired at now or
 // before. It needs no lock, so that what it finds must be looked at again.
 func (s *Store) NextDue(from slots.Slot, now int64) (slots.Slot, bool) {
-	for slot := int(from); slot < slots.Count; slot++ {
-		if s.due[slot].Load() <= now {
-			return slots.Slot(slot), true
+	first := int(slots.Count)
+	for db := range s.dbs {
+		d := s.dbs[db].Load()
+		if d == nil || d.expires.Load() == 0 {
+			continue
+		}
+		for slot := int(from); slot < first; slot++ {
+			if d.due[slot].Load() <= now {
+				first = slot
+			}
 		}
 	}
-	return 0, false
+	return slots.Slot(first), first < slots.Count
 }
 
 // FirstExpired returns a key of slot that expired at now or before, if there
 // is one. The caller is expected to delete it and ask again.
 func (s *Store) FirstExpired(slot slots.Slot, now int64) (Ref, bool) {
-	for _, sp := range s.parts[slot].spaces {
-		if sp != nil && sp.firstDue() <= now {
+	for db := range s.dbs {
+		if sp := s.space(db, slot); sp != nil && sp.firstDue() <= now {
 			return Ref{s, sp, sp.heap[0].pos}, true
 		}
 	}
@@ -135,4 +136,4 @@ func (s *Store) FirstExpired(slot slots.Slot, now int64) (Ref, bool) {
 }
 
 // DB returns the database that the key is in.
-func (r Ref) DB() int { return r.space.db }
+func (r Ref) DB() int { return r.space.home.number }

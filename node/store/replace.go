@@ -8,7 +8,7 @@ const siblingAhead = 1 << 20
 // this one's: a full sync is loaded into it while this store goes on. The
 // caller has the store for itself, or holds Engine.Exclusive.
 func (s *Store) Sibling() *Store {
-	o := New(Options{Databases: s.databases})
+	o := New(Options{Databases: len(s.dbs)})
 	o.seed = s.seed
 	o.version = s.version + siblingAhead
 	o.aged = s.version
@@ -19,27 +19,11 @@ func (s *Store) Sibling() *Store {
 // Replace puts the content of loaded, a Sibling of this store, in the place of
 // everything here. loaded is of no use afterwards. The caller has all slots.
 // Open snapshots keep what they need of the old content. The time it takes does
-// not depend on how many keys there are.
+// not depend on how many keys and slots there are.
 func (s *Store) Replace(loaded *Store) {
-	if open := s.open.Load(); open != nil {
-		for slot := range s.parts {
-			for _, sp := range s.parts[slot].spaces {
-				if sp == nil {
-					continue
-				}
-				for _, sn := range *open {
-					sn.detach(sp)
-				}
-			}
-		}
+	for db := range s.dbs {
+		s.exchange(db, loaded.dbs[db].Swap(nil))
 	}
 	// Every record of loaded is later than every open cut.
 	s.version, s.aged = loaded.version, loaded.aged
-	for slot := range s.parts {
-		s.parts[slot], loaded.parts[slot] = loaded.parts[slot], s.parts[slot]
-		s.due[slot].Store(loaded.due[slot].Load())
-	}
-	for db := range s.totals {
-		s.totals[db].exchange(&loaded.totals[db])
-	}
 }

@@ -48,12 +48,12 @@ func (s *Store) Scan(db int, from Cursor, limit int, visit func(Ref)) (next Curs
 // NextUsed returns the first slot from on in which db has keys. It needs no
 // lock.
 func (s *Store) NextUsed(db int, from int) (slots.Slot, bool) {
-	perSlot := s.totals[db].perSlot.Load()
-	if perSlot == nil {
+	d := s.dbs[db].Load()
+	if d == nil {
 		return 0, false
 	}
 	for slot := from; slot < slots.Count; slot++ {
-		if perSlot[slot].Load() > 0 {
+		if d.perSlot[slot].Load() > 0 {
 			return slots.Slot(slot), true
 		}
 	}
@@ -63,15 +63,18 @@ func (s *Store) NextUsed(db int, from int) (slots.Slot, bool) {
 // RandomSlot returns a slot of db, each as likely as it has keys; random is
 // uniform. It needs no lock. ok is false if there are no keys.
 func (s *Store) RandomSlot(db int, random uint64) (slot slots.Slot, ok bool) {
-	perSlot := s.totals[db].perSlot.Load()
-	keys := s.Len(db)
-	if perSlot == nil || keys <= 0 {
+	d := s.dbs[db].Load()
+	if d == nil {
+		return 0, false
+	}
+	keys := d.keys.Load()
+	if keys <= 0 {
 		return 0, false
 	}
 	rest := int64(random % uint64(keys))
 	last := -1
-	for i := range perSlot {
-		n := int64(perSlot[i].Load())
+	for i := range d.perSlot {
+		n := int64(d.perSlot[i].Load())
 		if n <= 0 {
 			continue
 		}

@@ -31,12 +31,17 @@ type Snapshot struct {
 	was []int
 
 	mu sync.Mutex
-	// handed are what writers handed over, gone the spaces that were flushed:
-	// nobody writes to those any more.
+	// handed are what writers handed over, gone what was flushed: nobody writes
+	// to that any more.
 	handed []Entry
-	gone   []*space
-	goneDB []int
+	gone   []flushed
 	closed bool
+}
+
+// flushed are spaces, nil among them, of what was database db at the cut.
+type flushed struct {
+	db     int
+	spaces []*space
 }
 
 // Limits of one turn of a walk: how many records are looked at (Store.turn) and
@@ -59,7 +64,7 @@ const agingPeriod = 1 << 30
 // Cut opens a snapshot of the slots in only, or of all if only is nil. The
 // caller holds Engine.Exclusive. It must be closed.
 func (s *Store) Cut(only *slots.Set) *Snapshot {
-	sn := &Snapshot{store: s, cut: s.version, all: only == nil, was: make([]int, s.databases)}
+	sn := &Snapshot{store: s, cut: s.version, all: only == nil, was: make([]int, len(s.dbs))}
 	if only != nil {
 		sn.only = *only
 	}
@@ -89,8 +94,12 @@ func (s *Store) age() {
 	if open := s.open.Load(); open != nil {
 		floor = (*open)[0].cut
 	}
-	for slot := range s.parts {
-		for _, sp := range s.parts[slot].spaces {
+	for db := range s.dbs {
+		d := s.dbs[db].Load()
+		if d == nil {
+			continue
+		}
+		for _, sp := range d.spaces {
 			if sp == nil {
 				continue
 			}
@@ -124,7 +133,7 @@ func (sn *Snapshot) Close() {
 	s.mu.Unlock()
 	sn.mu.Lock()
 	sn.closed = true
-	sn.handed, sn.gone, sn.goneDB = nil, nil, nil
+	sn.handed, sn.gone = nil, nil
 	sn.mu.Unlock()
 }
 
@@ -161,22 +170,18 @@ func (s *Store) hand(open []*Snapshot, except *Snapshot, sp *space, rec *record)
 // entry returns rec as a view, in the database that it was in at the cut. The
 // marks of access are given as they are: a snapshot has no clock.
 func (sn *Snapshot) entry(sp *space, rec *record) Entry {
-	e := Entry{DB: sn.was[sp.db], Slot: sp.slot, Key: rec.key(), Value: rec.value(), ExpireAtMs: sp.deadlineOf(rec)}
+	e := Entry{DB: sn.was[sp.home.number], Slot: sp.slot, Key: rec.key(), Value: rec.value(), ExpireAtMs: sp.deadlineOf(rec)}
 	e.IdleSec, e.Freq = -1, -1
 	return e
 }
 
-// detach gives sp, which is being flushed, to the snapshot. Everything is
-// locked.
-func (sn *Snapshot) detach(sp *space) {
-	if !sn.covers(sp.slot) {
-		return
-	}
+// detach gives spaces of database db, which are being flushed, to the snapshot.
+// Everything that has to do with them is locked.
+func (sn *Snapshot) detach(db int, spaces []*space) {
 	sn.mu.Lock()
 	defer sn.mu.Unlock()
 	if !sn.closed {
-		sn.gone = append(sn.gone, sp)
-		sn.goneDB = append(sn.goneDB, sn.was[sp.db])
+		sn.gone = append(sn.gone, flushed{sn.was[db], spaces})
 	}
 }
 
@@ -232,7 +237,7 @@ func (sn *Snapshot) Walk(withSlot func(slots.Slot, func()), emit func([]Entry) e
 			continue
 		}
 		db, pos := 0, -1
-		for db < sn.store.databases {
+		for db < len(sn.was) {
 			before := b.size
 			withSlot(slot, func() { db, pos = sn.turn(&b, slot, db, pos) })
 			if b.size >= batchBytes {
@@ -240,7 +245,7 @@ func (sn *Snapshot) Walk(withSlot func(slots.Slot, func()), emit func([]Entry) e
 					return fmt.Errorf("snapshot: emit: %w", err)
 				}
 			}
-			if b.size-before >= turnBytes/2 || db < sn.store.databases {
+			if b.size-before >= turnBytes/2 || db < len(sn.was) {
 				runtime.Gosched()
 			}
 		}
@@ -259,7 +264,7 @@ func (sn *Snapshot) Walk(withSlot func(slots.Slot, func()), emit func([]Entry) e
 func (sn *Snapshot) turn(b *batch, slot slots.Slot, db, pos int) (int, int) {
 	s := sn.store
 	records, bytes := 0, b.size
-	for ; db < s.databases; db, pos = db+1, -1 {
+	for ; db < len(sn.was); db, pos = db+1, -1 {
 		sp := s.space(slices.Index(sn.was, db), slot)
 		if sp == nil {
 			continue
@@ -306,30 +311,43 @@ func (sn *Snapshot) emitHanded(emit func([]Entry) error) error {
 // shared by snapshots and not marked: nobody writes to them.
 func (sn *Snapshot) emitGone(b *batch, emit func([]Entry) error) error {
 	sn.mu.Lock()
-	gone, dbs := sn.gone, sn.goneDB
-	sn.gone, sn.goneDB = nil, nil
+	gone := sn.gone
+	sn.gone = nil
 	sn.mu.Unlock()
 	b.reset()
-	for i, sp := range gone {
-		for _, chunk := range sp.chunks {
-			for j := range chunk {
-				rec := &chunk[j]
-				if after(rec.version, sn.cut) {
-					continue
-				}
-				b.entries = append(b.entries, Entry{
-					DB: dbs[i], Slot: sp.slot, Key: rec.key(), Value: rec.value(),
-					ExpireAtMs: sp.deadlineOf(rec), IdleSec: -1, Freq: -1,
-				})
+	for i := range gone {
+		for _, sp := range gone[i].spaces {
+			if sp == nil || !sn.covers(sp.slot) {
+				continue
 			}
-			if len(b.entries) > 0 {
-				if err := emit(b.entries); err != nil {
-					return err
-				}
-				b.reset()
+			if err := sn.emitSpace(b, gone[i].db, sp, emit); err != nil {
+				return err
 			}
 		}
-		gone[i] = nil
+		gone[i].spaces = nil
+	}
+	return nil
+}
+
+// emitSpace emits what a flushed space has of the snapshot.
+func (sn *Snapshot) emitSpace(b *batch, db int, sp *space, emit func([]Entry) error) error {
+	for _, chunk := range sp.chunks {
+		for j := range chunk {
+			rec := &chunk[j]
+			if after(rec.version, sn.cut) {
+				continue
+			}
+			b.entries = append(b.entries, Entry{
+				DB: db, Slot: sp.slot, Key: rec.key(), Value: rec.value(),
+				ExpireAtMs: sp.deadlineOf(rec), IdleSec: -1, Freq: -1,
+			})
+		}
+		if len(b.entries) > 0 {
+			if err := emit(b.entries); err != nil {
+				return err
+			}
+			b.reset()
+		}
 	}
 	return nil
 }

@@ -14,7 +14,7 @@ import (
 // deleted meanwhile: a record can move down only from a place that was walked,
 // or from above the end to below it, where the walk is still to come.
 type space struct {
-	db   int
+	home *database
 	slot slots.Slot
 
 	// chunks hold the records; all but the last are full. The first grows by
@@ -23,7 +23,9 @@ type space struct {
 	n      int
 	index  index
 	heap   []deadline
-	random uint32
+	// deadlines is the sum of what is in heap.
+	deadlines int64
+	random    uint32
 }
 
 const (

@@ -2,7 +2,6 @@ package store
 
 import (
 	"hash/maphash"
-	"math"
 	"sync"
 	"sync/atomic"
 
@@ -17,16 +16,10 @@ type Options struct {
 
 // Store is the keyspace. See the package's promise for who must hold what.
 type Store struct {
-	seed      maphash.Seed
-	databases int
-
-	// parts hold the spaces of each slot, guarded by the slot's lock.
-	parts [slots.Count]part
-	// due is when the first key of each slot expires, in any database:
-	// math.MaxInt64 for never. It is written under the slot's lock and read
-	// without, which is how the active cycle finds work.
-	due    [slots.Count]atomic.Int64
-	totals []total
+	seed maphash.Seed
+	// dbs are the databases, nil where nothing was stored. A database is made by
+	// the first write to it, and replaced or moved under Exclusive.
+	dbs []atomic.Pointer[database]
 
 	// version is what a record that changes now is marked with. It changes
 	// under Exclusive only.
@@ -43,67 +36,62 @@ type Store struct {
 	clock clock
 }
 
-// part is one slot: its space of each database, nil where nothing was stored.
-type part struct {
-	spaces []*space
-}
-
-// total has the counters of one database.
-type total struct {
-	keys, expires atomic.Int64
-	// deadlines is the sum of all expiry times, for the average.
-	deadlines atomic.Int64
-	// perSlot counts the keys of each slot; nil before the first.
-	perSlot atomic.Pointer[[slots.Count]atomic.Int32]
-	_       [32]byte
-}
-
 // New returns an empty store.
 func New(o Options) *Store {
 	if o.Databases == 0 {
 		o.Databases = 16
 	}
-	s := &Store{seed: maphash.MakeSeed(), databases: o.Databases, totals: make([]total, o.Databases), turn: turnRecords}
-	for i := range s.due {
-		s.due[i].Store(math.MaxInt64)
-	}
+	s := &Store{seed: maphash.MakeSeed(), dbs: make([]atomic.Pointer[database], o.Databases), turn: turnRecords}
 	s.clock.init()
 	return s
 }
 
 // Databases is how many databases there are.
-func (s *Store) Databases() int { return s.databases }
+func (s *Store) Databases() int { return len(s.dbs) }
 
 // Len is the number of keys of db, expired ones that are not yet deleted
 // included. It needs no lock.
-func (s *Store) Len(db int) int { return int(s.totals[db].keys.Load()) }
+func (s *Store) Len(db int) int {
+	if d := s.dbs[db].Load(); d != nil {
+		return int(d.keys.Load())
+	}
+	return 0
+}
 
 // Expires is how many keys of db have an expiry. It needs no lock.
-func (s *Store) Expires(db int) int { return int(s.totals[db].expires.Load()) }
+func (s *Store) Expires(db int) int {
+	if d := s.dbs[db].Load(); d != nil {
+		return int(d.expires.Load())
+	}
+	return 0
+}
 
 // AverageTTL is the mean time left of those keys in milliseconds, 0 if there
 // are none. It needs no lock.
 func (s *Store) AverageTTL(db int, now int64) int64 {
-	n := s.totals[db].expires.Load()
+	d := s.dbs[db].Load()
+	if d == nil {
+		return 0
+	}
+	n := d.expires.Load()
 	if n == 0 {
 		return 0
 	}
-	return max(s.totals[db].deadlines.Load()/n-now, 0)
+	return max(d.deadlines.Load()/n-now, 0)
 }
 
 // CountInSlot is the number of keys of db in slot. It needs no lock.
 func (s *Store) CountInSlot(db int, slot slots.Slot) int {
-	perSlot := s.totals[db].perSlot.Load()
-	if perSlot == nil {
-		return 0
+	if d := s.dbs[db].Load(); d != nil {
+		return int(d.perSlot[slot].Load())
 	}
-	return int(perSlot[slot].Load())
+	return 0
 }
 
 // Empty reports whether there is no key in any database. It needs no lock.
 func (s *Store) Empty() bool {
-	for db := range s.totals {
-		if s.totals[db].keys.Load() != 0 {
+	for db := range s.dbs {
+		if s.Len(db) != 0 {
 			return false
 		}
 	}
@@ -121,34 +109,6 @@ func (s *Store) KeysInSlot(db int, slot slots.Slot, limit int) [][]byte {
 		keys = append(keys, append([]byte(nil), sp.at(uint32(pos)).key()...))
 	}
 	return keys
-}
-
-// space returns the space of db in slot, or nil.
-func (s *Store) space(db int, slot slots.Slot) *space {
-	spaces := s.parts[slot].spaces
-	if db >= len(spaces) {
-		return nil
-	}
-	return spaces[db]
-}
-
-// makeSpace returns the space of db in slot, made if need be.
-func (s *Store) makeSpace(db int, slot slots.Slot) *space {
-	if sp := s.space(db, slot); sp != nil {
-		return sp
-	}
-	p := &s.parts[slot]
-	if db >= len(p.spaces) {
-		grown := make([]*space, db+1)
-		copy(grown, p.spaces)
-		p.spaces = grown
-	}
-	sp := &space{db: db, slot: slot, random: uint32(slot)*2654435761 | 1}
-	p.spaces[db] = sp
-	if s.totals[db].perSlot.Load() == nil {
-		s.totals[db].perSlot.CompareAndSwap(nil, new([slots.Count]atomic.Int32))
-	}
-	return sp
 }
 
 func (s *Store) hash(key []byte) uint32 { return uint32(maphash.Bytes(s.seed, key)) }
@@ -177,14 +137,14 @@ func (s *Store) Set(db int, slot slots.Slot, key []byte, value Value, keepTTL bo
 		pos = sp.insert(record{hash: hash, keyLen: uint32(len(key)), version: s.version, clock: s.clock.fresh(now)})
 		rec := sp.at(pos)
 		rec.write(key, value)
-		s.totals[db].keys.Add(1)
-		s.totals[db].perSlot.Load()[slot].Add(1)
+		sp.home.keys.Add(1)
+		sp.home.perSlot[slot].Add(1)
 		return Ref{s, sp, pos}
 	}
 	rec := sp.at(pos)
 	s.preserve(sp, rec)
 	if !keepTTL && rec.ttl != 0 {
-		s.setDeadline(sp, pos, 0)
+		sp.setDeadline(pos, 0)
 	}
 	rec.write(rec.key(), value)
 	rec.clock = s.clock.overwritten(rec.clock, now)
@@ -222,81 +182,10 @@ func (s *Store) Delete(db int, slot slots.Slot, key []byte) bool {
 // deleteAt removes the record at pos. The last record takes its place.
 func (s *Store) deleteAt(sp *space, pos uint32) {
 	s.preserve(sp, sp.at(pos))
-	s.setDeadline(sp, pos, 0)
+	sp.setDeadline(pos, 0)
 	sp.remove(pos)
-	s.totals[sp.db].keys.Add(-1)
-	s.totals[sp.db].perSlot.Load()[sp.slot].Add(-1)
-}
-
-// Flush removes every key of db, or of all databases if db is negative. The
-// caller has all slots. Open snapshots keep what they need of it, so that this
-// takes no time however many keys there are.
-func (s *Store) Flush(db int) {
-	for slot := range s.parts {
-		s.flushSlot(slots.Slot(slot), db)
-	}
-}
-
-// FlushSlot removes every key of slot, of all databases if db is negative.
-func (s *Store) FlushSlot(slot slots.Slot, db int) { s.flushSlot(slot, db) }
-
-func (s *Store) flushSlot(slot slots.Slot, db int) {
-	for i, sp := range s.parts[slot].spaces {
-		if sp == nil || db >= 0 && i != db {
-			continue
-		}
-		total := &s.totals[i]
-		total.keys.Add(-int64(sp.n))
-		total.expires.Add(-int64(len(sp.heap)))
-		for _, d := range sp.heap {
-			total.deadlines.Add(-d.at)
-		}
-		total.perSlot.Load()[slot].Store(0)
-		s.parts[slot].spaces[i] = nil
-		if open := s.open.Load(); open != nil {
-			for _, sn := range *open {
-				sn.detach(sp)
-			}
-		}
-	}
-	s.noteDue(slot)
-}
-
-// Swap exchanges the content of two databases. The caller has all slots.
-func (s *Store) Swap(a, b int) {
-	if a == b {
-		return
-	}
-	for slot := range s.parts {
-		p := &s.parts[slot]
-		if s.space(a, slots.Slot(slot)) == nil && s.space(b, slots.Slot(slot)) == nil {
-			continue
-		}
-		if need := max(a, b) + 1; need > len(p.spaces) {
-			grown := make([]*space, need)
-			copy(grown, p.spaces)
-			p.spaces = grown
-		}
-		p.spaces[a], p.spaces[b] = p.spaces[b], p.spaces[a]
-		for _, db := range []int{a, b} {
-			if p.spaces[db] != nil {
-				p.spaces[db].db = db
-			}
-		}
-	}
-	s.totals[a].exchange(&s.totals[b])
-	if open := s.open.Load(); open != nil {
-		for _, sn := range *open {
-			sn.was[a], sn.was[b] = sn.was[b], sn.was[a]
-		}
-	}
-}
-
-func (t *total) exchange(u *total) {
-	t.keys.Store(u.keys.Swap(t.keys.Load()))
-	t.expires.Store(u.expires.Swap(t.expires.Load()))
-	t.deadlines.Store(u.deadlines.Swap(t.deadlines.Load()))
-	t.perSlot.Store(u.perSlot.Swap(t.perSlot.Load()))
+	sp.home.keys.Add(-1)
+	sp.home.perSlot[sp.slot].Add(-1)
 }
 
 // Ref is a key that was found: good until the next change of its slot by
@@ -329,7 +218,7 @@ func (r Ref) Entry(now int64) Entry {
 }
 
 func (s *Store) entry(sp *space, rec *record, now int64) Entry {
-	e := Entry{DB: sp.db, Slot: sp.slot, Key: rec.key(), Value: rec.value(), ExpireAtMs: sp.deadlineOf(rec)}
+	e := Entry{DB: sp.home.number, Slot: sp.slot, Key: rec.key(), Value: rec.value(), ExpireAtMs: sp.deadlineOf(rec)}
 	e.IdleSec, e.Freq = s.clock.access(rec.clock, now)
 	return e
 }
@@ -343,7 +232,7 @@ func (r Ref) ExpireAt() int64 { return r.space.deadlineOf(r.record()) }
 // SetExpire sets the expiry, 0 for none.
 func (r Ref) SetExpire(atMs int64) {
 	r.store.preserve(r.space, r.record())
-	r.store.setDeadline(r.space, r.pos, atMs)
+	r.space.setDeadline(r.pos, atMs)
 }
 
 // SetInt makes n the value of a string.
