@@ -1,0 +1,108 @@
+package store
+
+import (
+	"bytes"
+	"fmt"
+	"testing"
+
+	"slotmesh/slots"
+)
+
+// TestWalkHoldsSlotsBriefly walks crowded slots and large values and counts what
+// is done while a slot is locked, and what is locked while entries are emitted.
+// A second snapshot is handed every record that the walk of the first looks at,
+// so it shows how many those are.
+func TestWalkHoldsSlotsBriefly(t *testing.T) {
+	const now = 1_700_000_000_000
+	s := New(Options{})
+	put := func(slot slots.Slot, i, size int) {
+		s.Insert(Entry{
+			DB: i % 2, Slot: slot, Key: fmt.Appendf(nil, "%d:%d", slot, i),
+			Value: TextValue(bytes.Repeat([]byte("v"), size)), IdleSec: -1, Freq: -1,
+		}, now)
+	}
+	total := 0
+	for slot := slots.Slot(0); slot < slots.Count; slot += 1000 {
+		crowd := map[slots.Slot]int{3000: 20 * turnRecords, 5000: 3000}[slot] + 10
+		for i := range crowd {
+			size := 8
+			if slot == 5000 {
+				size = 1000
+			}
+			put(slot, i, size)
+			total++
+		}
+	}
+	for i := range 5 {
+		put(7000, 1000+i, 1<<20) // lent, not copied
+		total++
+	}
+
+	walked, watching := s.Cut(nil), s.Cut(nil)
+	defer walked.Close()
+	defer watching.Close()
+	locked, holds, emitted, mostRecords, mostBytes, batch := false, 0, 0, 0, 0, 0
+	err := walked.Walk(func(_ slots.Slot, fn func()) {
+		before := len(watching.handed)
+		locked = true
+		fn()
+		locked = false
+		holds++
+		copied := 0
+		for _, e := range watching.handed[before:] {
+			if size := len(e.Key) + len(e.Value.Bytes); size < aliasBytes {
+				copied += size
+			}
+		}
+		mostRecords = max(mostRecords, len(watching.handed)-before)
+		mostBytes = max(mostBytes, copied)
+	}, func(entries []Entry) error {
+		if locked {
+			t.Error("entries were emitted with a slot locked")
+		}
+		batch = max(batch, len(entries))
+		emitted += len(entries)
+		return nil
+	})
+	if err != nil || emitted != total || len(watching.handed) != total {
+		t.Fatalf("%d emitted, %d handed over, of %d: %v", emitted, len(watching.handed), total, err)
+	}
+	if mostRecords > turnRecords || mostRecords < turnRecords/2 {
+		t.Errorf("up to %d records at a time, want no more than %d", mostRecords, turnRecords)
+	}
+	// The last record of a turn may go over.
+	if mostBytes > turnBytes+aliasBytes || mostBytes < turnBytes/2 {
+		t.Errorf("up to %d bytes copied at a time, want no more than %d and a value", mostBytes, turnBytes)
+	}
+	if holds < slots.Count || holds > slots.Count+total/turnRecords*8 {
+		t.Errorf("%d turns", holds)
+	}
+}
+
+// TestWholesaleIsOnePointer: FLUSHALL, SWAPDB and the end of a full sync, which
+// run with everything locked, move databases and do not look into them.
+func TestWholesaleIsOnePointer(t *testing.T) {
+	const now = 1_700_000_000_000
+	s := New(Options{})
+	for slot := range slots.Slot(slots.Count) {
+		s.Insert(Entry{Slot: slot, Key: []byte("k"), Value: IntValue(1), ExpireAtMs: now + 1, IdleSec: -1, Freq: -1}, now)
+	}
+	content := s.dbs[0].Load()
+	s.Swap(0, 3)
+	if s.dbs[3].Load() != content || s.dbs[0].Load() != nil || s.Len(3) != slots.Count {
+		t.Error("SWAPDB moved something else than the database")
+	}
+	sn := s.Cut(nil)
+	defer sn.Close()
+	s.Flush(-1)
+	if len(sn.gone) != 1 || &sn.gone[0].spaces[0] != &content.spaces[0] || content.keys.Load() != slots.Count {
+		t.Error("the snapshot was not given the database as it is")
+	}
+	loaded := s.Sibling()
+	loaded.Insert(Entry{DB: 2, Slot: 5, Key: []byte("k"), Value: IntValue(2), IdleSec: -1, Freq: -1}, now)
+	fresh := loaded.dbs[2].Load()
+	s.Replace(loaded)
+	if s.dbs[2].Load() != fresh || s.Len(2) != 1 {
+		t.Error("Replace moved something else than the databases")
+	}
+}
