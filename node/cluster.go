@@ -57,6 +57,8 @@ type cluster struct {
 	drained atomic.Bool
 	// following is the primary that replication was last told to follow.
 	following endpoint
+	// dropping is closed when the keys of slots that were lost are gone.
+	dropping chan struct{}
 	// byHand is true while an operator's command is carried out.
 	byHand bool
 }
@@ -225,12 +227,31 @@ func (c *cluster) command(ev gossip.Event) error {
 	if err := c.awaitBus(); err != nil {
 		return err
 	}
-	c.mu.Lock()
+	c.lockUndropped()
 	defer c.mu.Unlock()
 	c.byHand = true
 	defer func() { c.byHand = false }()
 	defer c.alert()
 	return c.step(ev)
+}
+
+// lockUndropped takes c.mu while no keys of lost slots are being dropped: a slot
+// that is imported again must not have its new keys among them.
+func (c *cluster) lockUndropped() {
+	for {
+		c.mu.Lock()
+		dropping := c.dropping
+		if dropping == nil {
+			return
+		}
+		c.mu.Unlock()
+		<-dropping
+		c.mu.Lock()
+		if c.dropping == dropping {
+			c.dropping = nil
+		}
+		c.mu.Unlock()
+	}
 }
 
 // awaitBus waits until the bus is open. It is for goroutines that may block.
@@ -407,8 +428,24 @@ func (c *cluster) publish(view *gossip.View, lease gossip.Instant) {
 		c.replication.Adopted()
 	}
 	if !lost.Empty() {
-		go dropSlots(c.engine, lost)
+		c.drop(lost)
 	}
+}
+
+// drop deletes the keys of slots that another node owns now, behind those that
+// are being dropped already. The caller holds c.mu.
+func (c *cluster) drop(lost slots.Set) {
+	before, dropped := c.dropping, make(chan struct{})
+	c.dropping = dropped
+	go func() {
+		defer close(dropped)
+		if before != nil {
+			<-before
+		}
+		for slot := range lost.All() {
+			c.engine.DropSlot(slot)
+		}
+	}()
 }
 
 // follow points replication to the primary's present address.
@@ -433,13 +470,6 @@ func (c *cluster) replicationEvent() gossip.Replication {
 	ev := c.replication.State()
 	ev.Drained = drained
 	return ev
-}
-
-// dropSlots deletes the keys of slots that another node owns now.
-func dropSlots(engine *command.Engine, lost slots.Set) {
-	for slot := range lost.All() {
-		engine.DropSlot(slot)
-	}
 }
 
 // The bus's events.
