@@ -62,7 +62,8 @@ const (
 )
 
 type (
-	// Tick says that time has passed. At least every 20 ms, at most every 5.
+	// Tick says that time has passed. At least every 50 ms, at most every 5;
+	// every 10 while an election, a handover or a suspicion is under way.
 	Tick struct{}
 
 	// Received brings bytes. From is zero unless Way is ByLink. Step returns an

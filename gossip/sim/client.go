@@ -15,8 +15,11 @@ type reply struct {
 	since time.Duration
 }
 
+// A node ticks its machine every tickMost when all is calm, and more often, down
+// to tickLeast, when something is under way.
 const (
-	tickInterval  = 20 * time.Millisecond
+	tickLeast     = 10 * time.Millisecond
+	tickMost      = 50 * time.Millisecond
 	burstInterval = 25 * time.Millisecond
 )
 

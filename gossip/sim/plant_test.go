@@ -18,7 +18,7 @@ func TestPlanted(t *testing.T) {
 	}{
 		{"vote twice", Plant{inside: gossip.Faults{VoteTwice: true}}, []string{"votes"}},
 		{"skip the save", Plant{skipSave: true}, []string{"votes", "order", "restart", "epochs", "handover", "table", "liveness", "members"}},
-		{"ignore the epoch", Plant{inside: gossip.Faults{IgnoreEpoch: true}}, []string{"order", "table", "coverage", "liveness"}},
+		{"ignore the epoch", Plant{inside: gossip.Faults{IgnoreEpoch: true}}, []string{"order", "table", "coverage", "liveness", "epochs", "failed", "handover", "formation"}},
 		{"no fence", Plant{noFence: true}, []string{"order"}},
 		{"keep a tie", Plant{inside: gossip.Faults{KeepTie: true}}, []string{"epochs"}},
 		{"believe a stale report", Plant{inside: gossip.Faults{StaleReports: true}}, []string{"stale", "failed", "liveness"}},

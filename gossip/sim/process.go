@@ -127,7 +127,7 @@ func (h *host) boot() {
 	w.tracef("%s boots as %.8s empty=%v data=%d", h.name(), h.id, h.empty, h.data.length)
 	h.feed(h.replicationEvent())
 	gen := h.gen
-	w.queue.push(w.now+w.jitter(tickInterval), event{kind: evTick, host: h.index, gen: gen})
+	w.queue.push(w.now+w.jitter(tickMost), event{kind: evTick, host: h.index, gen: gen})
 	w.queue.push(w.now+w.jitter(streamInterval), event{kind: evStream, host: h.index, gen: gen})
 	w.queue.push(w.now+w.jitter(burstInterval), event{kind: evBurst, host: h.index, gen: gen})
 	w.queue.push(w.now+w.jitter(probeInterval), event{kind: evProbe, host: h.index, gen: gen})

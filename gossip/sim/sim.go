@@ -237,7 +237,7 @@ func (w *world) dispatch(ev event) {
 		if !h.paused && !h.saving && len(h.inbox) == 0 {
 			h.feed(gossip.Tick{})
 		}
-		w.again(ev, tickInterval)
+		w.again(ev, w.spread(tickLeast, tickMost))
 	case evStream:
 		h.streamTick()
 		w.again(ev, streamInterval)

@@ -143,7 +143,7 @@ func TestReplay(t *testing.T) {
 // TestFailoverTime measures, in simulated time at the default configuration,
 // how long the slots of a crashed primary are without one.
 func TestFailoverTime(t *testing.T) {
-	s := runSeeds(t, 1, 200, Options{OnlyCrash: true})
+	s := runSeeds(t, 1, 80, Options{OnlyCrash: true})
 	if len(s.Recoveries) == 0 {
 		t.Fatal("no crashed primary was replaced")
 	}
