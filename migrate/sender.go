@@ -192,14 +192,14 @@ func dial(target Target, timeout time.Duration) (*link, error) {
 	replies := 0
 	if target.Password != "" {
 		if target.Username != "" {
-			hello = resp.AppendCommandStrings(hello, "AUTH", target.Username, target.Password)
+			hello = resp.AppendCommand(hello, "AUTH", target.Username, target.Password)
 		} else {
-			hello = resp.AppendCommandStrings(hello, "AUTH", target.Password)
+			hello = resp.AppendCommand(hello, "AUTH", target.Password)
 		}
 		replies++
 	}
 	if target.DB != 0 {
-		hello = resp.AppendCommandStrings(hello, "SELECT", strconv.Itoa(target.DB))
+		hello = resp.AppendCommand(hello, "SELECT", strconv.Itoa(target.DB))
 		replies++
 	}
 	err = l.exchange(hello, replies, timeout, func(_ int, err error) error { return err })

@@ -194,7 +194,7 @@ func startReference(t testing.TB, options ...string) *reference {
 
 // do sends one command and returns the raw reply.
 func (r *reference) do(args ...string) string {
-	raw := resp.AppendCommandStrings(nil, args...)
+	raw := resp.AppendCommand(nil, args...)
 	if _, err := r.conn.Write(raw); err != nil {
 		r.t.Fatal(err)
 	}

@@ -6,6 +6,7 @@ import (
 	"sync"
 	"sync/atomic"
 
+	"slotmesh/node/resp"
 	"slotmesh/slots"
 )
 
@@ -116,7 +117,7 @@ func (j *Journal) append(db int, slot slots.Slot, args [][]byte) int64 {
 	if size > largestChunk/4 {
 		// A large entry is encoded before the lock is taken, into a chunk of its
 		// own, so that a value of many megabytes holds up nobody else.
-		return j.link(appendCommand(make([]byte, 0, size), args), slot, db, db)
+		return j.link(resp.AppendCommand(make([]byte, 0, size), args...), slot, db, db)
 	}
 	j.mu.Lock()
 	if j.tail == nil { // deactivated meanwhile
@@ -127,7 +128,7 @@ func (j *Journal) append(db int, slot slots.Slot, args [][]byte) int64 {
 		j.selectDB(db)
 	}
 	buf := j.room(size)
-	end := j.commit(len(appendCommand(buf, args)), slot)
+	end := j.commit(len(resp.AppendCommand(buf, args...)), slot)
 	j.mu.Unlock()
 	return end
 }
@@ -157,7 +158,7 @@ func (j *Journal) AppendGroup(effects []Effect) int64 {
 			raw = appendSelect(raw, e.DB)
 			db = e.DB
 		}
-		raw = appendCommand(raw, e.Args)
+		raw = resp.AppendCommand(raw, e.Args...)
 	}
 	raw = append(raw, execText...)
 	return j.appendRaw(raw, slot, effects[0].DB, db)
@@ -179,7 +180,7 @@ func (j *Journal) AppendControl(args ...[]byte) int64 {
 	if !j.active.Load() {
 		return j.end.Load()
 	}
-	return j.appendRaw(appendCommand(nil, args), SlotControl, -1, -1)
+	return j.appendRaw(resp.AppendCommand(nil, args...), SlotControl, -1, -1)
 }
 
 // appendRaw adds an encoded entry that runs in database before (-1: in any) and
@@ -364,36 +365,11 @@ func sizeOf(args [][]byte) int {
 	return size
 }
 
-// appendCommand appends args as a RESP array of bulk strings.
-func appendCommand(b []byte, args [][]byte) []byte {
-	b = appendHeader(b, '*', len(args))
-	for _, arg := range args {
-		b = appendHeader(b, '$', len(arg))
-		b = append(b, arg...)
-		b = append(b, '\r', '\n')
-	}
-	return b
-}
-
-// appendHeader appends a type byte, a count and CRLF. Counts below 100 are
-// nearly all there are.
-func appendHeader(b []byte, kind byte, n int) []byte {
-	switch {
-	case n < 10:
-		return append(b, kind, byte('0'+n), '\r', '\n')
-	case n < 100:
-		return append(b, kind, byte('0'+n/10), byte('0'+n%10), '\r', '\n')
-	}
-	b = append(b, kind)
-	b = strconv.AppendInt(b, int64(n), 10)
-	return append(b, '\r', '\n')
-}
-
 func appendSelect(b []byte, db int) []byte {
 	var digits [20]byte
 	number := strconv.AppendInt(digits[:0], int64(db), 10)
 	b = append(b, "*2\r\n$6\r\nSELECT\r\n"...)
-	b = appendHeader(b, '$', len(number))
+	b = resp.AppendHeader(b, '$', len(number))
 	b = append(b, number...)
 	return append(b, '\r', '\n')
 }

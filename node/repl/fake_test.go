@@ -351,7 +351,7 @@ func (r *reference) doAll(commands ...[]string) (reply resp.Reply) {
 	conn.SetDeadline(time.Now().Add(10 * time.Second))
 	in := resp.NewReplyReader(bufio.NewReader(conn), resp.ReplyLimits{})
 	for _, words := range commands {
-		conn.Write(resp.AppendCommandStrings(nil, words...))
+		conn.Write(resp.AppendCommand(nil, words...))
 		if reply, err = in.Read(); err != nil {
 			r.t.Fatalf("%v: %v", words, err)
 		}

@@ -45,7 +45,7 @@ func (h hearing) Read(b []byte) (int, error) {
 }
 
 func (l *link) send(words ...string) error {
-	return l.sendRaw(resp.AppendCommandStrings(nil, words...))
+	return l.sendRaw(resp.AppendCommand(nil, words...))
 }
 
 func (l *link) sendRaw(b []byte) error {

@@ -171,13 +171,10 @@ func TestAppendCommand(t *testing.T) {
 	if want := "*3\r\n$3\r\nSET\r\n$0\r\n\r\n$12\r\nxxxxxxxxxxxx\r\n"; string(got) != want {
 		t.Errorf("got %q", got)
 	}
-	if n := CommandLen([]byte("SET"), nil, bytes.Repeat([]byte("x"), 12)); n != len(got) {
-		t.Errorf("CommandLen says %d, it is %d", n, len(got))
-	}
 }
 
 func BenchmarkScannerSet(b *testing.B) {
-	input := AppendCommandStrings(nil, "SET", "key:000000000001", strings.Repeat("x", 64))
+	input := AppendCommand(nil, "SET", "key:000000000001", strings.Repeat("x", 64))
 	s := &Scanner{MaxBulk: 512 << 20}
 	b.ReportAllocs()
 	for b.Loop() {

@@ -26,7 +26,7 @@ func TestPipelineInOrder(t *testing.T) {
 	var request bytes.Buffer
 	const n = 20000
 	for i := range n {
-		request.Write(resp.AppendCommandStrings(nil, "ECHO", fmt.Sprint(i)))
+		request.Write(resp.AppendCommand(nil, "ECHO", fmt.Sprint(i)))
 	}
 	go c.conn.Write(request.Bytes())
 	for i := range n {
@@ -40,7 +40,7 @@ func TestHalfCommandsAndPieces(t *testing.T) {
 	r := newRig(t, nil)
 	c, other := r.dial(), r.dial()
 	value := strings.Repeat("0123456789abcdef", 1<<14)
-	request := string(resp.AppendCommandStrings(nil, "SET", "k", value)) + "GET k\r\nPING\r\n"
+	request := string(resp.AppendCommand(nil, "SET", "k", value)) + "GET k\r\nPING\r\n"
 	for i := 0; i < len(request); {
 		step := min(1+i%997, len(request)-i)
 		c.send(request[i : i+step])
@@ -305,7 +305,7 @@ func TestUnixSocket(t *testing.T) {
 	c.expect("SET k v", "OK")
 	c.expect("GET k", "v")
 	value := strings.Repeat("x", 1<<20)
-	c.send(string(resp.AppendCommandStrings(nil, "ECHO", value)) + "PING\r\n")
+	c.send(string(resp.AppendCommand(nil, "ECHO", value)) + "PING\r\n")
 	if a, b := c.reply(), c.reply(); a != value || b != "PONG" {
 		t.Errorf("got %d bytes and %q", len(a), b)
 	}
@@ -334,7 +334,7 @@ func TestAuthentication(t *testing.T) {
 	c.expect("AUTH other x", "-"+string(resp.ErrWrongPass))
 	c.expect("AUTH a b c", "-ERR syntax error")
 	c.expect("AUTH x", "OK")
-	c.send(string(resp.AppendCommandStrings(nil, append([]string{"DEL"}, strings.Fields(strings.Repeat("k ", 50))...)...)))
+	c.send(string(resp.AppendCommand(nil, append([]string{"DEL"}, strings.Fields(strings.Repeat("k ", 50))...)...)))
 	if got := c.reply(); got != "0" {
 		t.Errorf("DEL of 50 keys: %q", got)
 	}
@@ -380,7 +380,7 @@ func TestOutputLimitAndSlowReader(t *testing.T) {
 	})
 	other := r.dial()
 	value := strings.Repeat("v", 1<<20)
-	other.send(string(resp.AppendCommandStrings(nil, "SET", "big", value)))
+	other.send(string(resp.AppendCommand(nil, "SET", "big", value)))
 	if got := other.reply(); got != "OK" {
 		t.Fatal(got)
 	}
