@@ -185,7 +185,9 @@ func (m *Machine) apply(ev Event) error {
 	case Reconfigure:
 		m.cfg = ev.Config
 		m.describeSelf()
-		m.view.dirty = true
+		// The table names endpoints as the configuration prefers them, and says
+		// whether reads are served while the cluster is down.
+		m.claims.tableDirty, m.view.dirty = true, true
 	default:
 		return m.command(ev)
 	}
