@@ -31,9 +31,10 @@ type Snapshot struct {
 	was []int
 
 	mu sync.Mutex
-	// handed are what writers handed over, gone what was flushed: nobody writes
-	// to that any more.
-	handed []Entry
+	// handed is what writers handed over, in pieces, so that a long list is never
+	// copied by a writer that has a slot; gone is what was flushed: nobody
+	// writes to that any more.
+	handed [][]Entry
 	gone   []flushed
 	closed bool
 }
@@ -48,9 +49,14 @@ type flushed struct {
 // about how many bytes copied while a slot is locked, and how many bytes are gathered
 // before emit is called.
 const (
-	turnRecords = 256
+	turnRecords = 128
 	turnBytes   = 32 << 10
 	batchBytes  = 128 << 10
+	// yieldRecords is how many records are looked at before the event loops get
+	// their turn, over however many slots they are spread.
+	yieldRecords = 128
+	// handedLen is how many handed over entries stand side by side.
+	handedLen = 128
 	// aliasBytes is the size from which a value is lent to the walk instead of
 	// copied; its next writer replaces it.
 	aliasBytes = 16 << 10
@@ -161,10 +167,20 @@ func (s *Store) hand(open []*Snapshot, except *Snapshot, sp *space, rec *record)
 		rec.shared = true
 		sn.mu.Lock()
 		if !sn.closed {
-			sn.handed = append(sn.handed, e)
+			sn.take(e)
 		}
 		sn.mu.Unlock()
 	}
+}
+
+// take adds e to what was handed over. The caller has mu.
+func (sn *Snapshot) take(e Entry) {
+	last := len(sn.handed) - 1
+	if last < 0 || len(sn.handed[last]) == handedLen {
+		sn.handed = append(sn.handed, make([]Entry, 0, handedLen))
+		last++
+	}
+	sn.handed[last] = append(sn.handed[last], e)
 }
 
 // entry returns rec as a view, in the database that it was in at the cut. The
@@ -232,6 +248,7 @@ func (sn *Snapshot) Walk(withSlot func(slots.Slot, func()), emit func([]Entry) e
 		}
 		return sn.emitHanded(emit)
 	}
+	sinceYield := 0
 	for slot := slots.Slot(0); slot < slots.Count; slot++ {
 		if !sn.covers(slot) {
 			continue
@@ -239,13 +256,18 @@ func (sn *Snapshot) Walk(withSlot func(slots.Slot, func()), emit func([]Entry) e
 		db, pos := 0, -1
 		for db < len(sn.was) {
 			before := b.size
-			withSlot(slot, func() { db, pos = sn.turn(&b, slot, db, pos) })
+			withSlot(slot, func() {
+				var records int
+				db, pos, records = sn.turn(&b, slot, db, pos)
+				sinceYield += records + 1
+			})
 			if b.size >= batchBytes {
 				if err := flush(); err != nil {
 					return fmt.Errorf("snapshot: emit: %w", err)
 				}
 			}
-			if b.size-before >= turnBytes/2 || db < len(sn.was) {
+			if sinceYield >= yieldRecords || b.size-before >= turnBytes/2 {
+				sinceYield = 0
 				runtime.Gosched()
 			}
 		}
@@ -260,10 +282,11 @@ func (sn *Snapshot) Walk(withSlot func(slots.Slot, func()), emit func([]Entry) e
 }
 
 // turn walks slot on from position pos of what was database db at the cut, -1
-// for its end, and returns how far it came. The slot is locked.
-func (sn *Snapshot) turn(b *batch, slot slots.Slot, db, pos int) (int, int) {
+// for its end, and returns how far it came and how many records it looked at.
+// The slot is locked.
+func (sn *Snapshot) turn(b *batch, slot slots.Slot, db, pos int) (nextDB, nextPos, records int) {
 	s := sn.store
-	records, bytes := 0, b.size
+	bytes := b.size
 	for ; db < len(sn.was); db, pos = db+1, -1 {
 		sp := s.space(slices.Index(sn.was, db), slot)
 		if sp == nil {
@@ -274,7 +297,7 @@ func (sn *Snapshot) turn(b *batch, slot slots.Slot, db, pos int) (int, int) {
 		}
 		for pos > 0 {
 			if records == s.turn || b.size-bytes >= turnBytes {
-				return db, pos
+				return db, pos, records
 			}
 			pos--
 			records++
@@ -291,7 +314,7 @@ func (sn *Snapshot) turn(b *batch, slot slots.Slot, db, pos int) (int, int) {
 			rec.version = s.version
 		}
 	}
-	return db, pos
+	return db, pos, records
 }
 
 // emitHanded emits what writers handed over.
@@ -300,10 +323,13 @@ func (sn *Snapshot) emitHanded(emit func([]Entry) error) error {
 	handed := sn.handed
 	sn.handed = nil
 	sn.mu.Unlock()
-	if len(handed) == 0 {
-		return nil
+	for i, entries := range handed {
+		if err := emit(entries); err != nil {
+			return err
+		}
+		handed[i] = nil
 	}
-	return emit(handed)
+	return nil
 }
 
 // emitGone emits what was flushed. Nothing is added any more: every slot was

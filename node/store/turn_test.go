@@ -3,6 +3,7 @@ package store
 import (
 	"bytes"
 	"fmt"
+	"slices"
 	"testing"
 
 	"slotmesh/slots"
@@ -43,18 +44,21 @@ func TestWalkHoldsSlotsBriefly(t *testing.T) {
 	defer watching.Close()
 	locked, holds, emitted, mostRecords, mostBytes, batch := false, 0, 0, 0, 0, 0
 	err := walked.Walk(func(_ slots.Slot, fn func()) {
-		before := len(watching.handed)
+		before := count(watching)
 		locked = true
 		fn()
 		locked = false
 		holds++
+		if count(watching) == before {
+			return
+		}
 		copied := 0
-		for _, e := range watching.handed[before:] {
+		for _, e := range slices.Concat(watching.handed...)[before:] {
 			if size := len(e.Key) + len(e.Value.Bytes); size < aliasBytes {
 				copied += size
 			}
 		}
-		mostRecords = max(mostRecords, len(watching.handed)-before)
+		mostRecords = max(mostRecords, count(watching)-before)
 		mostBytes = max(mostBytes, copied)
 	}, func(entries []Entry) error {
 		if locked {
@@ -64,11 +68,16 @@ func TestWalkHoldsSlotsBriefly(t *testing.T) {
 		emitted += len(entries)
 		return nil
 	})
-	if err != nil || emitted != total || len(watching.handed) != total {
-		t.Fatalf("%d emitted, %d handed over, of %d: %v", emitted, len(watching.handed), total, err)
+	if err != nil || emitted != total || count(watching) != total {
+		t.Fatalf("%d emitted, %d handed over, of %d: %v", emitted, count(watching), total, err)
 	}
 	if mostRecords > turnRecords || mostRecords < turnRecords/2 {
 		t.Errorf("up to %d records at a time, want no more than %d", mostRecords, turnRecords)
+	}
+	for _, piece := range watching.handed {
+		if cap(piece) > handedLen {
+			t.Errorf("%d handed over entries side by side: a writer may have to copy them", cap(piece))
+		}
 	}
 	// The last record of a turn may go over.
 	if mostBytes > turnBytes+aliasBytes || mostBytes < turnBytes/2 {
@@ -77,6 +86,14 @@ func TestWalkHoldsSlotsBriefly(t *testing.T) {
 	if holds < slots.Count || holds > slots.Count+total/turnRecords*8 {
 		t.Errorf("%d turns", holds)
 	}
+}
+
+// count is how many records writers handed over to sn.
+func count(sn *Snapshot) (n int) {
+	for _, entries := range sn.handed {
+		n += len(entries)
+	}
+	return n
 }
 
 // TestWholesaleIsOnePointer: FLUSHALL, SWAPDB and the end of a full sync, which
