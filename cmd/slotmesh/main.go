@@ -11,6 +11,7 @@ import (
 	"io"
 	"log/slog"
 	"os"
+	"runtime"
 
 	"slotmesh/node"
 	"slotmesh/node/config"
@@ -89,6 +90,11 @@ func serve(cfg *config.Config, log *slog.Logger, args *node.Args) error {
 	if err != nil {
 		return err
 	}
+	// There is an event loop for each processor. One more place to run is for
+	// everything else: background work that is busy then shares the processors
+	// with the loops by the system's slices, which are finer than the runtime's,
+	// and a loop that waits is not robbed of its place at once.
+	runtime.GOMAXPROCS(runtime.GOMAXPROCS(0) + 1)
 	process.Attach(n)
 	ctx, cancel := context.WithCancel(context.Background())
 	defer cancel()
