@@ -13,6 +13,13 @@ func refuse(format string, args ...any) error {
 	return CommandError("ERR " + fmt.Sprintf(format, args...))
 }
 
+// NotNowError refuses a command that may well be accepted in a moment, when
+// the lease has been granted anew. Nothing has changed; whoever ordered it may
+// order it again.
+type NotNowError string
+
+func (e NotNowError) Error() string { return string(e) }
+
 // command runs an operator's command. Every one checks all before it changes
 // anything. The texts are the reference's.
 func (m *Machine) command(ev Event) error {
@@ -176,7 +183,7 @@ func (m *Machine) setSlot(ev SetSlot) error {
 		case owner != m.self && n == m.self && !m.inTouch():
 			// The source is about to give the slot up: a claim that nobody
 			// hears would leave it to whoever comes along.
-			return refuse("This node is not in touch with a majority of the primaries: it can't take hash slot %d now.", ev.Slot)
+			return NotNowError(refuse("This node is not in touch with a majority of the primaries: it can't take hash slot %d now.", ev.Slot).Error())
 		}
 		m.giveSlot(ev.Slot, n)
 	}

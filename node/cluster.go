@@ -2,6 +2,7 @@ package node
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"math/rand/v2"
@@ -221,12 +222,37 @@ func (c *cluster) logRefused(err error) {
 	}
 }
 
-// command steps the machine with an operator's command and returns its answer.
-// Slots that it gives away depose nobody.
+const (
+	// commandPatience is how long a command that cannot be carried out just now
+	// is tried again: a lease comes back within a fraction of it, and redis-cli
+	// gives up a whole reshard at the first refusal.
+	commandPatience = 3 * time.Second
+	commandRetry    = 10 * time.Millisecond
+)
+
+// command steps the machine with an operator's command and returns its answer,
+// after a while if the machine asks for one.
 func (c *cluster) command(ev gossip.Event) error {
 	if err := c.awaitBus(); err != nil {
 		return err
 	}
+	deadline := c.now() + commandPatience
+	for {
+		err := c.order(ev)
+		var notNow gossip.NotNowError
+		if !errors.As(err, &notNow) || c.now() >= deadline {
+			return err
+		}
+		select {
+		case <-c.done:
+			return err
+		case <-time.After(commandRetry):
+		}
+	}
+}
+
+// order is one attempt of command. Slots that it gives away depose nobody.
+func (c *cluster) order(ev gossip.Event) error {
 	c.lockUndropped()
 	defer c.mu.Unlock()
 	c.byHand = true
