@@ -133,7 +133,7 @@ func Strings() []Spec {
 		{
 			Name: "setrange", Syntax: "key offset value", Arity: 4, Flags: Write | DenyOOM, Keys: updatesKey,
 			Since: "2.2.0", Complexity: "O(M) where M is the length of the value, when no space is needed; else of the whole string.",
-			Summary: "Overwrites a part of a string.", Run: runSetRange,
+			Summary: "Overwrites a part of a string.", Run: runSetRange, Heavy: farOffset,
 		},
 		{
 			Name: "strlen", Syntax: "key", Arity: 2, Flags: ReadOnly | Fast,
@@ -159,6 +159,10 @@ func inGroup(group string, rows []Spec) []Spec {
 	}
 	return rows
 }
+
+// farOffset is the Heavy of SETRANGE, which may have to fill all that lies before
+// its offset: with seven digits, a megabyte and more.
+func farOffset(c *Call) bool { return len(c.Args) > 2 && len(c.Args[2]) > 6 }
 
 // manyArgs is the Heavy of commands whose work grows with their keys.
 func manyArgs(c *Call) bool { return len(c.Args) > 512 }
