@@ -13,6 +13,9 @@ import "bytes"
 type index struct {
 	current, old table
 	moved        uint32
+	// small is the table of a small space. It lies here, so that looking up a
+	// key waits for memory once less; current or old aliases it.
+	small [smallestTable]uint64
 }
 
 // table is an open-addressing hash table, linear probing. An entry is the hash
@@ -132,10 +135,20 @@ func (x *index) resize(sp *space, size int) {
 	for x.old != nil {
 		x.step(sp)
 	}
-	x.old, x.current, x.moved = x.current, make(table, size), 0
+	x.old, x.current, x.moved = x.current, x.table(size), 0
 	if len(x.old) == 0 {
 		x.old = nil
 	}
+}
+
+// table returns an empty table that neither current nor old is: old is gone, and
+// a current one of the smallest size is never replaced by another.
+func (x *index) table(size int) table {
+	if size != smallestTable {
+		return make(table, size)
+	}
+	clear(x.small[:])
+	return x.small[:]
 }
 
 // step moves a few records from old to current.

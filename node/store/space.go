@@ -20,9 +20,11 @@ type space struct {
 	// chunks hold the records; all but the last are full. The first grows by
 	// doubling, so that a small slot is small.
 	chunks [][]record
-	n      int
-	index  index
-	heap   []deadline
+	// first is where chunks begins, in place of an array of its own.
+	first [1][]record
+	n     int
+	index index
+	heap  []deadline
 	// deadlines is the sum of what is in heap.
 	deadlines int64
 	random    uint32
@@ -129,6 +131,9 @@ func (sp *space) find(hash uint32, key []byte) (uint32, bool) {
 func (sp *space) insert(rec record) uint32 {
 	pos := uint32(sp.n)
 	chunk := pos >> chunkBits
+	if sp.chunks == nil {
+		sp.chunks = sp.first[:0]
+	}
 	if int(chunk) == len(sp.chunks) {
 		var fresh []record
 		if chunk > 0 {
