@@ -5,6 +5,7 @@ import (
 	"os"
 	"strconv"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -76,6 +77,18 @@ func knows(p *harness.Process, id string) bool {
 	}
 	line, known := view.ByID(id)
 	return known && !line.Has("handshake")
+}
+
+// terminate ends p as an operator does, who goes by its exit status.
+func terminate(t *testing.T, p *harness.Process) {
+	t.Helper()
+	p.Signal(syscall.SIGTERM)
+	if err := p.WaitExit(patience); err != nil {
+		t.Fatal(err)
+	}
+	if err := p.Status(); err != nil {
+		t.Errorf("%s ended badly: %v", p.Name, err)
+	}
 }
 
 func slotOf(key string) string { return strconv.Itoa(int(slots.Of([]byte(key)))) }
