@@ -265,16 +265,18 @@ func (p *Process) serving() {
 	}
 }
 
-// Ended undoes what should not outlive the process.
+// Ended undoes what should not outlive the process. It may be called again.
 func (p *Process) Ended() {
 	if p.pidFile != "" {
 		p.log.Info("Removing the pid file.")
 		if err := os.Remove(p.pidFile); err != nil {
 			p.log.Warn("pid file: " + errnoText(err))
 		}
+		p.pidFile = ""
 	}
 	if p.lock != nil {
 		_ = p.lock.Close() // gives up the lock, as the end of the process would
+		p.lock = nil
 	}
 }
 

@@ -102,6 +102,7 @@ func serve(cfg *config.Config, log *slog.Logger, args *node.Args) error {
 	if err := n.Run(context.Background()); err != nil {
 		return err
 	}
+	process.Ended() // says what it does, and this is to be the last line
 	log.Warn("Slotmesh is now ready to exit, bye bye...")
 	return nil
 }
