@@ -23,19 +23,31 @@ import (
 type row struct {
 	command  string
 	pipeline int
+	// keys is how many random keys the load is spread over; 1 is
+	// redis-benchmark's default.
+	keys int
 	// requests is chosen so that a run takes a few seconds: processor time is
 	// counted in hundredths.
 	requests int
 }
 
 var rows = []row{
-	{"set", 1, 200_000},
-	{"get", 1, 200_000},
-	{"set", 16, 1_500_000},
-	{"get", 16, 1_500_000},
-	{"set", 100, 2_500_000},
-	{"get", 100, 2_500_000},
+	{"set", 1, 1, 200_000},
+	{"get", 1, 1, 200_000},
+	{"set", 16, 1, 1_500_000},
+	{"get", 16, 1, 1_500_000},
+	{"set", 100, 1, 2_500_000},
+	{"get", 100, 1, 2_500_000},
+	{"set", 1, manyKeys, 200_000},
+	{"get", 1, manyKeys, 200_000},
+	{"set", 16, manyKeys, 1_500_000},
+	{"get", 16, manyKeys, 1_500_000},
+	{"set", 100, manyKeys, 2_500_000},
+	{"get", 100, manyKeys, 2_500_000},
 }
+
+// manyKeys do not fit into a core's caches.
+const manyKeys = 100_000
 
 func main() {
 	rounds := flag.Int("rounds", 5, "how often each load is measured on each server")
@@ -100,13 +112,13 @@ func (b bench) operations(rounds int) {
 			}
 		}
 	}
-	fmt.Printf("%-10s %10s %12s   %s\n", "", "node", "reference", "ratio")
+	fmt.Printf("%-10s %8s %10s %12s   %s\n", "", "keys", "node", "reference", "ratio")
 	for _, r := range rows {
 		ratios := make([]float64, rounds)
 		for i := range ratios {
 			ratios[i] = costs[r][node][i] / costs[r][reference][i]
 		}
-		fmt.Printf("%-3s P=%-4d %10.2f %12.2f   %.2f (%.2f to %.2f)\n", strings.ToUpper(r.command), r.pipeline,
+		fmt.Printf("%-3s P=%-4d %8d %10.2f %12.2f   %.2f (%.2f to %.2f)\n", strings.ToUpper(r.command), r.pipeline, r.keys,
 			median(costs[r][node]), median(costs[r][reference]), median(ratios), slices.Min(ratios), slices.Max(ratios))
 	}
 	node.Kill()
@@ -120,8 +132,14 @@ func (b bench) measure(p *harness.Process, r row) float64 {
 	if err != nil {
 		b.console.Fatalf("processor time of %s: %v", p.Name, err)
 	}
-	load := exec.Command("taskset", "-c", "1", "redis-benchmark", "-p", strconv.Itoa(p.Port), "-t", r.command,
-		"-n", strconv.Itoa(requests), "-c", "50", "-d", "64", "-r", "100000", "-P", strconv.Itoa(r.pipeline), "-q")
+	args := []string{
+		"-c", "1", "redis-benchmark", "-p", strconv.Itoa(p.Port), "-t", r.command,
+		"-n", strconv.Itoa(requests), "-c", "50", "-d", "64", "-P", strconv.Itoa(r.pipeline), "-q",
+	}
+	if r.keys > 1 {
+		args = append(args, "-r", strconv.Itoa(r.keys))
+	}
+	load := exec.Command("taskset", args...)
 	if out, err := load.CombinedOutput(); err != nil {
 		b.console.Fatalf("redis-benchmark on %s: %v\n%s", p.Name, err, out)
 	}
