@@ -424,7 +424,7 @@ func (c *cluster) publish(view *gossip.View, lease gossip.Instant) {
 		lost = previous.Self.Slots.Minus(view.Self.Slots)
 		rerouted = previous.Table != view.Table
 	}
-	deposed := !lost.Empty() && !c.byHand
+	deposed := !lost.Empty() && !c.byHand && !c.movedAway(previous, view, lost)
 	promoted := previous != nil && previous.Self.IsReplica && !view.Self.IsReplica
 
 	if promoted {
@@ -456,6 +456,23 @@ func (c *cluster) publish(view *gossip.View, lease gossip.Instant) {
 	if !lost.Empty() {
 		c.drop(lost)
 	}
+}
+
+// movedAway reports whether every lost slot was emptied by MIGRATE and went
+// where it was migrating to, as the last step of an orderly move does it. Then
+// no reply has to be held back: while a slot migrates no key is created here, so
+// what was answered for one that is no longer here has gone where the key went.
+func (c *cluster) movedAway(previous, view *gossip.View, lost slots.Set) bool {
+	for slot := range lost.All() {
+		to, open := previous.Self.Migrating[slot]
+		if !open || c.engine.CountInSlot(slot) > 0 {
+			return false
+		}
+		if n := view.Node(to); n == nil || !n.Slots.Has(slot) {
+			return false
+		}
+	}
+	return true
 }
 
 // drop deletes the keys of slots that another node owns now, behind those that

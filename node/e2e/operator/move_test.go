@@ -174,6 +174,9 @@ func TestMovesUnderWriters(t *testing.T) {
 		if got < sums[i] || got > sums[i]+doubts[i] {
 			t.Errorf("key %d stands at %d, %d increments were acknowledged and %d are in doubt", i, got, sums[i], doubts[i])
 		}
+		if doubts[i] > 0 {
+			t.Errorf("key %d: an orderly move closed %d connections", i, doubts[i])
+		}
 		if sums[i] == 0 {
 			t.Errorf("key %d was never incremented", i)
 		}
