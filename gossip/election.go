@@ -330,6 +330,7 @@ func (m *Machine) countVotes() {
 	m.log("Failover election won: I'm the new master.")
 	m.log("configEpoch set to %d after successful failover", c.epoch)
 	m.promote(c.owner, c.epoch)
+	m.self.rec.Elector = true
 }
 
 func (m *Machine) endElection() {
@@ -337,11 +338,17 @@ func (m *Machine) endElection() {
 	m.handover = handoverState{}
 }
 
-// promote makes this node the owner of all slots of p under epoch.
+// promote makes this node the owner of all slots of p under epoch. It takes the
+// slots and not p's seat among the electors: that comes with the votes of a
+// majority, one of whom each other majority of p's time shares, or else, after
+// TAKEOVER, with the first lease (see lease.go). A seat that a node gives itself
+// would be a voter that has forgotten what p voted for and granted: on the wrong
+// side of a partition it would make a majority for this node, or for a third
+// one that p has helped to depose.
 func (m *Machine) promote(p *member, epoch uint64) {
 	m.endElection()
 	r := &m.self.rec
-	r.Replica, r.Primary, r.Elector, r.SeizedEpoch = false, slots.NodeID{}, true, epoch
+	r.Replica, r.Primary, r.Elector, r.SeizedEpoch = false, slots.NodeID{}, false, epoch
 	m.setSelfEpoch(epoch)
 	clear(m.claims.open)
 	for _, o := range p.rec.Open {

@@ -24,8 +24,12 @@ import (
 //     for the record that names them count: a majority knows a claim before
 //     anything is acknowledged under it.
 //
-// A node that comes to its first slots becomes an elector when the electors
-// before it have granted its first lease.
+// A node that comes to its first slots, or that took its primary's by TAKEOVER,
+// which asks nobody, becomes an elector when the electors before it have granted
+// its first lease. Each TAKEOVER so takes a seat away until then, and of two
+// majorities that differ by one seat less, one voter is common. (Several at once
+// can make a majority of those that a lost site has left over. That is what
+// they are for, and why nobody may order them while the site lives.)
 type leaseState struct {
 	barred  []slots.NodeID // and asked: scratch of countGrants
 	asked   []Instant

@@ -175,7 +175,8 @@ const (
 	FailoverAgreed FailoverKind = iota
 	// FailoverForce asks for votes without the primary.
 	FailoverForce
-	// FailoverTakeover asks nobody.
+	// FailoverTakeover asks nobody before the slots are taken. Replies leave
+	// when a majority of the other primaries has granted a lease.
 	FailoverTakeover
 )
 

@@ -237,3 +237,33 @@ func TestPrimaryBackWithinTheFailureServesOn(t *testing.T) {
 	w.run(3*time.Second, "it serves again", func() bool { return p.leased() && p.view.OK && w.nodes[1].view.OK })
 	w.agree()
 }
+
+// A TAKEOVER gives slots, and no seat among the electors. On each side of a
+// partition there is one half of the primaries that were not taken over: with
+// the seat of the fifth both sides would be a majority.
+func TestTakeoverTakesNoSeat(t *testing.T) {
+	w := newNet(t)
+	w.cluster(5, 1)
+	p, r := w.nodes[0], w.nodes[5]
+	far := map[*testNode]bool{p: true, w.nodes[1]: true, w.nodes[2]: true}
+	p.kill()
+	w.cut = func(a, b *testNode) bool { return far[a] != far[b] }
+	w.must(r.do(Failover{FailoverTakeover}))
+	if !r.owns(0) {
+		t.Fatal("the takeover is not at once")
+	}
+	w.run(time.Second, "", nil)
+	p.boot(false)
+	w.run(3*time.Second, "the old primary, which has heard nothing, gets a lease", p.leased)
+	for range 100 {
+		if r.leased() {
+			t.Fatal("the one that took over holds a lease beside the old primary")
+		}
+		w.run(10*time.Millisecond, "", nil)
+	}
+	w.cut = nil
+	w.run(5*time.Second, "the one that took over gets its lease and its seat", func() bool {
+		return r.leased() && p.view.Self.IsReplica && r.m.elector(r.m.self)
+	})
+	w.agree()
+}
