@@ -163,6 +163,8 @@ func (m *Machine) handoverAsked(n *member, b handoverMsg) {
 // them that has data takes over with its consent, which is its record's Empty.
 type dataState struct {
 	servesEmpty bool // nobody has the data: it serves what it has
+	// touched is since when a majority has been in touch without a break, or 0.
+	touched Instant
 }
 
 // lacksData reports whether this primary had slots, and lost their keys.
@@ -177,8 +179,11 @@ func (m *Machine) announcedEmpty() bool {
 	return m.lacksData() || m.self.rec.Replica && m.data.Empty
 }
 
-// emptyWait is the least time that an empty primary waits for news of replicas
-// that it does not know of.
+// emptyWait is for how long a majority must have been in touch with an empty
+// primary before it may conclude that nobody has its data. What it remembers of
+// its replicas may be old: while it was down, or cut off, a former primary of
+// the shard may have become one. So it counts from when others can be heard,
+// not from the start, and by the end of it they have been asked.
 const emptyWait = 500 * time.Millisecond
 
 // heardMajority reports whether a majority of the electors is in touch.
@@ -192,17 +197,19 @@ func (m *Machine) heardMajority() bool {
 	return heard >= m.majority() || len(m.claims.electors) == 0
 }
 
-// settleData lets an empty primary serve when no replica can help.
+// settleData lets an empty primary serve when no replica can help: when every
+// replica that it or those in touch know of is empty, failed or forgotten. An
+// empty primary that serves wipes whoever follows it.
 func (m *Machine) settleData() {
 	if m.announcedEmpty() != m.self.rec.Empty {
 		m.describeSelf()
 		m.publishSelf()
 	}
-	if !m.lacksData() || m.now-m.started < emptyWait || !m.heardMajority() {
+	if !m.lacksData() || !m.askedAround() {
 		return
 	}
 	for _, n := range m.order {
-		if n != m.self && n.rec.Replica && n.rec.Primary == m.self.rec.ID && !n.rec.Empty && !n.fail {
+		if n != m.self && m.mayHaveData(n) && !n.rec.Empty && !n.fail {
 			return
 		}
 	}
@@ -211,4 +218,49 @@ func (m *Machine) settleData() {
 	m.describeSelf()
 	m.publishSelf()
 	m.view.dirty = true
+}
+
+// mayHaveData reports whether n is a replica of this node, or is about to be: a
+// primary of this shard that still claims what others own has yet to hear that
+// it was replaced.
+func (m *Machine) mayHaveData(n *member) bool {
+	if n.rec.Replica {
+		return n.rec.Primary == m.self.rec.ID
+	}
+	return n.rec.Shard == m.self.rec.Shard && n.claims() > n.nOwned
+}
+
+// askedAround reports whether a majority has been in touch for a while, and
+// whoever of the electors is in touch has told all that it knows since. Of very
+// many electors some are enough: they tell each other.
+func (m *Machine) askedAround() bool {
+	d := &m.dataKept
+	if !m.heardMajority() {
+		d.touched = 0
+		return false
+	}
+	if d.touched == 0 {
+		d.touched = max(m.now, 1)
+	}
+	// An answer that was on its way for longer may be from before.
+	ask := d.touched + emptyWait/2
+	if m.now < ask {
+		return false
+	}
+	all, asked := m.now >= d.touched+emptyWait, 0
+	for _, n := range m.claims.electors {
+		if n == m.self || !n.reachable() || n.pfail || n.fail {
+			continue
+		}
+		if n.toldAll < ask {
+			all = false
+			if m.spaced(n, emptyWait/4) {
+				m.send(n.rec.ID, wantMsg{})
+			}
+		}
+		if asked++; asked == fewLinks {
+			break
+		}
+	}
+	return all
 }

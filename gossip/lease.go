@@ -324,11 +324,7 @@ func (m *Machine) judgeRenew(n *member, b renewMsg) verdict {
 
 // beaten reports whether a greater claim on a slot of n's is known.
 func (m *Machine) beaten(n *member) bool {
-	claimed := 0
-	for w := range windows {
-		claimed += n.win[w].bits.count()
-	}
-	if claimed == n.nOwned && len(m.claims.assumed) == 0 {
+	if n.claims() == n.nOwned && len(m.claims.assumed) == 0 {
 		return false // it owns what it claims: only an assumption gives more
 	}
 	for w := range windows {

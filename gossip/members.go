@@ -18,6 +18,7 @@ type member struct {
 	offset  int64
 	wanted  Instant // when its record was last asked for
 	updated Instant // when it was last told of a greater claim
+	toldAll Instant // when it last told all that it knows
 
 	// Liveness, see failure.go.
 	linked       bool
@@ -87,6 +88,15 @@ func (n *member) complete() bool {
 		}
 	}
 	return n.rec.Seq > 0
+}
+
+// claims is how many slots n claims, whoever owns them.
+func (n *member) claims() int {
+	count := 0
+	for w := range windows {
+		count += n.win[w].bits.count()
+	}
+	return count
 }
 
 // IP is where to reach n: what it announces, or where it was seen.
@@ -403,4 +413,5 @@ func (m *Machine) applyState(s stateMsg, n *member, way Way) {
 	for _, r := range s.Records {
 		m.applyRecord(r, n, way)
 	}
+	n.toldAll = m.now
 }

@@ -170,8 +170,13 @@ func (w *world) checkPromotion(h *host, previous *gossip.View) {
 }
 
 // checkWipe judges a full sync: the data of a replica that could have taken
-// over is not replaced by that of a primary that came back without.
+// over is not replaced by that of a primary that came back without. What a
+// replica has of another shard is not the primary's: the operator who ordered
+// it here gave it up.
 func (w *world) checkWipe(h, p *host) {
+	if h.moved {
+		return
+	}
 	lost, position, missing := h.data.missingIn(p.data)
 	if !missing {
 		return

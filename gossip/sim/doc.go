@@ -44,7 +44,8 @@
 // without owner, which the operator's fix assigns: Uncovered. TAKEOVER is used
 // only while the old primary is down, FORGET only of nodes that nobody takes
 // for an owner. Data of a replica that was cut off, paused or forgotten while
-// its primary came back empty may be replaced: ExcusedWipes. A primary that
+// its primary came back empty may be replaced: ExcusedWipes. So may what a
+// replica brings from the shard that an operator took it from. A primary that
 // comes back with less than its replicas have, but not with nothing, is
 // simulated and not judged.
 //

@@ -57,7 +57,7 @@ func (f *fault) stop() {
 	f.undo()
 	for _, h := range f.hosts {
 		h.faults--
-		h.faultEnded = h.w.now
+		h.faultEnded = max(h.faultEnded, h.w.now)
 	}
 }
 

@@ -350,7 +350,11 @@ func (w *world) moveReplica() {
 		return
 	}
 	w.tracef("operator: %s becomes replica of %s", h.name(), p.name())
-	h.request(gossip.Replicate{Primary: p.id}, nil)
+	h.request(gossip.Replicate{Primary: p.id}, func(err error) {
+		if err == nil {
+			h.moved = true
+		}
+	})
 }
 
 func (w *world) replicasOf(primary slots.NodeID) int {

@@ -11,6 +11,9 @@ type node struct {
 	data dataset
 	// empty is Replication.Empty: started without the data that was there.
 	empty bool
+	// moved is true while the data is another shard's: the operator gave this
+	// replica to another primary, from which it has yet to sync.
+	moved bool
 	// drained are the watched slots whose keys an unfinished migration has
 	// already moved away.
 	drained uint64
@@ -49,7 +52,7 @@ const streamInterval = 40 * time.Millisecond
 
 // forgetProcess drops what only a running process has.
 func (h *host) forgetProcess() {
-	h.node = node{data: h.data, drained: h.drained, slowDisk: h.slowDisk, source: -1, handoverAt: -1}
+	h.node = node{data: h.data, moved: h.moved, drained: h.drained, slowDisk: h.slowDisk, source: -1, handoverAt: -1}
 	h.inbox, h.saving, h.stepping, h.pending = nil, false, false, gossip.Ready{}
 	h.own, h.open, h.view, h.table = 0, 0, nil, nil
 	h.machine = nil
@@ -163,7 +166,7 @@ func (h *host) receiveStream() {
 
 // goOn begins to follow p's stream from where the data ends.
 func (h *host) goOn(p *host) {
-	h.linked, h.syncing, h.connectAt = true, false, 0
+	h.linked, h.syncing, h.connectAt, h.moved = true, false, 0, false
 	h.heard, h.incoming, h.incomingDrained = h.w.now, p.data, p.drained
 }
 
@@ -192,7 +195,7 @@ func (h *host) promoted(previous *gossip.View) {
 	w.stats.Promotions++
 	w.checkPromotion(h, previous)
 	h.fork(bornPromoted, h.data.length)
-	h.handoverAt = -1
+	h.handoverAt, h.moved = -1, false
 	w.tracef("%s is promoted at %d, epoch %d", h.name(), h.data.length, h.view.Self.ConfigEpoch)
 }
 
@@ -200,7 +203,7 @@ func (h *host) promoted(previous *gossip.View) {
 func (h *host) reset() {
 	h.term++
 	h.disconnect()
-	h.data, h.empty = dataset{}, false
+	h.data, h.empty, h.moved = dataset{}, false, false
 }
 
 // restore loads what a start finds: everything, all but the last writes, or
@@ -216,7 +219,7 @@ func (h *host) restore(kind restart) {
 		}
 	case restartEmpty:
 		h.data = dataset{history: &history{born: bornEmpty, owner: h.index, at: w.now}}
-		h.empty = true
+		h.empty, h.moved = true, false
 		h.drained = 0
 	}
 }
