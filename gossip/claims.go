@@ -41,7 +41,11 @@ type claimState struct {
 	tie bool // somebody stands at this node's config epoch
 	// pending are imported slots whose source has not given them up, while this
 	// node may not take a greater epoch: see takeImported.
-	pending    map[slots.Slot]bool
+	pending map[slots.Slot]bool
+	// awaited are slots that an operator gave to this node although it was not
+	// importing them, and until when: it takes them when their owner has given
+	// them up, as the operator is about to order. See takeImported.
+	awaited    map[slots.Slot]Instant
 	torn       bool // another primary of this shard owns slots too
 	tableDirty bool
 }
@@ -62,6 +66,7 @@ func (c *claimState) init() {
 	c.assumed = map[slots.Slot]assumption{}
 	c.open = map[slots.Slot]openSlot{}
 	c.pending = map[slots.Slot]bool{}
+	c.awaited = map[slots.Slot]Instant{}
 	c.electorsDirty, c.tableDirty = true, true
 }
 

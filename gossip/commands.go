@@ -114,6 +114,7 @@ const maskFor = time.Second
 // masked until that node says something new.
 func (m *Machine) disown(slot slots.Slot) {
 	delete(m.claims.assumed, slot)
+	delete(m.claims.awaited, slot)
 	for range len(m.order) {
 		n := m.claims.owner[slot]
 		if n == nil {
@@ -191,12 +192,14 @@ func (m *Machine) setSlot(ev SetSlot) error {
 }
 
 func (m *Machine) open(o openSlot) {
+	delete(m.claims.awaited, o.Slot)
 	m.claims.open[o.Slot] = o
 	m.claims.openDirty, m.view.dirty = true, true
 	m.self.touch()
 }
 
 func (m *Machine) closeSlot(slot slots.Slot) {
+	delete(m.claims.awaited, slot)
 	if _, open := m.claims.open[slot]; open {
 		delete(m.claims.open, slot)
 		m.claims.openDirty, m.view.dirty = true, true
@@ -241,7 +244,10 @@ func (m *Machine) inTouch() bool {
 // takeImported makes this node the owner of slot. An importing node must come
 // out on top without asking anybody: the source has agreed. If it may not take
 // an epoch now (see mayBump), the slot waits, still open: a claim that a greater
-// one beats would cost this node its leases.
+// one beats would cost this node its leases. Without the import nothing says
+// that the owner has agreed, and a greater claim stands until the owner itself
+// gives the slot up. That is the operator's next word, so this node waits for
+// it: an OK without effect would leave the slot to nobody.
 func (m *Machine) takeImported(slot slots.Slot) {
 	c := &m.claims
 	if c.owner[slot] == m.self {
@@ -253,7 +259,28 @@ func (m *Machine) takeImported(slot slots.Slot) {
 		m.settleRaise()
 		return
 	}
+	if o := c.owner[slot]; o != nil && m.beats(o, m.self, slot) {
+		c.awaited[slot] = m.now + assumeFor
+		return
+	}
 	m.take(slot)
+}
+
+// settleAwaited takes the awaited slots that have been given up.
+func (m *Machine) settleAwaited() {
+	c := &m.claims
+	if len(c.awaited) == 0 {
+		return
+	}
+	for _, slot := range slices.Sorted(maps.Keys(c.awaited)) {
+		switch {
+		case m.self.rec.Replica || m.now >= c.awaited[slot] || c.owner[slot] == m.self:
+			delete(c.awaited, slot)
+		case c.owner[slot] == nil:
+			delete(c.awaited, slot)
+			m.take(slot)
+		}
+	}
 }
 
 // settleRaise takes the slots that were imported: under the next config epoch
@@ -394,6 +421,7 @@ func (m *Machine) reset(ev Reset) error {
 	clear(m.claims.open)
 	clear(m.claims.masked)
 	clear(m.claims.assumed)
+	clear(m.claims.awaited)
 	m.flushSlots()
 	m.meets = nil
 	m.aloof = true

@@ -217,6 +217,7 @@ func (m *Machine) settle() {
 	m.settleRole()
 	m.settleEpoch()
 	m.settleRaise()
+	m.settleAwaited()
 	m.publishSelf()
 	m.settleElectors()
 	m.settleData()

@@ -160,6 +160,37 @@ func TestEmptyPrimaryIsReplaced(t *testing.T) {
 	w.agree()
 }
 
+// A primary that comes back empty and cut off does not know that the node it
+// replaced has become its replica meanwhile. It must learn that before it
+// serves, or the last copy of its data would be wiped.
+func TestEmptyPrimaryThatWasCutOffLooksForReplicas(t *testing.T) {
+	w := newNet(t)
+	w.cluster(3, 3)
+	p, r := w.nodes[0], w.nodes[3]
+	p.kill()
+	w.run(3*time.Second, "the replica took over", func() bool { return r.owns(0) && r.leased() })
+	for _, n := range w.nodes {
+		n.cfg.NodeTimeout = 5 * time.Second
+		n.step(Reconfigure{n.cfg})
+	}
+	w.run(time.Second, "", nil)
+	w.cut = func(a, b *testNode) bool { return a == r || b == r }
+	p.boot(false)
+	w.run(time.Second, "the old primary follows", func() bool { return p.view.Self.IsReplica })
+	r.kill()
+	r.boot(true)
+	w.run(emptyWait+100*time.Millisecond, "", nil)
+	w.cut = nil
+	w.run(3*time.Second, "the data are served", func() bool {
+		if r.view.MayServe && !r.view.Self.IsReplica {
+			t.Fatal("the empty primary serves")
+		}
+		return p.owns(0) && p.leased()
+	})
+	w.run(2*time.Second, "the empty one follows", func() bool { return r.view.Self.IsReplica })
+	w.agree()
+}
+
 func TestWholeClusterComesBackEmpty(t *testing.T) {
 	w := newNet(t)
 	w.cluster(3, 3)
@@ -203,6 +234,26 @@ func TestMigrationOfASlot(t *testing.T) {
 		w.run(100*time.Millisecond, "a lease", dst.leased)
 	}
 	w.agree()
+}
+
+// SETSLOT NODE on a target that is not importing, as when the import was closed
+// in between, takes effect when the owner gives the slot up: no slot is lost.
+func TestSlotGivenToANodeThatDoesNotImportIt(t *testing.T) {
+	w := newNet(t)
+	w.cluster(3, 0)
+	a, b := w.nodes[0], w.nodes[1]
+	slotOfA, slotOfB := a.view.Self.Slots.Ranges()[0].First, b.view.Self.Slots.Ranges()[0].First
+	for _, move := range []struct {
+		src, dst *testNode
+		slot     slots.Slot
+	}{{a, b, slotOfA}, {b, a, slotOfB}} {
+		w.must(move.dst.do(SetSlot{Slot: move.slot, To: OwnedBy, Node: move.dst.m.Self()}))
+		w.run(300*time.Millisecond, "", nil)
+		w.must(move.src.do(SetSlot{Slot: move.slot, To: OwnedBy, Node: move.dst.m.Self()}))
+		w.run(time.Second, "the slot moved", func() bool { return move.dst.owns(move.slot) && move.dst.leased() })
+		w.run(2*assumeFor, "", nil)
+		w.agree()
+	}
 }
 
 func TestPartitionedPrimaryLosesItsLeaseFirst(t *testing.T) {
