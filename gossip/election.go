@@ -331,6 +331,7 @@ func (m *Machine) countVotes() {
 	m.log("configEpoch set to %d after successful failover", c.epoch)
 	m.promote(c.owner, c.epoch)
 	m.self.rec.Elector = true
+	m.takeSeat()
 }
 
 func (m *Machine) endElection() {

@@ -52,6 +52,8 @@ type leaseState struct {
 	// is saved, so that after a restart it knows how long to keep promises
 	// that it has forgotten.
 	promisedMost time.Duration
+	// inherited is until when the seat's promises of before this node may run.
+	inherited Instant
 
 	synced map[slots.NodeID]Instant
 }
@@ -170,8 +172,22 @@ func (m *Machine) mayBump() bool {
 	return m.self.nOwned == 0 || l.until == Forever || m.now < l.until && l.epochKnown && !m.handover.consented()
 }
 
+// takeSeat makes this node keep what the one before it in its seat may have
+// promised: for the length of a lease from now on it votes against nobody and
+// grants nothing to who took slots by votes. It need not be longer: whoever
+// counted a grant of the old seat counted one of a voter too that has given this
+// node its seat, and gave that grant before.
+func (m *Machine) takeSeat() {
+	d := m.leaseFor(len(m.claims.electors) + 2) // others may count some more
+	m.lease.inherited = m.now + d
+	// After a restart the same is owed: see promiseUntil.
+	m.lease.promisedMost = max(m.lease.promisedMost, roundUp(d))
+	m.save = true
+}
+
 func (m *Machine) becomeElector() {
 	m.self.rec.Elector = true
+	m.takeSeat()
 	m.claims.selfDirty = true
 	m.publishSelf()
 	m.settleElectors()
@@ -348,12 +364,14 @@ func (m *Machine) beaten(n *member) bool {
 }
 
 // promiseUntil is when nothing granted to n can be running any more. A voter
-// that was restarted does not know what it granted before.
+// that was restarted does not know what it granted before, and one that came to
+// its seat what was granted from there.
 func (m *Machine) promiseUntil(n *member) Instant {
+	until := max(n.promised, m.lease.inherited)
 	if m.restored {
-		return max(n.promised, m.started+m.lease.promisedMost)
+		until = max(until, m.started+m.lease.promisedMost)
 	}
-	return n.promised
+	return until
 }
 
 // renewed is the holder's side.
