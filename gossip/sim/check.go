@@ -204,6 +204,12 @@ func (w *world) undisturbedSince(h *host, at time.Duration) bool {
 	if h.disturbed(at) {
 		return false
 	}
+	for _, other := range w.hosts {
+		// A MEET after a FORGET may take long, or come to nothing.
+		if other.machine != nil && other.machine.Forgotten(h.id) {
+			return false
+		}
+	}
 	calm, primaries := 0, 0
 	for _, other := range w.hosts {
 		if other.view == nil || other.view.Self.IsReplica || other.own == 0 {
