@@ -32,4 +32,13 @@
 //   - PFAIL is this node's own evidence only. FAIL needs fresh reports from a
 //     majority of the primaries that own slots.
 //   - Bytes from outside, whatever they are, lead to an error or nothing.
+//
+// # What it does not promise yet
+//
+//   - Votes carry no Excluded as lease grants do. When two seats are replaced
+//     during one partition, a vote may count in a second election although its
+//     giver voted its own seat away, and the two majorities may share no voter.
+//   - A replica that REPLICATE moved to another shard and that has not synced
+//     there yet is not announced as Empty, and could be promoted.
+//   - A primary that returns behind its replicas, but not Empty, serves at once.
 package gossip

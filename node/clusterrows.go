@@ -21,9 +21,9 @@ const (
 	errNotPrimary      resp.Error = "ERR The specified node is not a master"
 )
 
-// rows declares CLUSTER, and READONLY's neighbours live with the connection in
-// package server. Outside cluster mode every subcommand but HELP answers
-// errClusterDisabled.
+// clusterRows declares CLUSTER; READONLY, READWRITE and ASKING live with the
+// connection in package server. Outside cluster mode every subcommand but HELP
+// answers errClusterDisabled.
 func clusterRows(c *cluster, engine *command.Engine) []command.Spec {
 	r := clusterCommands{c, engine}
 	const (
