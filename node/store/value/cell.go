@@ -1,0 +1,258 @@
+package value
+
+import (
+	"encoding/binary"
+
+	"slotmesh/node/store/arena"
+	"slotmesh/node/store/tree"
+)
+
+// Home is what a record belongs to, told of every change.
+type Home interface {
+	// Preserve is called before the record at at changes: its content is handed
+	// to the open snapshots that it belongs to. A second call costs nothing.
+	Preserve(at arena.Ref)
+	// Moved says that the record has another block now.
+	Moved(from, to arena.Ref)
+	// Retire frees a block that a snapshot may still read, when none can any more.
+	Retire(block arena.Ref)
+	// Space is where the nodes of trees come from now.
+	Space() tree.Space
+	// FieldsExpire sets when the first field of the record at at expires, 0 for
+	// never, and returns where the record is then.
+	FieldsExpire(at arena.Ref, atMs int64) arena.Ref
+}
+
+// Cell is the value of one key open for change. The slot is locked while there
+// is one. It is good until the record changes by another way.
+type Cell struct {
+	home Home
+	heap *arena.Heap
+	at   arena.Ref
+}
+
+// Open returns the cell of the record at at.
+func Open(home Home, heap *arena.Heap, at arena.Ref) Cell { return Cell{home, heap, at} }
+
+// At is where the record is; 0 for no record.
+func (c *Cell) At() arena.Ref { return c.at }
+
+// Memory is where everything is.
+func (c *Cell) Memory() *arena.Memory { return c.heap.Memory() }
+
+// Header returns the record's header.
+func (c *Cell) Header() (h Header) {
+	h.parse(c.Memory().Bytes(c.at, maxHeader))
+	return h
+}
+
+func (c *Cell) payload(h *Header) []byte {
+	n := h.payloadAt + h.PayloadLen
+	return c.Memory().Bytes(c.at, n)[h.payloadAt:n:n]
+}
+
+// Key returns a view of the key.
+func (c *Cell) Key() []byte { return Key(c.Memory(), c.at) }
+
+// Kind returns the type, Encoding the encoding.
+func (c *Cell) Kind() Kind { return Kind(c.Memory().Bytes(c.at, 8)[7] >> 4) }
+
+func (c *Cell) Encoding() Encoding { return Encoding(c.Memory().Bytes(c.at, 8)[7] & 0xf) }
+
+// Value returns a view of the content.
+func (c *Cell) Value() Value {
+	h := c.Header()
+	return h.value(c.Memory(), c.payload(&h))
+}
+
+func (h *Header) value(m *arena.Memory, payload []byte) Value {
+	if h.Kind == KindString {
+		if h.Enc == EncInt {
+			return Value{Enc: EncInt, Int: int64(binary.LittleEndian.Uint64(payload))}
+		}
+		return Value{Enc: h.Enc, Bytes: payload}
+	}
+	return Value{Kind: h.Kind, Enc: h.Enc, Roots: h.Roots, Bytes: payload, Memory: m}
+}
+
+// Payload returns a view of the payload, to be read.
+func (c *Cell) Payload() []byte {
+	h := c.Header()
+	return c.payload(&h)
+}
+
+// SetEncoding changes what OBJECT ENCODING says.
+func (c *Cell) SetEncoding(e Encoding) {
+	c.home.Preserve(c.at)
+	b := c.Memory().Bytes(c.at, 8)
+	b[7] = b[7]&0xf0 | byte(e)
+}
+
+// Edit returns the payload to be changed in place.
+func (c *Cell) Edit() []byte { return c.Splice(0, 0, 0) }
+
+// Splice replaces remove bytes of the payload at at by insert bytes, and returns
+// the whole payload to be changed; what is inserted is undefined as yet.
+func (c *Cell) Splice(at, remove, insert int) []byte {
+	return c.SpliceRoom(at, remove, insert, 0)
+}
+
+// SpliceRoom is Splice for a payload that is expected to grow by about room
+// bytes soon: if it needs another block now, that one is larger.
+func (c *Cell) SpliceRoom(at, remove, insert, room int) []byte {
+	c.home.Preserve(c.at)
+	old := c.Header()
+	h := old
+	h.PayloadLen += insert - remove
+	c.rewrite(&old, &h, at, remove, insert, room)
+	return c.payload(&h)
+}
+
+// rewrite gives the record the header h, whose payload has insert bytes in
+// place of the remove bytes at at of the old one.
+func (c *Cell) rewrite(old, h *Header, at, remove, insert, room int) {
+	size := h.layout()
+	if *h == *old && !old.Lent {
+		return
+	}
+	m := c.Memory()
+	tail := old.payloadAt + at + remove
+	end := old.payloadAt + old.PayloadLen
+	newTail := h.payloadAt + at + insert
+	if !old.Lent && c.fits(size) {
+		// The header grows only if the payload does, or by itself, and shrinks
+		// likewise: all parts move the same way.
+		b := m.Bytes(c.at, max(size, end))
+		if h.keyAt >= old.keyAt && newTail >= tail {
+			copy(b[newTail:], b[tail:end])
+			copy(b[h.keyAt:], b[old.keyAt:old.payloadAt+at])
+		} else {
+			copy(b[h.keyAt:], b[old.keyAt:old.payloadAt+at])
+			copy(b[newTail:], b[tail:end])
+		}
+		h.put(b)
+		return
+	}
+	to := c.heap.Alloc(size + room)
+	src, dst := m.Bytes(c.at, end), m.Bytes(to, size)
+	copy(dst[h.keyAt:], src[old.keyAt:old.payloadAt+at])
+	copy(dst[newTail:], src[tail:end])
+	h.Lent = false
+	h.put(dst)
+	from := c.at
+	c.at = to
+	c.home.Moved(from, to)
+	if old.Lent {
+		c.home.Retire(from)
+	} else {
+		c.heap.Free(from)
+	}
+}
+
+// fits reports whether the record's block is right for size bytes: large
+// enough, and not far too large.
+func (c *Cell) fits(size int) bool {
+	have := c.heap.Size(c.at)
+	return size <= have && have <= 2*size+64
+}
+
+// Replace makes the content that of v, which may be a view of this record. For
+// a collection the trees that the payload names go over with it; the old ones
+// are the caller's, see Trees.
+func (c *Cell) Replace(v Value) {
+	c.home.Preserve(c.at)
+	size := len(v.Bytes)
+	isInt := v.Kind == KindString && v.Enc == EncInt
+	if isInt {
+		size = 8
+	}
+	old := c.Header()
+	h := old
+	h.Kind, h.Enc, h.Roots, h.PayloadLen = v.Kind, v.Enc, v.Roots, size
+	if !old.Lent && h.PayloadLen == old.PayloadLen {
+		// The same place: only the first bytes of the header and the content change.
+		h.layout()
+		h.put(c.Memory().Bytes(c.at, h.payloadAt))
+	} else {
+		if sameBytes(v.Bytes, c.payload(&old)) {
+			v.Bytes = append([]byte(nil), v.Bytes...)
+		}
+		// Nothing of the old payload is kept.
+		c.rewrite(&old, &h, 0, old.PayloadLen, size, 0)
+	}
+	payload := c.payload(&h)
+	if isInt {
+		binary.LittleEndian.PutUint64(payload, uint64(v.Int))
+		return
+	}
+	copy(payload, v.Bytes)
+}
+
+// sameBytes reports whether a begins inside b.
+func sameBytes(a, b []byte) bool {
+	if len(a) == 0 || len(b) == 0 {
+		return false
+	}
+	return &a[0] == &b[0]
+}
+
+// Space is where the nodes of the value's trees come from now.
+func (c *Cell) Space() tree.Space { return c.home.Space() }
+
+// Roots is how many trees the payload begins with.
+func (c *Cell) Roots() int {
+	return int(binary.LittleEndian.Uint16(c.Memory().Bytes(c.at, 10)[8:]) >> flagRootsShift & MaxRoots)
+}
+
+// SetRoots says how many trees the payload begins with. The payload must have
+// their roots.
+func (c *Cell) SetRoots(n int) {
+	c.home.Preserve(c.at)
+	b := c.Memory().Bytes(c.at, 10)[8:]
+	binary.LittleEndian.PutUint16(b, binary.LittleEndian.Uint16(b)&^(MaxRoots<<flagRootsShift)|uint16(n)<<flagRootsShift)
+}
+
+// Tree opens tree i for change. SetRoot keeps what became of it.
+func (c *Cell) Tree(i int) tree.Tree {
+	return tree.Tree{View: c.Value().Tree(i), Space: c.Space()}
+}
+
+// SetRoot keeps the root of tree i.
+func (c *Cell) SetRoot(i int, root tree.Root) {
+	root.Put(c.Edit()[i*tree.RootSize:])
+}
+
+// FieldsExpire sets when the first field of the value expires, 0 for never.
+func (c *Cell) FieldsExpire(atMs int64) { c.at = c.home.FieldsExpire(c.at, atMs) }
+
+// NewRecord returns a new record in a block of heap: h with the key and a
+// payload of h.PayloadLen undefined bytes.
+func NewRecord(heap *arena.Heap, h Header, key []byte) arena.Ref {
+	h.KeyLen = len(key)
+	size := h.layout()
+	at := heap.Alloc(size)
+	b := heap.Memory().Bytes(at, size)
+	h.put(b)
+	copy(b[h.keyAt:], key)
+	return at
+}
+
+// SetDeadlines changes the places in the heaps of deadlines, without telling
+// snapshots: they are not content.
+func (c *Cell) SetDeadlines(deadline, fieldDeadline uint32) {
+	old := c.Header()
+	h := old
+	h.Deadline, h.FieldDeadline = deadline, fieldDeadline
+	if (old.Deadline != 0) == (deadline != 0) && (old.FieldDeadline != 0) == (fieldDeadline != 0) {
+		h.layout()
+		h.put(c.Memory().Bytes(c.at, h.payloadAt))
+		return
+	}
+	c.rewrite(&old, &h, 0, 0, 0, 0)
+}
+
+// Lend marks the block as one that a snapshot may read.
+func (c *Cell) Lend() {
+	b := c.Memory().Bytes(c.at, 10)
+	b[8] |= FlagLent
+}

@@ -1,0 +1,59 @@
+package value
+
+import (
+	"slotmesh/node/store/arena"
+	"slotmesh/node/store/tree"
+)
+
+// Draft is a value that is being built outside the keyspace, by one goroutine
+// and without a lock. It becomes a key's value, or is discarded.
+type Draft struct {
+	Cell
+	space         tree.Space
+	fieldsExpire int64
+}
+
+// NewDraft returns an empty draft of a kind. Its trees come from space.
+func NewDraft(space tree.Space, kind Kind, enc Encoding) *Draft {
+	space.Frozen = false
+	d := &Draft{space: space}
+	d.Cell = Open(d, space.Heap, NewRecord(space.Heap, Header{Kind: kind, Enc: enc, Version: space.Version}, nil))
+	return d
+}
+
+// Value returns what was built, for Store.Insert, which takes it over.
+func (d *Draft) Value() Value {
+	v := d.Cell.Value()
+	v.FieldsExpireAt = d.fieldsExpire
+	return v
+}
+
+// Close gives back what the keyspace does not take over.
+func (d *Draft) Close() {
+	if d.at != 0 {
+		d.heap.Free(d.at)
+		d.at = 0
+	}
+}
+
+// Discard gives everything back, for a draft that did not become a key's value.
+func (d *Draft) Discard() {
+	if d.at == 0 {
+		return
+	}
+	for i := range d.Roots() {
+		t := d.Tree(i)
+		t.Free()
+	}
+	d.Close()
+}
+
+// Preserve, Moved, Retire, Space and FieldsExpire make a draft its own Home.
+func (d *Draft) Preserve(arena.Ref)      {}
+func (d *Draft) Moved(_, to arena.Ref)   {}
+func (d *Draft) Retire(block arena.Ref)  { d.heap.Free(block) }
+func (d *Draft) Space() tree.Space       { return d.space }
+func (d *Draft) FieldsExpire(at arena.Ref, atMs int64) arena.Ref {
+	d.fieldsExpire = atMs
+	return at
+}
