@@ -2,6 +2,7 @@ package arena
 
 import (
 	"errors"
+	"hash/maphash"
 	"unsafe"
 )
 
@@ -32,6 +33,8 @@ type Options struct {
 type Memory struct {
 	base  unsafe.Pointer
 	heaps []Heap
+	// seed keys Hash; New makes it.
+	seed maphash.Seed
 
 	simple simple
 }

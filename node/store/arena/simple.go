@@ -1,6 +1,7 @@
 package arena
 
 import (
+	"hash/maphash"
 	"math/bits"
 	"sync"
 	"unsafe"
@@ -39,7 +40,7 @@ func New(o Options) (*Memory, error) {
 	if err != nil {
 		return nil, err
 	}
-	m := &Memory{base: base, heaps: make([]Heap, max(o.Heaps, 1))}
+	m := &Memory{base: base, seed: maphash.MakeSeed(), heaps: make([]Heap, max(o.Heaps, 1))}
 	m.simple.limit, m.simple.next = size, 16<<10
 	m.simple.free, m.simple.sizes = map[int][]Ref{}, map[Ref]int{}
 	for i := range m.heaps {
