@@ -1,0 +1,382 @@
+package tree
+
+import (
+	"bytes"
+	"cmp"
+	"encoding/binary"
+	"flag"
+	"fmt"
+	"math/rand/v2"
+	"slices"
+	"sort"
+	"testing"
+
+	"pgregory.net/rapid"
+
+	"slotmesh/node/store/arena"
+)
+
+var long = flag.Bool("long", false, "run millions of operations")
+
+// entry is an item of the model. Its bytes begin with a number of four bytes
+// that orders items of one prefix; they are never changed, only replaced, so
+// that a copy of the list is a snapshot.
+type entry struct {
+	prefix uint64
+	data   []byte
+}
+
+func (e entry) id() uint32 { return binary.BigEndian.Uint32(e.data) }
+
+// world is a tree beside its model, with the snapshots that are open.
+type world struct {
+	draw      func(n int) int
+	tree      Tree
+	model     []entry
+	snapshots []snapshot
+	retired   []arena.Ref
+	// The shape of what is drawn: how many prefixes and ids there are, and the
+	// greatest size of an ordinary item.
+	prefixes, ids, size int
+	fill                byte
+	// base is what the heap held before.
+	base int64
+}
+
+type snapshot struct {
+	root  Root
+	model []entry
+}
+
+func (w *world) Retire(r arena.Ref) { w.retired = append(w.retired, r) }
+
+func newMemory(t testing.TB) *arena.Memory {
+	m, err := arena.New(arena.Options{Reserve: 1 << 30})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return m
+}
+
+func newWorld(m *arena.Memory, draw func(n int) int) *world {
+	w := &world{draw: draw, base: m.Heap(0).Used()}
+	w.tree = Tree{View: View{Memory: m}, Space: Space{Heap: m.Heap(0), Retirer: w}}
+	w.tree.Root.Plain = draw(3) == 0
+	w.tree.Space.Version = []uint32{0, 1<<31 - 2, 1<<32 - 3}[draw(3)]
+	w.prefixes = []int{1, 3, 50, 1 << 40}[draw(4)]
+	w.ids = []int{100, 10000, 1 << 31}[draw(3)]
+	w.size = []int{4, 24, 100, 700, 6000}[draw(5)]
+	return w
+}
+
+func (w *world) drawSize() int {
+	switch w.draw(40) {
+	case 0:
+		return 4
+	case 1:
+		return 4 + w.draw(20000)
+	case 2:
+		return 4 + w.draw(600)
+	}
+	return 4 + w.draw(w.size)
+}
+
+// write fills b behind its first keep bytes and returns a copy.
+func (w *world) write(b []byte, keep int) []byte {
+	for i := keep; i < len(b); i++ {
+		w.fill++
+		b[i] = w.fill
+	}
+	return bytes.Clone(b)
+}
+
+func (w *world) compareTo(id uint32) func([]byte) int {
+	return func(item []byte) int { return cmp.Compare(binary.BigEndian.Uint32(item), id) }
+}
+
+// place finds prefix and id in the model.
+func (w *world) place(prefix uint64, id uint32) (int, bool) {
+	return sort.Find(len(w.model), func(i int) int {
+		e := w.model[i]
+		return cmp.Or(cmp.Compare(prefix, e.prefix), cmp.Compare(id, e.id()))
+	})
+}
+
+func (w *world) at(c *Cursor, rank int, what string) {
+	if c.Rank() != rank || c.Valid() != (rank >= 0 && rank < len(w.model)) {
+		panic(fmt.Sprintf("%s: rank %d valid %v, want %d of %d", what, c.Rank(), c.Valid(), rank, len(w.model)))
+	}
+	if c.Valid() {
+		if e := w.model[rank]; c.Prefix() != e.prefix || !bytes.Equal(c.Item(), e.data) {
+			panic(fmt.Sprintf("%s: item %d is %d %x, want %d %x", what, rank, c.Prefix(), c.Item(), e.prefix, e.data))
+		}
+	}
+}
+
+func (w *world) insert(c *Cursor, rank int, prefix uint64, id uint32) {
+	b := w.tree.Insert(c, prefix, w.drawSize())
+	binary.BigEndian.PutUint32(b, id)
+	w.model = slices.Insert(w.model, rank, entry{prefix, w.write(b, 4)})
+	w.at(c, rank, "insert")
+}
+
+func (w *world) resize(c *Cursor, rank, size int) {
+	old := w.model[rank]
+	b := w.tree.Resize(c, size)
+	keep := min(size, len(old.data))
+	if len(b) != size || !bytes.Equal(b[:keep], old.data[:keep]) {
+		panic("resize: bytes were not kept")
+	}
+	w.model[rank] = entry{old.prefix, w.write(b, 4)}
+	w.at(c, rank, "resize")
+}
+
+func (w *world) delete(c *Cursor, rank int) {
+	w.tree.Delete(c)
+	w.model = slices.Delete(w.model, rank, rank+1)
+	w.at(c, rank, "delete")
+}
+
+// put inserts, changes or deletes what is drawn.
+func (w *world) put(grow int) {
+	if w.tree.Root.Plain {
+		rank := w.draw(len(w.model) + 1)
+		c := w.tree.At(rank)
+		w.at(&c, rank, "at")
+		switch {
+		case w.draw(10) < grow || rank == len(w.model):
+			w.insert(&c, rank, 0, uint32(w.draw(w.ids)))
+		case w.draw(2) == 0:
+			w.resize(&c, rank, w.drawSize())
+		default:
+			w.delete(&c, rank)
+		}
+		return
+	}
+	prefix, id := uint64(w.draw(w.prefixes)), uint32(w.draw(w.ids))
+	rank, found := w.place(prefix, id)
+	c, ok := w.tree.Find(prefix, w.compareTo(id))
+	if ok != found {
+		panic(fmt.Sprintf("find %d %d: %v, want %v", prefix, id, ok, found))
+	}
+	w.at(&c, rank, "find")
+	switch {
+	case !found && w.draw(10) < grow:
+		w.insert(&c, rank, prefix, id)
+	case rank == len(w.model):
+	case w.draw(2) == 0:
+		w.resize(&c, rank, w.drawSize())
+	default:
+		w.delete(&c, rank)
+	}
+}
+
+func (w *world) push() {
+	var prefix uint64
+	var id uint32
+	if w.tree.Root.Plain {
+		id = uint32(w.draw(w.ids))
+	} else if n := len(w.model); n > 0 {
+		prefix, id = w.model[n-1].prefix, w.model[n-1].id()+1
+		if id == 0 {
+			return
+		}
+	}
+	b := w.tree.Append(prefix, w.drawSize())
+	binary.BigEndian.PutUint32(b, id)
+	w.model = append(w.model, entry{prefix, w.write(b, 4)})
+}
+
+// unshift inserts before the first item.
+func (w *world) unshift() {
+	var prefix uint64
+	var id uint32
+	if !w.tree.Root.Plain && len(w.model) > 0 {
+		if prefix, id = w.model[0].prefix, w.model[0].id()-1; id > 1<<31 {
+			return
+		}
+	}
+	c := w.tree.At(0)
+	w.insert(&c, 0, prefix, id)
+}
+
+func (w *world) cut() {
+	w.snapshots = append(w.snapshots, snapshot{w.tree.Root, slices.Clone(w.model)})
+	w.tree.Space.Floor = w.tree.Space.Version
+	w.tree.Space.Version++
+	w.tree.Space.Frozen = true
+}
+
+func (w *world) closeSnapshots() {
+	for i, s := range w.snapshots {
+		same(View{w.tree.Memory, s.root}, s.model, fmt.Sprintf("snapshot %d", i))
+	}
+	w.snapshots = nil
+	w.tree.Space.Frozen = false
+	for _, r := range w.retired {
+		w.tree.Space.Heap.Free(r)
+	}
+	w.retired = nil
+}
+
+// same compares a tree with a list, forwards and backwards.
+func same(v View, model []entry, what string) {
+	if v.Len() != len(model) {
+		panic(fmt.Sprintf("%s: %d items, want %d", what, v.Len(), len(model)))
+	}
+	w := world{model: model, tree: Tree{View: v}}
+	c := v.At(0)
+	for i := range model {
+		w.at(&c, i, what)
+		c.Next()
+	}
+	w.at(&c, len(model), what)
+	for i := range model {
+		c.Prev()
+		w.at(&c, len(model)-1-i, what)
+	}
+	if c.Prev() || c.Valid() || c.Rank() != -1 {
+		panic(what + ": something before the first item")
+	}
+}
+
+func (w *world) step() {
+	switch kind := w.draw(100); {
+	case kind < 30:
+		w.put(9)
+	case kind < 45:
+		for range w.draw(300) {
+			w.put(9)
+		}
+	case kind < 52:
+		for range w.draw(400) {
+			w.put(2)
+		}
+	case kind < 58:
+		for range 1 + w.draw(200) {
+			w.push()
+		}
+	case kind < 61:
+		for range 1 + w.draw(200) {
+			w.unshift()
+		}
+	case kind < 70 && len(w.model) > 0:
+		rank := w.draw(len(w.model))
+		c := w.tree.At(rank)
+		for range 1 + w.draw(50) {
+			if !c.Valid() {
+				break
+			}
+			w.delete(&c, rank)
+		}
+	case kind < 74:
+		from := w.draw(len(w.model) + 1)
+		to := min(from+w.draw([]int{5, 300, 1 << 20}[w.draw(3)]), len(w.model))
+		w.tree.DeleteRange(from, to)
+		w.model = slices.Delete(w.model, from, to)
+	case kind < 82:
+		rank := w.draw(len(w.model) + 1)
+		c := w.tree.At(rank)
+		for range w.draw(100) {
+			w.at(&c, rank, "walk")
+			if w.draw(2) == 0 {
+				if c.Next() != (rank+1 < len(w.model)) {
+					panic("next")
+				}
+				rank = min(rank+1, len(w.model))
+			} else {
+				if c.Prev() != (rank > 0) {
+					panic("prev")
+				}
+				rank = max(rank-1, -1)
+			}
+		}
+	case kind < 88:
+		w.cut()
+	case kind < 92:
+		w.closeSnapshots()
+	case kind < 95:
+		for from, done := 0, false; !done; {
+			if from, done = w.tree.Compact(from, 1+w.draw(20)); done != (from >= len(w.model)) {
+				panic("compact: where is the end?")
+			}
+		}
+	case kind < 97 && !w.tree.Root.Plain:
+		prefix := uint64(w.draw(w.prefixes))
+		rank := sort.Search(len(w.model), func(i int) bool { return w.model[i].prefix >= prefix })
+		c, found := w.tree.Find(prefix, nil)
+		w.at(&c, rank, "find prefix")
+		if found != (rank < len(w.model) && w.model[rank].prefix == prefix) {
+			panic("find prefix: found")
+		}
+	case kind < 98:
+		if w.draw(2) == 0 {
+			w.tree.Free()
+		} else {
+			for !w.tree.FreeSome(1 + w.draw(20)) {
+				w.tree.Root = ParseRoot(encode(w.tree.Root))
+			}
+		}
+		w.model = nil
+	default:
+		w.tree.Root = ParseRoot(encode(w.tree.Root))
+		w.check()
+	}
+}
+
+func encode(r Root) []byte {
+	b := make([]byte, RootSize)
+	r.Put(b)
+	return b
+}
+
+func (w *world) check() {
+	same(w.tree.View, w.model, "tree")
+}
+
+func (w *world) end() {
+	w.check()
+	w.closeSnapshots()
+	w.tree.Free()
+	if r := w.tree.Root; r != (Root{Plain: r.Plain}) {
+		panic(fmt.Sprintf("free left %+v", r))
+	}
+	if used := w.tree.Space.Heap.Used() - w.base; used != 0 {
+		panic(fmt.Sprintf("%d bytes leaked", used))
+	}
+}
+
+func TestAgainstModel(t *testing.T) {
+	memory := newMemory(t)
+	rapid.Check(t, func(t *rapid.T) {
+		w := newWorld(memory, func(n int) int { return rapid.IntRange(0, n-1).Draw(t, "n") })
+		for range w.draw(60) {
+			w.step()
+		}
+		w.end()
+	})
+}
+
+func TestAgainstModelSeeds(t *testing.T) {
+	seeds, steps := 40, 300
+	if *long {
+		seeds, steps = 1000, 3000
+	}
+	m := newMemory(t)
+	for seed := range seeds {
+		func() {
+			defer func() {
+				if e := recover(); e != nil {
+					t.Logf("seed %d", seed)
+					panic(e)
+				}
+			}()
+			r := rand.New(rand.NewPCG(uint64(seed), 1))
+			w := newWorld(m, r.IntN)
+			for range steps {
+				w.step()
+			}
+			w.end()
+		}()
+	}
+}
