@@ -239,6 +239,9 @@ func (n *testNode) owns(slot slots.Slot) bool {
 	return t.Owner[slot] == t.Self && !n.view.Self.IsReplica
 }
 
+// slotOf is the first slot of n.
+func slotOf(n *testNode) slots.Slot { return n.view.Self.Slots.Ranges()[0].First }
+
 func (n *testNode) leased() bool { return n.alive && n.lease > n.net.now }
 
 // cluster makes primaries p0… with even shares and one replica each, r0….

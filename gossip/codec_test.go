@@ -52,7 +52,7 @@ func someBodies() []body {
 		renewMsg{time.Second, time.Minute, 3, 4, 5},
 		renewedMsg{time.Second, refusedVoted, 3, 4, 5, []slots.NodeID{id}},
 		voteRequestMsg{9, shard, id, 8, 7, 6, becauseReclaim, 5},
-		voteMsg{9, shard, granted, 10},
+		voteMsg{9, shard, granted, 10, []slots.NodeID{id}},
 		handoverMsg{handoverConsent, 1, 2, 3},
 		tombstoneMsg{[]tombstone{{id, 2, false}}},
 	}

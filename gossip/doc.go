@@ -35,9 +35,6 @@
 //
 // # What it does not promise yet
 //
-//   - Votes carry no Excluded as lease grants do. When two seats are replaced
-//     during one partition, a vote may count in a second election although its
-//     giver voted its own seat away, and the two majorities may share no voter.
 //   - A replica that REPLICATE moved to another shard and that has not synced
 //     there yet is not announced as Empty, and could be promoted.
 //   - A primary that returns behind its replicas, but not Empty, serves at once.

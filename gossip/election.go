@@ -37,6 +37,7 @@ type candidacy struct {
 	ownerSeq uint64
 	digest   uint64
 	votes    map[slots.NodeID]bool
+	barred   map[slots.NodeID]bool // by what the voters voted before
 	deadline Instant
 	sentAt   Instant
 }
@@ -154,7 +155,7 @@ func (m *Machine) stand(why reason, owner *member) *candidacy {
 	}
 	e.running = &candidacy{
 		epoch: m.currentEpoch, owner: owner, why: why, ownerSeq: owner.rec.Seq, digest: m.claims.electorsDigest,
-		votes: map[slots.NodeID]bool{}, deadline: m.now + wait + m.jitter(wait/2),
+		votes: map[slots.NodeID]bool{}, barred: map[slots.NodeID]bool{}, deadline: m.now + wait + m.jitter(wait/2),
 	}
 	if why == becauseConsent {
 		e.running.ownerSeq = m.handover.consentSeq
@@ -196,6 +197,7 @@ func (m *Machine) answerVoteRequest(n *member, b voteRequestMsg) {
 			m.save = true
 			m.log("Failover auth granted to %s for epoch %d", n.rec.ID, b.Epoch)
 		}
+		answer.Excluded = m.excluded(b.Shard)
 	case refusedElectors, refusedClaim:
 		m.syncWith(n)
 	}
@@ -282,6 +284,9 @@ func (m *Machine) voted(n *member, b voteMsg) {
 	switch b.Verdict {
 	case granted:
 		c.votes[n.rec.ID] = true
+		for _, id := range b.Excluded {
+			c.barred[id] = true
+		}
 		m.countVotes()
 	case refusedVoted:
 		// Another epoch is ahead: stand again above it.
@@ -305,6 +310,12 @@ func (c *candidacy) needs(m *Machine) int {
 	return m.majority()
 }
 
+// countVotes ends an election that is won. As with leases, a vote does not count
+// when its giver, or another voter, voted for somebody else to have the giver's
+// seat: who won that may sit in it in another majority, and after this election
+// replaced a seat too the two would share no voter. A reclaim replaces nobody,
+// and is what ends such doubts: it counts all, or many of them would block each
+// other for ever.
 func (m *Machine) countVotes() {
 	c := m.election.running
 	if c == nil || c.digest != m.claims.electorsDigest {
@@ -312,11 +323,16 @@ func (m *Machine) countVotes() {
 	}
 	count := 0
 	for _, n := range m.claims.electors {
-		if c.votes[n.rec.ID] {
+		if c.votes[n.rec.ID] && (c.owner == m.self || !c.barred[n.rec.ID]) {
 			count++
 		}
 	}
 	if count < c.needs(m) {
+		return
+	}
+	if why, owner := m.reasonToStand(); why != c.why || owner != c.owner {
+		// The reason went while the votes came: the primary that had failed is
+		// back, say, with writes that this node may not have.
 		return
 	}
 	if c.owner == m.self {

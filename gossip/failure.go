@@ -296,6 +296,11 @@ func (m *Machine) checkFail(n *member) {
 	m.spread("fail/"+n.rec.ID.String(), failMsg{n.rec.ID, n.rec.Seq})
 }
 
+// sees reports whether n is in touch with this node beyond doubt.
+func (m *Machine) sees(n *member) bool {
+	return n.linked && !n.pfail && !n.hinted && m.now-n.heard < m.leaseFor(len(m.claims.electors))
+}
+
 func (m *Machine) markFail(n *member) {
 	n.fail = true
 	n.failSince = m.now
@@ -304,10 +309,15 @@ func (m *Machine) markFail(n *member) {
 }
 
 // applyFail believes a node that saw the majority, unless the accused has
-// spoken anew since.
+// spoken anew since, or lives before this node's eyes while no majority says
+// otherwise any more: a message that was long on its way must not have a primary
+// replaced that is back.
 func (m *Machine) applyFail(from *member, b failMsg) {
 	n := m.members[b.Node]
 	if n == nil || n == m.self || n == from || n.fail || b.Seq < n.rec.Seq {
+		return
+	}
+	if m.sees(n) && m.countReports(n) < m.majority() {
 		return
 	}
 	m.log("FAIL message received from %s about %s", from.rec.ID, n.rec.ID)

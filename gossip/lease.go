@@ -18,7 +18,9 @@ import (
 //   - Both sides counted the same electors (the digest), and a grant by an
 //     elector that another grantor has voted against is not counted
 //     (Excluded): so that, whether the electorate changed by one node's coming
-//     or going or by one replacing another, two majorities share a voter.
+//     or going or by one replacing another, two majorities share a voter. Who
+//     was replaced keeps its place until its heir is known (settleElectors), so
+//     that a node that hears of many changes at once counts no fewer seats.
 //   - The holder counts from its asking, the voter from its answering.
 //   - A grant belongs to a record's Seq. After slots were gained only grants
 //     for the record that names them count: a majority knows a claim before
@@ -293,17 +295,25 @@ func (m *Machine) answerRenew(n *member, b renewMsg) {
 			m.lease.promisedMost = roundUp(b.Duration)
 			m.save = true
 		}
-		for _, e := range m.claims.electors {
-			if e != m.self && m.votedAgainst(e) {
-				answer.Excluded = append(answer.Excluded, e.rec.ID)
-			}
-		}
+		answer.Excluded = m.excluded(m.self.rec.Shard)
 	case refusedVoted:
 		answer.Epoch = m.election.votes[n.rec.Shard].Epoch
 	case refusedClaim:
 		m.correct(n)
 	}
 	m.send(n.rec.ID, answer)
+}
+
+// excluded are the electors, but for those of one shard, in whose seats somebody
+// else may sit by this node's own vote.
+func (m *Machine) excluded(but slots.ShardID) []slots.NodeID {
+	var ids []slots.NodeID
+	for _, e := range m.claims.electors {
+		if e.rec.Shard != but && m.votedAgainst(e) {
+			ids = append(ids, e.rec.ID)
+		}
+	}
+	return ids
 }
 
 // roundUp returns the least power of two of milliseconds that is not less.

@@ -118,6 +118,9 @@ type (
 		Shard   slots.ShardID
 		Verdict verdict
 		Current uint64 // the voter's current epoch
+		// Excluded are primaries of other shards that the voter voted against:
+		// their votes do not count beside its own.
+		Excluded []slots.NodeID
 	}
 
 	// handoverMsg carries the steps of a manual failover between a replica and
@@ -264,10 +267,22 @@ func (b renewedMsg) put(e *encoder) {
 	e.uint(b.Seq)
 	e.fixed64(b.Electors)
 	e.uint(b.Epoch)
-	e.uint(uint64(len(b.Excluded)))
-	for _, id := range b.Excluded {
+	putIDs(e, b.Excluded)
+}
+
+func putIDs(e *encoder, ids []slots.NodeID) {
+	e.uint(uint64(len(ids)))
+	for _, id := range ids {
 		e.id(id)
 	}
+}
+
+func getIDs(d *decoder) []slots.NodeID {
+	var ids []slots.NodeID
+	for range d.count(maxState, 20, "names") {
+		ids = append(ids, d.id())
+	}
+	return ids
 }
 
 func (b voteRequestMsg) put(e *encoder) {
@@ -286,6 +301,7 @@ func (b voteMsg) put(e *encoder) {
 	e.shard(b.Shard)
 	e.byte(byte(b.Verdict))
 	e.uint(b.Current)
+	putIDs(e, b.Excluded)
 }
 
 func (b handoverMsg) put(e *encoder) {
@@ -367,11 +383,7 @@ func getBody(d *decoder, kind byte) body {
 	case kindRenew:
 		return renewMsg{d.instant(), d.instant(), d.uint(), getEpoch(d), d.fixed64()}
 	case kindRenewed:
-		b := renewedMsg{Asked: d.instant(), Verdict: getVerdict(d), Seq: d.uint(), Electors: d.fixed64(), Epoch: getEpoch(d)}
-		for range d.count(maxState, 20, "names") {
-			b.Excluded = append(b.Excluded, d.id())
-		}
-		return b
+		return renewedMsg{Asked: d.instant(), Verdict: getVerdict(d), Seq: d.uint(), Electors: d.fixed64(), Epoch: getEpoch(d), Excluded: getIDs(d)}
 	case kindVoteRequest:
 		b := voteRequestMsg{getEpoch(d), d.shard(), d.id(), d.uint(), d.fixed64(), d.fixed64(), reason(d.byte()), d.int()}
 		if b.Why < becauseFail || b.Why > becauseReclaim {
@@ -379,7 +391,7 @@ func getBody(d *decoder, kind byte) body {
 		}
 		return b
 	case kindVote:
-		return voteMsg{getEpoch(d), d.shard(), getVerdict(d), getEpoch(d)}
+		return voteMsg{getEpoch(d), d.shard(), getVerdict(d), getEpoch(d), getIDs(d)}
 	case kindHandover:
 		b := handoverMsg{handoverStep(d.byte()), d.fixed64(), d.int(), d.uint()}
 		if b.Step < handoverAsk || b.Step > handoverCancel {

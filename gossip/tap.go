@@ -3,7 +3,7 @@ package gossip
 import "slotmesh/slots"
 
 // This file is what package sim needs of the inside: a tap on the wire for the
-// checker of votes, and switches for the bugs that the checkers must catch.
+// checkers of votes and handovers, and switches for the bugs that the checkers must catch.
 
 // Faults are bugs that can be put into a machine, one for each promise that a
 // checker of package sim watches. A node has none.
@@ -45,4 +45,17 @@ func BallotIn(message []byte, to slots.NodeID) (Ballot, bool) {
 		return Ballot{sender, sender, b.Epoch, b.Shard}, b.Owner == sender
 	}
 	return Ballot{}, false
+}
+
+// ConsentIn returns the epoch at which the sender of message stands with its
+// primary's consent, if the message asks for a vote on that ground.
+func ConsentIn(message []byte) (epoch uint64, ok bool) {
+	if len(message) < 4 || message[3] != kindVoteRequest {
+		return 0, false
+	}
+	_, b, err := decode(message)
+	if request, is := b.(voteRequestMsg); err == nil && is && request.Why == becauseConsent {
+		return request.Epoch, true
+	}
+	return 0, false
 }

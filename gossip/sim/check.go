@@ -147,23 +147,15 @@ func (w *world) acknowledgedLate(h *host, bit int, mine claim) {
 }
 
 // checkPromotion judges an agreed handover: what the old primary acknowledged,
-// the new one has.
+// the new one has. It is one if the votes were asked for with the primary's
+// consent, whatever the operator ordered and whatever happened since.
 func (w *world) checkPromotion(h *host, previous *gossip.View) {
 	from := w.hostOf(previous.Self.Primary)
-	if from < 0 {
+	if from < 0 || h.consentEpoch == 0 || h.view.Self.ConfigEpoch != h.consentEpoch {
 		return
 	}
 	old := w.hosts[from]
-	if h.handoverAt < 0 || w.now-h.handoverAt > 15*time.Second {
-		return
-	}
-	if p := previous.Node(previous.Self.Primary); h.handover != gossip.FailoverAgreed || p == nil || p.Fail {
-		return
-	}
 	w.stats.Handovers++
-	if old.gen != h.handoverGen {
-		return
-	}
 	if _, position, missing := old.data.missingIn(h.data); missing {
 		w.violate("handover", "%s took over from %s by agreement at %d without the acknowledged write %d", h.name(), old.name(), h.data.length, position)
 	}
@@ -360,9 +352,12 @@ func brief(set slots.Set) string {
 	return text
 }
 
-// tap looks at what a node sends, as a listener on its cable would: a promise
+// tap looks at what h sends, as a listener on its cable would: a promise
 // counts when it leaves, whether or not it arrives.
-func (w *world) tap(message []byte, to slots.NodeID) {
+func (w *world) tap(h *host, message []byte, to slots.NodeID) {
+	if epoch, ok := gossip.ConsentIn(message); ok {
+		h.consentEpoch = epoch
+	}
 	vote, ok := gossip.BallotIn(message, to)
 	if !ok {
 		return

@@ -269,7 +269,6 @@ func (w *world) failoverSome(kind gossip.FailoverKind) {
 			return
 		}
 		w.stats.Failovers++
-		h.handover, h.handoverAt, h.handoverGen = kind, w.now, w.hosts[p].gen
 	})
 }
 

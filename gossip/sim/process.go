@@ -291,7 +291,7 @@ func (h *host) carryOut(r gossip.Ready) {
 		}
 	}
 	for _, out := range r.Send {
-		w.tap(out.Message, out.To)
+		w.tap(h, out.Message, out.To)
 		if to := w.hostOf(out.To); to >= 0 && to != h.index {
 			w.stats.Messages++
 			w.sendLink(h.index, to, out.Message)

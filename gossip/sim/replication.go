@@ -40,19 +40,16 @@ type node struct {
 	// incomingDrained is what of the primary's drained slots the stream tells:
 	// the keys that MIGRATE moved away are deleted in it too.
 	incomingDrained uint64
-	// handover remembers an operator's failover command that this replica was
-	// given, for the checker of agreed handovers.
-	handover   gossip.FailoverKind
-	handoverAt time.Duration
-	// handoverGen is the old primary's incarnation when the command came.
-	handoverGen uint32
+	// consentEpoch is the epoch at which this process last stood with its
+	// primary's consent, or 0.
+	consentEpoch uint64
 }
 
 const streamInterval = 40 * time.Millisecond
 
 // forgetProcess drops what only a running process has.
 func (h *host) forgetProcess() {
-	h.node = node{data: h.data, moved: h.moved, drained: h.drained, slowDisk: h.slowDisk, source: -1, handoverAt: -1}
+	h.node = node{data: h.data, moved: h.moved, drained: h.drained, slowDisk: h.slowDisk, source: -1}
 	h.inbox, h.saving, h.stepping, h.pending = nil, false, false, gossip.Ready{}
 	h.own, h.open, h.view, h.table = 0, 0, nil, nil
 	h.machine = nil
@@ -195,7 +192,7 @@ func (h *host) promoted(previous *gossip.View) {
 	w.stats.Promotions++
 	w.checkPromotion(h, previous)
 	h.fork(bornPromoted, h.data.length)
-	h.handoverAt, h.moved = -1, false
+	h.moved = false
 	w.tracef("%s is promoted at %d, epoch %d", h.name(), h.data.length, h.view.Self.ConfigEpoch)
 }
 

@@ -141,7 +141,7 @@ func (w *world) choose() {
 	w.net = newNetwork(n)
 	for i := range n {
 		h := &host{w: w, index: i, address: fmt.Sprintf("10.0.0.%d", i+1), rate: 1 + (w.rng.Float64()-0.5)*4e-4}
-		h.source, h.handoverAt = -1, -1
+		h.source = -1
 		w.hosts = append(w.hosts, h)
 	}
 	w.tracef("seed %d: %d primaries, %d replicas each, spare=%v, node timeout %v, full coverage=%v",
