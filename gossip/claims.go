@@ -382,6 +382,9 @@ func (m *Machine) applyRecord(r *record, via *member, way Way) {
 	if changed {
 		m.saveSoon()
 	}
+	if changed || n.heirless {
+		m.claims.electorsDirty = true // somebody may have waited for just this claim
+	}
 	if n.complete() {
 		n.seizing = false
 	} else {
@@ -419,6 +422,7 @@ func (m *Machine) applyHeader(n *member, r *record) {
 	if r.SeizedEpoch > old.SeizedEpoch {
 		n.seizing = true
 	}
+	n.heirless = r.Replica && (n.heirless || seen && !old.Replica && old.Elector && n.nOwned > 0)
 	if n.rec.Address.IP == "" && old.Address.IP != "" && n.ip == "" {
 		n.ip = old.Address.IP
 	}
@@ -483,6 +487,7 @@ func (m *Machine) dropOpenWith(id slots.NodeID) {
 // tickClaims ends assumptions whose claim never came, and masks whose node
 // insists.
 func (m *Machine) tickClaims() {
+	m.askForHeirs()
 	for _, slot := range slices.Sorted(maps.Keys(m.claims.masked)) {
 		k := m.claims.masked[slot]
 		if n := m.members[k.node]; n == nil || n.rec.Seq > k.seq || m.now >= k.until {
@@ -500,6 +505,12 @@ func (m *Machine) tickClaims() {
 
 // settleElectors computes the electorate: the primaries that own slots and
 // have been admitted (see lease.go), and its digest.
+//
+// Whoever says that it is a replica now has been replaced, mostly, and the word
+// of its heir may come later than its own. Until then it keeps its place, in
+// which nobody grants anything: without it two nodes that have heard the same
+// half of the news, after a partition in which several seats were replaced, would
+// take a few old primaries for all there are, and be their majority.
 func (m *Machine) settleElectors() {
 	c := &m.claims
 	if !c.electorsDirty {
@@ -509,9 +520,38 @@ func (m *Machine) settleElectors() {
 	c.electors = c.electors[:0:0]
 	c.electorsDigest = 0
 	for _, n := range m.order {
-		if n.nOwned > 0 && !n.rec.Replica && n.rec.Elector {
+		n.heirless = n.heirless && !m.heirKnown(n)
+		if m.elector(n) || n.heirless {
 			c.electors = append(c.electors, n)
 			c.electorsDigest ^= hashID(n.rec.ID)
+		}
+	}
+}
+
+// heirKnown reports whether the claim of the primary that n follows is known, or
+// of the one that this one follows by now. One that is forgotten has none.
+func (m *Machine) heirKnown(n *member) bool {
+	id := n.rec.Primary
+	for range len(m.order) {
+		heir := m.members[id]
+		switch {
+		case heir == nil:
+			return m.tombstones[id].Forgotten
+		case !heir.rec.Replica:
+			return heir.nOwned > 0 && heir.complete()
+		case heir.rec.Shard != n.rec.Shard:
+			return false // what it said in another shard, before it came to this one
+		}
+		id = heir.rec.Primary
+	}
+	return false // they name each other: one has not been heard for long
+}
+
+// askForHeirs asks for the claims that heirKnown waits for.
+func (m *Machine) askForHeirs() {
+	for _, n := range m.order {
+		if heir := m.members[n.rec.Primary]; n.heirless && heir != nil && heir != m.self {
+			m.want(heir, n)
 		}
 	}
 }

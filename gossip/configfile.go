@@ -116,7 +116,7 @@ func writeNode(l *configLine, n *member) {
 		l.word("-")
 	}
 	var flags []string
-	for _, f := range recordFlags(r) {
+	for _, f := range memberFlags(n) {
 		if *f.on {
 			flags = append(flags, f.name)
 		}
@@ -164,13 +164,14 @@ func writeNode(l *configLine, n *member) {
 	}
 }
 
-type recordFlag struct {
+type memberFlag struct {
 	name string
 	on   *bool
 }
 
-func recordFlags(r *record) []recordFlag {
-	return []recordFlag{{"nofailover", &r.NoFailover}, {"empty", &r.Empty}, {"elector", &r.Elector}}
+func memberFlags(n *member) []memberFlag {
+	r := &n.rec
+	return []memberFlag{{"nofailover", &r.NoFailover}, {"empty", &r.Empty}, {"elector", &r.Elector}, {"heirless", &n.heirless}}
 }
 
 // configReader reads the file line by line and knows where it is.
@@ -299,7 +300,8 @@ func (c *configReader) line() error {
 		case w[6] != "primary" || w[7] != "-":
 			return c.damaged("a node that is neither primary nor replica")
 		}
-		if w[8] != "-" && !setFlags(&r, w[8]) {
+		read := member{rec: r}
+		if w[8] != "-" && !setFlags(&read, w[8]) {
 			return c.damaged("an unknown flag in %q", w[8])
 		}
 		if err != nil {
@@ -309,7 +311,7 @@ func (c *configReader) line() error {
 			return c.damaged("a node that cannot be")
 		}
 		n := m.addMember(r.ID)
-		n.rec, n.ip, n.promiseAt = r, undash(w[10]), asked
+		n.rec, n.heirless, n.ip, n.promiseAt = read.rec, read.heirless, undash(w[10]), asked
 	case "claim", "open":
 		n := m.members[id(1)]
 		if err == nil && n == nil {
@@ -333,10 +335,10 @@ func (c *configReader) line() error {
 	return nil
 }
 
-func setFlags(r *record, text string) bool {
+func setFlags(n *member, text string) bool {
 	for name := range strings.SplitSeq(text, ",") {
 		found := false
-		for _, f := range recordFlags(r) {
+		for _, f := range memberFlags(n) {
 			if f.name == name {
 				*f.on, found = true, true
 			}

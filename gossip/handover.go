@@ -190,7 +190,7 @@ const emptyWait = 500 * time.Millisecond
 func (m *Machine) heardMajority() bool {
 	heard := 0
 	for _, n := range m.claims.electors {
-		if n == m.self || n.everHeard && n.complete() && !n.pfail && !n.fail {
+		if n == m.self || m.elector(n) && n.everHeard && n.complete() && !n.pfail && !n.fail {
 			heard++
 		}
 	}

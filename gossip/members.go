@@ -14,7 +14,10 @@ type member struct {
 
 	owned   slots.Set // the slots whose owner it is
 	nOwned  int
-	ip      string // where it was seen, when it does not announce an address
+	// heirless is true after an elector became a replica, until the claim of
+	// who has its seat is known: see settleElectors.
+	heirless bool
+	ip       string // where it was seen, when it does not announce an address
 	offset  int64
 	wanted  Instant // when its record was last asked for
 	updated Instant // when it was last told of a greater claim

@@ -127,7 +127,7 @@ func (m *Machine) judgeState() (bool, string) {
 	}
 	reached := 0
 	for _, n := range m.claims.electors {
-		if n == m.self || n.everHeard && !n.pfail && !n.fail {
+		if n == m.self || m.elector(n) && n.everHeard && !n.pfail && !n.fail {
 			reached++
 		}
 	}
