@@ -12,16 +12,16 @@ type member struct {
 	rec record // Windows unused: see win
 	win [windows]held
 
-	owned   slots.Set // the slots whose owner it is
-	nOwned  int
+	owned  slots.Set // the slots whose owner it is
+	nOwned int
 	// heirless is true after an elector became a replica, until the claim of
 	// who has its seat is known: see settleElectors.
 	heirless bool
 	ip       string // where it was seen, when it does not announce an address
-	offset  int64
-	wanted  Instant // when its record was last asked for
-	updated Instant // when it was last told of a greater claim
-	toldAll Instant // when it last told all that it knows
+	offset   int64
+	wanted   Instant // when its record was last asked for
+	updated  Instant // when it was last told of a greater claim
+	toldAll  Instant // when it last told all that it knows
 
 	// Liveness, see failure.go.
 	linked       bool
