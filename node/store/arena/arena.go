@@ -2,7 +2,10 @@ package arena
 
 import (
 	"errors"
+	"fmt"
 	"hash/maphash"
+	"runtime"
+	"sync/atomic"
 	"unsafe"
 )
 
@@ -16,6 +19,9 @@ const RefBits = 36
 // unit is the number of bytes that a Ref counts in.
 const unit = 8
 
+// maxReserve is the number of bytes that Refs can address.
+const maxReserve = unit << RefBits
+
 // ErrExhausted is what Alloc panics with when the reserved range is used up or
 // the system gives no more memory. There is no way on from it.
 var ErrExhausted = errors.New("arena: out of memory")
@@ -25,35 +31,135 @@ type Options struct {
 	// Reserve is how many bytes of addresses are set aside, none of them used
 	// yet; 0 means as many as the system allows, 512 GiB at most.
 	Reserve int64
-	// Heaps is the number of heaps; 0 means 1.
+	// Heaps is the number of heaps, 65,536 at most; 0 means 1.
 	Heaps int
+	// SmallPages leaves the size of the system's pages as it is. Otherwise the
+	// system is asked for huge pages (2 MiB), all but the first few MiB: that
+	// saves time in every access, and may make some more memory resident than
+	// Mapped tells.
+	SmallPages bool
 }
 
-// Memory is one range of addresses with its heaps.
+// Memory is one range of addresses with its heaps. It is safe for concurrent
+// use.
 type Memory struct {
 	base  unsafe.Pointer
 	heaps []Heap
-	// seed keys Hash; New makes it.
+
+	table unsafe.Pointer // the side table: one frame struct per frame
+	// opened is the number of frames, from the first, that may be accessed,
+	// together with their part of the table. It only grows.
+	opened atomic.Uint32
+	limit  uint32 // number of frames of the range
+	runs   runs
+	// seed keys Hash.
 	seed maphash.Seed
-
-	simple simple
 }
 
-// Heap hands out blocks of a Memory. It is safe for concurrent use.
-type Heap struct {
-	memory *Memory
-	used   int64
+// New reserves a range of addresses. It returns an error that wraps the
+// system's when that many are not to be had.
+func New(o Options) (*Memory, error) {
+	heaps := max(o.Heaps, 1)
+	if heaps > 1<<16 {
+		return nil, fmt.Errorf("arena: %d heaps are too many", heaps)
+	}
+	if o.Reserve < 0 || o.Reserve > maxReserve {
+		return nil, fmt.Errorf("arena: cannot reserve %d bytes, only up to %d", o.Reserve, int64(maxReserve))
+	}
+	size := o.Reserve
+	if size == 0 {
+		size = defaultReserve
+	}
+	size = max(size, leastReserve) &^ (frameBytes - 1)
+	r, err := reserve(tableBytes(size), size, !o.SmallPages)
+	for err != nil && o.Reserve == 0 && size > leastDefault {
+		size /= 2
+		r, err = reserve(tableBytes(size), size, !o.SmallPages)
+	}
+	if err != nil {
+		return nil, err
+	}
+	m := &Memory{base: r.base, table: r.table, limit: uint32(size / frameBytes), heaps: make([]Heap, heaps), seed: maphash.MakeSeed()}
+	for i := range m.heaps {
+		m.heaps[i].memory, m.heaps[i].index = m, uint16(i)
+	}
+	m.runs.init(m, !o.SmallPages)
+	runtime.AddCleanup(m, release, lease{mapping: r.mapping, rounds: graceRounds})
+	return m, nil
 }
 
-// Heap returns heap i.
+const (
+	// leastReserve holds a frame that is never used and a few more.
+	leastReserve = 8 * frameBytes
+	// leastDefault is where New stops to ask for less.
+	leastDefault = 1 << 30
+)
+
+// graceRounds is how many collections pass between the one that finds a Memory
+// unreachable and the one that gives its addresses back. The contract says that
+// whoever reads its bytes keeps it reachable, but it is easily broken by a
+// function that reads its last view when nothing mentions the Memory any more;
+// no such function runs through several collections.
+const graceRounds = 2
+
+// lease is what remains of a Memory that is no longer reachable.
+type lease struct {
+	mapping mapping
+	rounds  int
+}
+
+// witness is what a collection must find unreachable for a round to pass. The
+// pointer keeps it out of the batches of tiny objects.
+type witness struct{ _ [4]*byte }
+
+func release(l lease) {
+	if l.rounds == 0 {
+		l.mapping.release()
+		return
+	}
+	l.rounds--
+	runtime.AddCleanup(new(witness), release, l)
+}
+
+// Heap returns heap i, modulo the number of heaps.
 func (m *Memory) Heap(i int) *Heap { return &m.heaps[i%len(m.heaps)] }
-
-// Memory returns what the heap is a part of.
-func (h *Heap) Memory() *Memory { return h.memory }
 
 // Bytes returns n bytes from r on. They are memory of the block for as long as
 // it is not freed; afterwards they may show anything, but reading them is no
-// fault.
+// fault for as long as m is reachable.
 func (m *Memory) Bytes(r Ref, n int) []byte {
 	return unsafe.Slice((*byte)(unsafe.Add(m.base, uintptr(r)*unit)), n)
+}
+
+// Used returns the bytes of all blocks that are not freed, each with those that
+// its size class rounds up to. It takes no lock: blocks that come and go at the
+// same time are counted or not.
+func (m *Memory) Used() int64 {
+	var n int64
+	for i := range m.heaps {
+		n += m.heaps[i].Used()
+	}
+	return n
+}
+
+// Mapped returns the bytes that were opened for blocks and not given back to the
+// system: at most so many are resident, as far as the system's pages are not
+// larger than a frame. The side table, 1/512 of that, is not among them.
+func (m *Memory) Mapped() int64 { return m.runs.mapped.Load() * frameBytes }
+
+// Limit returns how many bytes are reserved.
+func (m *Memory) Limit() int64 { return int64(m.limit) * frameBytes }
+
+// Trim gives all free frames back to the system, also those that are kept for
+// the next use, and returns how many bytes that were.
+func (m *Memory) Trim() int64 {
+	for i := range m.heaps {
+		m.heaps[i].trim()
+	}
+	return int64(m.runs.giveBack(0, true)) * frameBytes
+}
+
+// word returns the first eight bytes of the block r.
+func (m *Memory) word(r Ref) *uint64 {
+	return (*uint64)(unsafe.Add(m.base, uintptr(r)*unit))
 }

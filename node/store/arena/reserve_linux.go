@@ -7,15 +7,48 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// reserve sets size bytes of addresses aside that may not be used before open
-// has been called for them.
-func reserve(size int64) (unsafe.Pointer, error) {
-	p, err := unix.MmapPtr(-1, 0, nil, uintptr(size), unix.PROT_NONE, unix.MAP_PRIVATE|unix.MAP_ANON|unix.MAP_NORESERVE)
-	if err != nil {
-		return nil, fmt.Errorf("arena: reserve %d bytes: %w", size, err)
-	}
-	return p, nil
+// defaultReserve is what a Memory reserves if it is not told how much.
+const defaultReserve = maxReserve
+
+// smallBytes at the beginning of a range have no huge pages, so that a Memory
+// with little in it stays small.
+const smallBytes = 2 * hugeBytes
+
+// mapping is what the system has to be told to take a range back.
+type mapping struct {
+	start unsafe.Pointer
+	size  uintptr
 }
 
-// open makes b, a part of a reserved range, usable.
-func open(b []byte) error { return unix.Mprotect(b, unix.PROT_READ|unix.PROT_WRITE) }
+// reserved are the parts of a range.
+type reserved struct {
+	mapping     mapping
+	base, table unsafe.Pointer
+}
+
+// reserve sets addresses aside for the table and the range. Both are to be
+// opened before they are used, and are zero then; the range begins where a huge
+// page may.
+func reserve(table, size int64, huge bool) (reserved, error) {
+	all := uintptr(table + hugeBytes + size)
+	p, err := unix.MmapPtr(-1, 0, nil, all, unix.PROT_NONE, unix.MAP_PRIVATE|unix.MAP_ANON|unix.MAP_NORESERVE)
+	if err != nil {
+		return reserved{}, fmt.Errorf("arena: reserve %d bytes: %w", size, err)
+	}
+	skip := -(uintptr(p) + uintptr(table)) & (hugeBytes - 1)
+	base := unsafe.Add(p, uintptr(table)+skip)
+	if huge && size > smallBytes {
+		// A system without huge pages refuses; nothing depends on them.
+		_ = unix.Madvise(unsafe.Slice((*byte)(unsafe.Add(base, smallBytes)), size-smallBytes), unix.MADV_HUGEPAGE)
+	}
+	return reserved{mapping: mapping{p, all}, base: base, table: p}, nil
+}
+
+// release gives the addresses up.
+func (m mapping) release() { _ = unix.MunmapPtr(m.start, m.size) }
+
+// openRange makes b, a part of a reserved range, accessible.
+func openRange(b []byte) error { return unix.Mprotect(b, unix.PROT_READ|unix.PROT_WRITE) }
+
+// discard gives the memory of b back. It stays accessible.
+func discard(b []byte) error { return unix.Madvise(b, unix.MADV_DONTNEED) }

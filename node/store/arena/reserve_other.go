@@ -4,9 +4,31 @@ package arena
 
 import "unsafe"
 
-// reserve allocates size bytes.
-func reserve(size int64) (unsafe.Pointer, error) {
-	return unsafe.Pointer(unsafe.SliceData(make([]byte, size))), nil
+// defaultReserve is what a Memory reserves if it is not told how much.
+const defaultReserve = 1 << 30
+
+// mapping has nothing to say here: the collector takes the range back.
+type mapping struct{}
+
+// reserved are the parts of a range.
+type reserved struct {
+	mapping     mapping
+	base, table unsafe.Pointer
 }
 
-func open([]byte) error { return nil }
+// reserve allocates the table and the range. They lie in the collected heap, but
+// nothing in them is taken for a pointer. Systems give memory that was never
+// touched lazily.
+func reserve(table, size int64, _ bool) (reserved, error) {
+	return reserved{
+		base:  unsafe.Pointer(unsafe.SliceData(make([]uint64, size/8))),
+		table: unsafe.Pointer(unsafe.SliceData(make([]uint64, table/8))),
+	}, nil
+}
+
+func (mapping) release() {}
+
+func openRange([]byte) error { return nil }
+
+// discard keeps the memory: it is used again before more of the range is.
+func discard([]byte) error { return nil }

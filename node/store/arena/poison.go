@@ -1,0 +1,26 @@
+package arena
+
+import "fmt"
+
+// What blocks show in the debug build.
+const (
+	patternNew  = 0xa5 // not written to yet
+	patternFree = 0xdb // freed; the first eight bytes are the list's
+)
+
+// paint fills the size bytes of the block r.
+func (m *Memory) paint(r Ref, size int, pattern byte) {
+	b := m.Bytes(r, size)
+	for i := range b {
+		b[i] = pattern
+	}
+}
+
+// verify panics unless the free block r shows what it was painted with.
+func (m *Memory) verify(r Ref, size int) {
+	for i, c := range m.Bytes(r, size)[unit:] {
+		if c != patternFree {
+			panic(fmt.Sprintf("arena: block %d of %d bytes: byte %d was written after the block was freed", r, size, unit+i))
+		}
+	}
+}

@@ -1,0 +1,246 @@
+package arena
+
+import (
+	"sync"
+	"sync/atomic"
+	"unsafe"
+)
+
+// runs knows which frames are free, and hands them out in runs.
+//
+// A free run is dirty (resident still) or clean (given back); neighbours of the
+// same kind are always one run. Frames from top on have never been used. A dirty
+// run is preferred, of those the shortest that is long enough.
+type runs struct {
+	memory *Memory
+	huge   bool
+	mapped atomic.Int64 // frames in use and dirty ones
+
+	// giving is held while frames are given back. It is taken before mutex.
+	giving sync.Mutex
+
+	// mutex may be taken while that of a heap is held, never the reverse.
+	mutex        sync.Mutex
+	dirty, clean freeSet
+	top          uint32
+	used         uint32 // frames in use
+	dirtyFrames  uint32 // frames in dirty
+}
+
+const (
+	// hugeFrames is the number of frames in one of the system's huge pages.
+	hugeFrames = hugeBytes / frameBytes
+	hugeBytes  = 2 << 20
+	// idleFrames dirty frames, and 1/idleShare of those in use, are kept.
+	idleFrames = (4 << 20) / frameBytes
+	idleShare  = 32
+	// The range is opened in steps of at least openFrames and at most
+	// openMaxFrames, and of 1/openShare of what is open.
+	openFrames    = (32 << 20) / frameBytes
+	openMaxFrames = (1 << 30) / frameBytes
+	openShare     = 4
+)
+
+func (r *runs) init(m *Memory, huge bool) {
+	r.memory, r.huge = m, huge
+	r.dirty.memory, r.clean.memory = m, m
+	r.top = 1 // Ref 0 names no block: frame 0 stays unused
+}
+
+// take returns the first of n frames that are no longer free and whose rows say
+// that they are of that kind, for a page all of them; 0 if there is no space.
+func (r *runs) take(n uint32, kind uint8) uint32 {
+	r.mutex.Lock()
+	first := r.find(n)
+	if first == 0 {
+		// A run that is long enough may be dirty in parts.
+		r.mutex.Unlock()
+		r.giveBack(0, true)
+		r.mutex.Lock()
+		first = r.find(n)
+	}
+	if first != 0 {
+		r.used += n
+		f := r.memory.frame(first)
+		if f.kind = kind; kind == kindLarge {
+			f.frames = n
+		} else {
+			for i := uint32(1); i < n; i++ {
+				f := r.memory.frame(first + i)
+				f.kind, f.back = kind, uint8(i)
+			}
+		}
+	}
+	r.mutex.Unlock()
+	return first
+}
+
+// find takes n frames out of what is free. The caller holds the mutex.
+func (r *runs) find(n uint32) uint32 {
+	if x := r.dirty.fit(n); x != 0 {
+		r.cut(&r.dirty, kindDirty, x, n)
+		r.dirtyFrames -= n
+		return x
+	}
+	x := r.clean.fit(n)
+	if x != 0 {
+		r.cut(&r.clean, kindClean, x, n)
+	} else {
+		if n > r.memory.limit-r.top || !r.open(r.top+n) {
+			return 0
+		}
+		x = r.top
+		r.top += n
+	}
+	r.mapped.Add(int64(n))
+	return x
+}
+
+// cut takes the free run x out and puts back what follows its first n frames.
+func (r *runs) cut(s *freeSet, kind uint8, x, n uint32) {
+	all := r.drop(s, x)
+	if all > n {
+		r.add(s, kind, x+n, all-n)
+	}
+}
+
+// drop takes the free run x out, clears its rows, and returns its length.
+func (r *runs) drop(s *freeSet, x uint32) uint32 {
+	s.remove(x)
+	first := r.memory.frame(x)
+	n := first.frames
+	last := r.memory.frame(x + n - 1)
+	first.kind, first.frames = kindNone, 0
+	last.kind, last.frames = kindNone, 0
+	return n
+}
+
+// add puts a free run in that has no neighbours of its kind.
+func (r *runs) add(s *freeSet, kind uint8, x, n uint32) {
+	first, last := r.memory.frame(x), r.memory.frame(x+n-1)
+	first.kind, first.frames = kind, n
+	last.kind, last.frames = kind, n
+	s.add(x)
+}
+
+// join puts a free run in, as one with its neighbours of the same kind.
+func (r *runs) join(s *freeSet, kind uint8, x, n uint32) {
+	if f := r.memory.frame(x - 1); f.kind == kind {
+		before := x - f.frames
+		n += r.drop(s, before)
+		x = before
+	}
+	if x+n < r.top && r.memory.frame(x+n).kind == kind {
+		n += r.drop(s, x+n)
+	}
+	if kind == kindClean && x+n == r.top {
+		r.top = x
+		return
+	}
+	r.add(s, kind, x, n)
+}
+
+// put takes back what take has returned, 0 included.
+func (r *runs) put(first uint32) {
+	if first == 0 {
+		return
+	}
+	r.mutex.Lock()
+	f := r.memory.frame(first)
+	var n uint32
+	switch {
+	case f.kind == kindLarge:
+		n = f.frames
+		f.kind, f.frames = kindNone, 0
+	case f.kind >= kindPage:
+		n = uint32(classes[f.kind-kindPage].frames)
+		for i := range n {
+			f := r.memory.frame(first + i)
+			f.kind, f.back = kindNone, 0
+		}
+	default:
+		r.mutex.Unlock()
+		panic("arena: block freed twice")
+	}
+	r.used -= n
+	r.dirtyFrames += n
+	r.join(&r.dirty, kindDirty, first, n)
+	keep := idleFrames + r.used/idleShare
+	over := r.dirtyFrames > keep
+	r.mutex.Unlock()
+	if over {
+		// A quarter more than necessary, so that it is not to be done again at
+		// once.
+		r.giveBack(keep/4*3, false)
+	}
+}
+
+// giveBack gives dirty frames to the system, the longest runs first, until no
+// more than keep are left, and returns how many. The mutex is free while the
+// system works; no other user of the range waits for it. Unless wait is set it
+// does nothing if it is being done already.
+func (r *runs) giveBack(keep uint32, wait bool) (given uint32) {
+	if wait {
+		r.giving.Lock()
+	} else if !r.giving.TryLock() {
+		return 0
+	}
+	defer r.giving.Unlock()
+	r.mutex.Lock()
+	defer r.mutex.Unlock()
+	for r.dirtyFrames > keep {
+		x := r.dirty.longest()
+		n := r.drop(&r.dirty, x)
+		if from, to := (x+hugeFrames-1)&^(hugeFrames-1), (x+n)&^(hugeFrames-1); r.huge && keep > 0 && from < to {
+			// To give a part of a huge page back breaks it up: whole ones only,
+			// as long as there are any.
+			if x < from {
+				r.add(&r.dirty, kindDirty, x, from-x)
+			}
+			if to < x+n {
+				r.add(&r.dirty, kindDirty, to, x+n-to)
+			}
+			x, n = from, to-from
+		}
+		r.dirtyFrames -= n
+		r.mutex.Unlock()
+		err := discard(r.memory.bytesOf(x, n))
+		r.mutex.Lock()
+		if err != nil {
+			r.dirtyFrames += n
+			r.join(&r.dirty, kindDirty, x, n)
+			return given
+		}
+		given += n
+		r.mapped.Add(-int64(n))
+		r.join(&r.clean, kindClean, x, n)
+	}
+	return given
+}
+
+// open makes the frames before upTo accessible, and some more. The caller holds
+// the mutex.
+func (r *runs) open(upTo uint32) bool {
+	m := r.memory
+	now := m.opened.Load()
+	if upTo <= now {
+		return true
+	}
+	step := min(max(now/openShare, openFrames), openMaxFrames)
+	to := min(max(upTo, now+step), m.limit)
+	rows := tableBytes(int64(now) * frameBytes)
+	if rows > 0 {
+		rows -= 64 << 10 // the last step may be open in part only
+	}
+	more := tableBytes(int64(to)*frameBytes) - rows
+	if openRange(unsafe.Slice((*byte)(unsafe.Add(m.table, rows)), more)) != nil || openRange(m.bytesOf(now, to-now)) != nil {
+		return false
+	}
+	m.opened.Store(to)
+	return true
+}
+
+// bytesOf returns the memory of n frames.
+func (m *Memory) bytesOf(first, n uint32) []byte {
+	return m.Bytes(Ref(first)*frameUnits, int(n)*frameBytes)
+}
