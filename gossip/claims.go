@@ -39,13 +39,10 @@ type claimState struct {
 	electorsDirty  bool
 
 	tie bool // somebody stands at this node's config epoch
-	// pending are imported slots whose source has not given them up, while this
-	// node may not take a greater epoch: see takeImported.
-	pending map[slots.Slot]bool
 	// awaited are slots that an operator gave to this node although it was not
-	// importing them, and until when: it takes them when their owner has given
-	// them up, as the operator is about to order. See takeImported.
-	awaited    map[slots.Slot]Instant
+	// importing them: it takes them when their owner has given them up, as the
+	// operator is about to order. See takeImported.
+	awaited    map[slots.Slot]awaiting
 	torn       bool // another primary of this shard owns slots too
 	tableDirty bool
 }
@@ -61,12 +58,18 @@ type assumption struct {
 	until Instant
 }
 
+// awaiting is the claim that is to be given up, and until when it is waited for.
+type awaiting struct {
+	owner *member
+	epoch uint64
+	until Instant
+}
+
 func (c *claimState) init() {
 	c.masked = map[slots.Slot]mask{}
 	c.assumed = map[slots.Slot]assumption{}
 	c.open = map[slots.Slot]openSlot{}
-	c.pending = map[slots.Slot]bool{}
-	c.awaited = map[slots.Slot]Instant{}
+	c.awaited = map[slots.Slot]awaiting{}
 	c.electorsDirty, c.tableDirty = true, true
 }
 

@@ -181,9 +181,9 @@ func (m *Machine) setSlot(ev SetSlot) error {
 			return refuse("Target node is not a master")
 		case owner == m.self && n != m.self && ev.KeysInSlot > 0:
 			return refuse("Can't assign hashslot %d to a different node while I still hold keys for this hash slot.", ev.Slot)
-		case owner != m.self && n == m.self && !m.inTouch():
-			// The source is about to give the slot up: a claim that nobody
-			// hears would leave it to whoever comes along.
+		case owner != m.self && n == m.self && (!m.inTouch() || !m.mayTake(ev.Slot)):
+			// The source is about to give the slot up: without a claim that
+			// others hear it would be left to whoever comes along.
 			return NotNowError(refuse("This node is not in touch with a majority of the primaries: it can't take hash slot %d now.", ev.Slot).Error())
 		}
 		m.giveSlot(ev.Slot, n)
@@ -241,74 +241,66 @@ func (m *Machine) inTouch() bool {
 	return m.heardMajority()
 }
 
-// takeImported makes this node the owner of slot. An importing node must come
-// out on top without asking anybody: the source has agreed. If it may not take
-// an epoch now (see mayBump), the slot waits, still open: a claim that a greater
-// one beats would cost this node its leases. Without the import nothing says
-// that the owner has agreed, and a greater claim stands until the owner itself
-// gives the slot up. That is the operator's next word, so this node waits for
-// it: an OK without effect would leave the slot to nobody.
-func (m *Machine) takeImported(slot slots.Slot) {
-	c := &m.claims
-	if c.owner[slot] == m.self {
-		m.closeSlot(slot)
-		return
-	}
-	if o, open := c.open[slot]; open && o.Importing {
-		c.pending[slot] = true
-		m.settleRaise()
-		return
-	}
-	if o := c.owner[slot]; o != nil && m.beats(o, m.self, slot) {
-		c.awaited[slot] = m.now + assumeFor
-		return
-	}
-	m.take(slot)
+// importing reports whether slot is on its way to this node.
+func (m *Machine) importing(slot slots.Slot) bool {
+	o, open := m.claims.open[slot]
+	return open && o.Importing
 }
 
-// settleAwaited takes the awaited slots that have been given up.
+// mayTake reports whether takeImported will do now what it is there for. A claim
+// on an imported slot that a greater one beats would cost this node its leases,
+// and the OK would be a lie: so it must be free to take an epoch (see mayBump).
+func (m *Machine) mayTake(slot slots.Slot) bool {
+	return !m.importing(slot) || m.mayBump() || m.claims.owner[slot] == nil
+}
+
+// takeImported makes this node the owner of slot, which mayTake allowed. An
+// importing node comes out on top without asking anybody, under the next config
+// epoch when its own is not the greatest: the source has agreed. Without the
+// import nothing says that the owner has agreed, and a greater claim stands until
+// the owner itself gives the slot up. That is the operator's next word, so this
+// node waits for it: an OK without effect would leave the slot to nobody.
+func (m *Machine) takeImported(slot slots.Slot) {
+	c := &m.claims
+	o := c.owner[slot]
+	switch {
+	case o == m.self:
+		m.closeSlot(slot)
+	case m.importing(slot):
+		if m.mayBump() && !m.greatestEpoch() {
+			m.setSelfEpoch(m.currentEpoch + 1)
+			m.log("New configEpoch set to %d", m.self.rec.Epoch)
+		}
+		m.take(slot)
+	case o != nil && m.beats(o, m.self, slot):
+		c.awaited[slot] = awaiting{o, o.win[int(slot)/windowSlots].epoch, m.now + assumeFor}
+	default:
+		m.take(slot)
+	}
+}
+
+// settleAwaited takes the awaited slots that have been given up. The claim of
+// one who was replaced before and has not been heard since may come up from under
+// the one that was withdrawn; it is beaten as that one would have been.
 func (m *Machine) settleAwaited() {
 	c := &m.claims
 	if len(c.awaited) == 0 {
 		return
 	}
 	for _, slot := range slices.Sorted(maps.Keys(c.awaited)) {
+		w, o := c.awaited[slot], c.owner[slot]
 		switch {
-		case m.self.rec.Replica || m.now >= c.awaited[slot] || c.owner[slot] == m.self:
+		case m.self.rec.Replica || m.now >= w.until || o == m.self:
 			delete(c.awaited, slot)
-		case c.owner[slot] == nil:
+		case o == nil:
 			delete(c.awaited, slot)
 			m.take(slot)
-		}
-	}
-}
-
-// settleRaise takes the slots that were imported: under the next config epoch
-// when this node's is not the greatest, as soon as it may, or as they are when
-// their source has given them up.
-func (m *Machine) settleRaise() {
-	c := &m.claims
-	if len(c.pending) == 0 {
-		return
-	}
-	waiting := slices.Sorted(maps.Keys(c.pending))
-	clear(c.pending)
-	raise := m.mayBump()
-	for _, slot := range waiting {
-		if o, open := c.open[slot]; m.self.rec.Replica || !open || !o.Importing {
-			continue
-		}
-		switch {
-		case raise:
+		case o != w.owner && o.win[int(slot)/windowSlots].epoch < w.epoch && m.mayBump():
+			delete(c.awaited, slot)
 			if !m.greatestEpoch() {
 				m.setSelfEpoch(m.currentEpoch + 1)
-				m.log("New configEpoch set to %d", m.self.rec.Epoch)
 			}
 			m.take(slot)
-		case c.owner[slot] == nil:
-			m.take(slot)
-		default:
-			c.pending[slot] = true
 		}
 	}
 }

@@ -1,6 +1,7 @@
 package gossip
 
 import (
+	"errors"
 	"testing"
 	"time"
 
@@ -81,5 +82,57 @@ func TestTakeoverAsksNobody(t *testing.T) {
 		t.Fatal("the takeover is not at once")
 	}
 	w.run(2*time.Second, "a lease, and the old primary follows", func() bool { return r.leased() && w.nodes[0].view.Self.IsReplica })
+	w.agree()
+}
+
+// SETSLOT NODE on the importing node takes the slot before it says OK: the source
+// gives it up at that word, and a slot that nobody has taken would fall to an old
+// claim, as of one that was replaced and is down.
+func TestImportedSlotIsTakenOrRefused(t *testing.T) {
+	w := newNet(t)
+	w.cluster(3, 3)
+	old, dst, src := w.nodes[0], w.nodes[1], w.nodes[3]
+	slot := slotOf(old)
+	old.kill()
+	w.run(3*time.Second, "the replica took over", func() bool { return src.owns(slot) && src.leased() })
+	w.run(time.Second, "", nil)
+	w.must(dst.do(SetSlot{Slot: slot, To: Importing, Node: src.m.Self()}))
+	w.must(src.do(SetSlot{Slot: slot, To: Migrating, Node: dst.m.Self()}))
+	// An epoch that no majority has from this node yet.
+	dst.m.raiseEpoch(50)
+	dst.step(Tick{})
+	err := dst.do(SetSlot{Slot: slot, To: OwnedBy, Node: dst.m.Self()})
+	var notNow NotNowError
+	if !errors.As(err, &notNow) || dst.owns(slot) {
+		t.Fatalf("got %v, owns the slot: %v", err, dst.owns(slot))
+	}
+	w.run(time.Second, "it says OK", func() bool {
+		return dst.do(SetSlot{Slot: slot, To: OwnedBy, Node: dst.m.Self()}) == nil
+	})
+	if !dst.owns(slot) {
+		t.Fatal("it said OK and does not own the slot")
+	}
+	w.must(src.do(SetSlot{Slot: slot, To: OwnedBy, Node: dst.m.Self()}))
+	w.run(time.Second, "", nil)
+	old.boot(false)
+	w.run(3*time.Second, "the old primary follows", func() bool { return old.view.Self.IsReplica })
+	w.agree()
+}
+
+// The same without an import: the slot is taken when its owner gives it up, also
+// when an older claim comes up from under that owner's.
+func TestAwaitedSlotBeatsAnOldClaim(t *testing.T) {
+	w := newNet(t)
+	w.cluster(3, 3)
+	old, dst, src := w.nodes[0], w.nodes[1], w.nodes[3]
+	slot := slotOf(old)
+	old.kill()
+	w.run(3*time.Second, "the replica took over", func() bool { return src.owns(slot) && src.leased() })
+	w.run(time.Second, "", nil)
+	w.must(dst.do(SetSlot{Slot: slot, To: OwnedBy, Node: dst.m.Self()}))
+	w.must(src.do(SetSlot{Slot: slot, To: OwnedBy, Node: dst.m.Self()}))
+	w.run(assumeFor/2, "the slot moved", func() bool { return dst.owns(slot) && dst.leased() })
+	old.boot(false)
+	w.run(3*time.Second, "the old primary follows", func() bool { return old.view.Self.IsReplica })
 	w.agree()
 }

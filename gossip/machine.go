@@ -216,7 +216,6 @@ func (m *Machine) tick() {
 func (m *Machine) settle() {
 	m.settleRole()
 	m.settleEpoch()
-	m.settleRaise()
 	m.settleAwaited()
 	m.publishSelf()
 	m.settleElectors()

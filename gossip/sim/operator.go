@@ -1,6 +1,7 @@
 package sim
 
 import (
+	"errors"
 	"time"
 
 	"slotmesh/gossip"
@@ -148,21 +149,35 @@ func (m *migration) next() {
 	})
 }
 
-// setSlots gives one node the same command for all slots.
+// setSlots gives one node the same command for all slots, one after the other.
 func (m *migration) setSlots(h *host, to gossip.SlotState, node slots.NodeID) {
-	left := len(m.slots)
-	for _, slot := range m.slots {
-		h.request(gossip.SetSlot{Slot: slot, To: to, Node: node}, func(err error) {
-			m.w.tracef("migration of %d, step %d at %s: %v", slot, m.step, h.name(), err)
-			if err != nil {
-				return
-			}
-			left--
-			if left == 0 {
-				m.next()
-			}
-		})
+	m.setSlot(h, m.slots, to, node, m.w.now+commandPatience)
+}
+
+// commandPatience and commandRetry are package node's: a command that the machine
+// refuses only for now is tried again for a while.
+const (
+	commandPatience = 3 * time.Second
+	commandRetry    = 10 * time.Millisecond
+)
+
+func (m *migration) setSlot(h *host, left []slots.Slot, to gossip.SlotState, node slots.NodeID, deadline time.Duration) {
+	w := m.w
+	if len(left) == 0 {
+		m.next()
+		return
 	}
+	h.request(gossip.SetSlot{Slot: left[0], To: to, Node: node}, func(err error) {
+		var notNow gossip.NotNowError
+		if errors.As(err, &notNow) && w.now < deadline {
+			w.after(commandRetry, func() { m.setSlot(h, left, to, node, deadline) })
+			return
+		}
+		w.tracef("migration of %d, step %d at %s: %v", left[0], m.step, h.name(), err)
+		if err == nil {
+			m.setSlot(h, left[1:], to, node, w.now+commandPatience)
+		}
+	})
 }
 
 // sourceStands reports whether the source still is who may give the slots away:
