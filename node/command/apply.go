@@ -80,7 +80,9 @@ func (a *Applier) Apply(cmds []Applied, after func()) error {
 	if exclusive {
 		a.e.gate.close()
 		defer a.e.gate.open()
-		return a.run(cmds, after)
+		c.exclusive = true
+		defer func() { c.exclusive = false }()
+		return a.run(cmds, nil, after)
 	}
 	held := slices.Clone(c.slots)
 	for _, slot := range held {
@@ -90,7 +92,7 @@ func (a *Applier) Apply(cmds []Applied, after func()) error {
 	lane := &a.e.gate.lanes[c.Lane]
 	lane.RLock()
 	defer lane.RUnlock()
-	return a.run(cmds, after)
+	return a.run(cmds, held, after)
 }
 
 func (a *Applier) unlock(held []slots.Slot) {
@@ -99,8 +101,8 @@ func (a *Applier) unlock(held []slots.Slot) {
 	}
 }
 
-// run runs cmds. The caller holds what they need.
-func (a *Applier) run(cmds []Applied, after func()) error {
+// run runs cmds. The caller holds what they need: the slots held, or everything.
+func (a *Applier) run(cmds []Applied, held []slots.Slot, after func()) error {
 	c := &a.call
 	c.Now = a.e.now()
 	var failed error
@@ -122,5 +124,6 @@ func (a *Applier) run(cmds []Applied, after func()) error {
 	if after != nil {
 		after()
 	}
+	a.e.serveReadied(c, held)
 	return failed
 }

@@ -64,6 +64,9 @@ type Call struct {
 	effectArgs [][]byte
 	arena      []byte
 	replaced   bool
+	// readied are the keys that somebody waits for and that the call made worth a
+	// look, in that order.
+	readied []*blockedKey
 
 	keyBuf  [2][]byte
 	slotBuf [2]slots.Slot

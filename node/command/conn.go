@@ -2,6 +2,7 @@ package command
 
 import (
 	"net"
+	"time"
 
 	"slotmesh/node/resp"
 )
@@ -27,6 +28,11 @@ type Conn interface {
 	// connection's own loop. The cancel that start returns, if any, is called
 	// when the client leaves first.
 	Park(start func(wake func(reply func(*resp.Writer))) (cancel func()))
+
+	// Sleep is Park for a call that waits for keys. The connection calls Withdraw
+	// of b when the client leaves or is unblocked, or timeout, unless 0, has
+	// passed, and may do so at once. It is for Call.Wait alone.
+	Sleep(b *Blocked, timeout time.Duration) Sleeper
 
 	// Hijack takes the socket away from its loop after the replies so far are
 	// out and hands it to take in blocking mode, with the input that was read

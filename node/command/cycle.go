@@ -47,6 +47,7 @@ func (e *Engine) expireSlot(slot slots.Slot, now int64, limit int) int {
 		e.expire(db, slot, key, func(word []byte) {
 			e.journal.Append(db, slot, [][]byte{word, key})
 		})
+		e.changedOutside(db, slot, key)
 	}
 	return n
 }

@@ -15,13 +15,21 @@ import (
 // reference's signalModifiedKey and dirty++ in one.
 func (c *Call) Changed(key []byte) {
 	c.dirty++
-	c.engine.watches.touch(c.DB, key)
+	c.touch(c.DB, key)
 }
 
 // ChangedIn is Changed for a key of another database.
 func (c *Call) ChangedIn(db int, key []byte) {
 	c.dirty++
+	c.touch(db, key)
+}
+
+// touch tells those who watch key and those who wait for it that it changed.
+func (c *Call) touch(db int, key []byte) {
 	c.engine.watches.touch(db, key)
+	if c.engine.blocking.clients.Load() > 0 {
+		c.noteReady(db, c.slotOf(key), key)
+	}
 }
 
 // Effect makes args the journal's entry in place of the command as it was
@@ -117,6 +125,7 @@ func (c *Call) PeekIn(db int, key []byte) store.Ref {
 	if ref.OK() && ref.Expires() && !c.Applied && ref.ExpireAt() <= c.Now {
 		if !c.engine.replica.Load() {
 			c.engine.expire(db, slot, key, func(word []byte) { c.note(db, word, c.keep(key)) })
+			c.touch(db, key)
 		}
 		return store.Ref{}
 	}
@@ -137,11 +146,11 @@ func (c *Call) Delete(key []byte) bool {
 func (c *Call) Store() *store.Store { return c.engine.store }
 
 // expire deletes an expired key on a primary and tells note the command that
-// says so to replicas. The caller holds the slot.
+// says so to replicas. The caller holds the slot, and tells those who watch the
+// key or wait for it.
 func (e *Engine) expire(db int, slot slots.Slot, key []byte, note func(word []byte)) {
 	e.store.Delete(db, slot, key)
 	e.expired.Add(1)
-	e.watches.touch(db, key)
 	if e.journal.Active() {
 		note(e.expiryWord())
 	}

@@ -53,6 +53,8 @@ type Engine struct {
 	locks   slotLocks
 	transit transits
 	watches watches
+	// blocking is who waits for keys.
+	blocking blocking
 
 	// maxBulk is proto-max-bulk-len.
 	maxBulk atomic.Int64
@@ -87,14 +89,23 @@ func (e *Engine) Store() *store.Store { return e.store }
 // SetRouting swaps the slot table; nil, as at first, means not in cluster mode.
 // A command that holds its slot when this returns may still be running under
 // the old table: Exclusive waits for all of those.
-func (e *Engine) SetRouting(t *slots.Table) { e.routing.Store(t) }
+// Clients that wait for keys of slots which t gives to others are sent there.
+func (e *Engine) SetRouting(t *slots.Table) {
+	e.routing.Store(t)
+	e.redirectBlocked(t)
+}
 
 // Routing returns the slot table, or nil.
 func (e *Engine) Routing() *slots.Table { return e.routing.Load() }
 
 // SetReplica sets the role. A replica hides expired keys and never deletes
-// them itself.
-func (e *Engine) SetReplica(replica bool) { e.replica.Store(replica) }
+// them itself. Clients that wait for keys are sent away by a primary that becomes
+// one.
+func (e *Engine) SetReplica(replica bool) {
+	if was := e.replica.Swap(replica); replica && !was {
+		e.unblockAll()
+	}
+}
 
 // SetLazyExpire is lazyfree-lazy-expire: expired keys are journaled as UNLINK
 // instead of DEL.
@@ -131,10 +142,25 @@ func (e *Engine) Execute(c *Call, resume func()) bool {
 		}
 		c.held++
 	}
-	if !e.acquire(c) {
+	if !e.acquireWide(c) {
 		return false
 	}
 	return e.runLocked(c, resume)
+}
+
+// acquireWide locks the slots of c, and those that clients who wait for its
+// keys need.
+func (e *Engine) acquireWide(c *Call) bool {
+	if !e.acquire(c) {
+		return false
+	}
+	for e.widen(c) {
+		e.release(c)
+		if !e.acquire(c) {
+			return false
+		}
+	}
+	return true
 }
 
 // acquire locks the slots of c that it does not hold yet, ascending. It returns
@@ -263,6 +289,7 @@ func (e *Engine) runLocked(c *Call, resume func()) bool {
 	}
 	c.run()
 	e.commit(c)
+	e.serveReadied(c, c.slots)
 	return true
 }
 
@@ -286,6 +313,7 @@ func (e *Engine) runKeyless(c *Call) {
 	e.exclusively(c, func() {
 		c.run()
 		e.commit(c)
+		e.serveReadied(c, nil)
 	})
 }
 

@@ -67,6 +67,8 @@ func (c *testConn) ReadOnlyConn() bool { return c.readOnly }
 
 func (c *testConn) Park(func(func(func(*resp.Writer))) func()) { panic("not parked here") }
 
+func (c *testConn) Sleep(*Blocked, time.Duration) Sleeper { panic("not put to sleep here") }
+
 func (c *testConn) Hijack(func(socket net.Conn, pending []byte, done func())) {
 	panic("not hijacked here")
 }

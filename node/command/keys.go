@@ -213,7 +213,7 @@ func runMove(c *Call) error {
 	c.engine.store.Copy(c.Peek(key), db, c.slotOf(key), key, c.Now)
 	c.Delete(key)
 	c.Changed(key)
-	c.engine.watches.touch(db, key)
+	c.touch(db, key)
 	c.Reply.Int(1)
 	return nil
 }
@@ -236,7 +236,7 @@ func rename(c *Call, onlyFree bool) error {
 	c.engine.store.Copy(c.Peek(from), c.DB, c.slotOf(to), to, c.Now)
 	c.Delete(from)
 	c.Changed(from)
-	c.engine.watches.touch(c.DB, to)
+	c.touch(c.DB, to)
 	if onlyFree {
 		c.Reply.Int(1)
 	} else {

@@ -20,11 +20,11 @@ func (e *Engine) deleteMoved(db int, slot slots.Slot, key []byte) {
 	if !e.store.Delete(db, slot, key) {
 		return
 	}
-	e.watches.touch(db, key)
 	e.gate.lanes[0].dirty.Add(1)
 	if e.journal.Active() {
 		e.journal.Append(db, slot, [][]byte{wordDel, key})
 	}
+	e.changedOutside(db, slot, key)
 }
 
 // DropSlot removes the keys of a slot that another primary owns now, a few at

@@ -262,6 +262,7 @@ func flush(c *Call, db int) error {
 	}
 	c.engine.touchDB(db)
 	c.engine.store.Flush(db)
+	c.noteAllReady(func(other int) bool { return db < 0 || other == db })
 	// An empty database is flushed for replicas and files as well.
 	c.dirty++
 	c.Reply.OK()
@@ -285,6 +286,7 @@ func runSwapDB(c *Call) error {
 	}
 	c.engine.touchSwapped(int(a), int(b))
 	c.engine.store.Swap(int(a), int(b))
+	c.noteAllReady(func(db int) bool { return db == int(a) || db == int(b) })
 	c.dirty++
 	c.Reply.OK()
 	return nil

@@ -67,7 +67,7 @@ func (e *Engine) ExecuteAll(tx *Transaction, resume func()) bool {
 		}
 		c.held++
 	}
-	if !e.acquire(c) {
+	if !e.acquireWide(c) {
 		return false
 	}
 	if len(c.slots) == 0 {
@@ -171,6 +171,7 @@ func (e *Engine) runAll(tx *Transaction) {
 	}
 	e.gate.lanes[c.Lane].dirty.Add(changed)
 	e.append(c.effects)
+	e.serveReadied(c, tx.all.slots)
 }
 
 // runOne runs the command that tx.each stands at.

@@ -86,6 +86,8 @@ const (
 	ErrPauseMode      Error = "ERR CLIENT PAUSE mode must be WRITE or ALL"
 	ErrTimeoutInteger Error = "ERR timeout is not an integer or out of range"
 	ErrTimeoutNeg     Error = "ERR timeout is negative"
+	ErrTimeoutFloat   Error = "ERR timeout is not a float or out of range"
+	ErrRoleChanged    Error = "UNBLOCKED force unblock from blocking operation, instance state changed (master -> replica?)"
 	ErrUnblocked      Error = "UNBLOCKED client unblocked via CLIENT UNBLOCK"
 )
 

@@ -320,7 +320,7 @@ func (srv *Server) clientUnblock(c *command.Call) error {
 			return resp.ErrUnblockReason
 		}
 	} else if len(c.Args) > 4 {
-		return resp.ErrSyntax
+		return resp.Errf("ERR unknown subcommand or wrong number of arguments for '", string(c.Args[1]), "'. Try CLIENT HELP.")
 	}
 	n, ok := resp.ParseInt(c.Args[2])
 	if !ok {

@@ -200,6 +200,7 @@ func (s *session) execute() {
 			return
 		}
 		if s.conn != nil {
+			s.bench.tally.ran(s.row)
 			s.settleConn()
 			return
 		}

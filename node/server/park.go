@@ -4,6 +4,7 @@ import (
 	"net"
 	"runtime/debug"
 	"sync"
+	"time"
 
 	"slotmesh/node/command"
 	"slotmesh/node/resp"
@@ -133,6 +134,14 @@ type connPark struct {
 	reply     func(*resp.Writer)
 	cancel    func()
 	timeout   func(*resp.Writer)
+
+	// blocked is who decides when the call waits for keys, else nil. timer ends
+	// that, and term is when it was served, if it was; see Sleep.
+	blocked *command.Blocked
+	timer   *time.Timer
+	fenced  bool
+	served  bool
+	term    uint64
 }
 
 // Park implements command.Conn.
@@ -157,13 +166,24 @@ func (p *connPark) wake(reply func(*resp.Writer)) {
 		return
 	}
 	p.done, p.reply = true, reply
+	p.stopTimer()
 	p.mu.Unlock()
 	p.s.tr.post(p.woken)
+}
+
+// stopTimer is called with mu.
+func (p *connPark) stopTimer() {
+	if p.timer != nil {
+		p.timer.Stop()
+	}
 }
 
 // unblock wakes the call as its timeout would, or with an error. It reports
 // whether the call was still waiting. Any goroutine may call it.
 func (p *connPark) unblock(withError bool) bool {
+	if p.blocked != nil {
+		return p.unblockSleeper(withError)
+	}
 	p.mu.Lock()
 	if p.done {
 		p.mu.Unlock()
@@ -192,8 +212,12 @@ func (p *connPark) abandon() {
 	p.mu.Lock()
 	was := p.done
 	p.done, p.abandoned = true, true
+	p.stopTimer()
 	cancel := p.cancel
 	p.mu.Unlock()
+	if p.blocked != nil {
+		p.blocked.Withdraw()
+	}
 	if !was && cancel != nil {
 		cancel()
 	}
@@ -214,6 +238,9 @@ func (p *connPark) woken() {
 		mark := len(s.out.Buf)
 		if s.srv.fence != nil && s.row.keyed {
 			_, term := s.srv.fence.State()
+			if p.served {
+				term = p.term
+			}
 			s.stamp(s.row.spec.Flags&command.Write != 0, term)
 		}
 		p.reply(&s.out)
