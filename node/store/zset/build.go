@@ -1,0 +1,192 @@
+package zset
+
+import (
+	"bytes"
+	"errors"
+	"math"
+
+	"slotmesh/node/store/listpack"
+	"slotmesh/node/store/tree"
+	"slotmesh/node/store/value"
+)
+
+// Builder makes a set in an empty draft out of members that come in order,
+// without duplicates. What comes in any order goes through ZSet.Add.
+type Builder struct {
+	z ZSet
+	// lp is the packed form for as long as there is one.
+	lp              []byte
+	scores, members tree.Tree
+	large           bool
+	hasSign         int
+}
+
+// NewBuilder returns a builder of the set in c.
+func NewBuilder(c *value.Cell, limits Limits) Builder {
+	b := Builder{z: Open(c, limits)}
+	b.scores = tree.Tree{View: tree.View{Memory: c.Memory()}, Space: c.Space()}
+	b.members = b.scores
+	return b
+}
+
+// Expect makes room for n members of size bytes together.
+func (b *Builder) Expect(n, size int) {
+	if room := size + 8*n + 16; n <= packedLen && room <= 2*packedBytes && cap(b.lp) < room {
+		b.lp = make([]byte, 0, room)
+	}
+}
+
+// Append adds a member, which must be behind those that were added before.
+func (b *Builder) Append(member []byte, score float64) {
+	n := int(b.scores.Root.Count)
+	if !b.large && len(b.lp) > 0 {
+		n = listpack.Len(b.lp) / 2
+	}
+	if b.z.v.Enc == value.EncListpack && (n >= b.z.limits.Entries || len(member) > b.z.limits.Value) {
+		b.z.v.Enc = value.EncSkiplist
+	}
+	score = b.z.storable(score)
+	if !b.large {
+		size := packedSize(member, score)
+		if n < packedLen && len(b.lp)+size <= packedBytes {
+			if len(b.lp) == 0 {
+				b.lp = listpack.AppendEmpty(b.lp)
+			}
+			b.lp = appendPacked(b.lp, member, score, size)
+			return
+		}
+		b.large = true
+		if n > 0 {
+			r := Reader{value.Value{Bytes: b.lp}}
+			for c := r.At(0); c.Valid(); c.Next() {
+				b.append(c.Member(), c.Score())
+			}
+		}
+	}
+	b.append(member, score)
+}
+
+func (b *Builder) append(member []byte, score float64) {
+	copy(b.scores.Append(order(score), len(member)), member)
+	insertMember(&b.members, member, score)
+	if isNegativeZero(score) {
+		b.hasSign = 1
+	}
+}
+
+// appendPacked adds a member at the end of a listpack that fills lp.
+func appendPacked(lp, member []byte, score float64, size int) []byte {
+	end := listpack.End(lp)
+	for cap(lp) < len(lp)+size {
+		lp = append(lp[:cap(lp)], 0)[:len(lp)]
+	}
+	lp = lp[:len(lp)+size]
+	putPacked(lp[end:], member, score)
+	listpack.Fix(lp, 2)
+	return lp
+}
+
+// Close puts what was built into the cell.
+func (b *Builder) Close() {
+	if b.z.v.Enc != b.z.cell.Encoding() {
+		b.z.cell.SetEncoding(b.z.v.Enc)
+	}
+	if b.large {
+		b.z.setTrees(&b.scores, &b.members, b.hasSign)
+		return
+	}
+	copy(b.z.cell.Splice(0, len(b.z.cell.Payload()), len(b.lp)), b.lp)
+}
+
+// Listpack returns the set as the reference's listpack if it lies so in memory,
+// else nil.
+func (r *Reader) Listpack() []byte {
+	if r.packed() && r.v.Enc == value.EncListpack && len(r.v.Bytes) > 0 {
+		return r.v.Bytes
+	}
+	return nil
+}
+
+// AppendListpack appends the set as the reference's listpack to dst.
+func (r *Reader) AppendListpack(dst []byte) []byte {
+	if lp := r.Listpack(); lp != nil {
+		return append(dst, lp...)
+	}
+	lp := listpack.Empty()
+	for c := r.At(0); c.Valid(); c.Next() {
+		member, score := c.Member(), c.Score()+0
+		lp = appendPacked(lp, member, score, packedSize(member, score))
+	}
+	return append(dst, lp...)
+}
+
+// ErrCorrupt is what SetListpack finds wrong.
+var ErrCorrupt = errors.New("zset: bytes are not a sorted set")
+
+// SetListpack fills the empty set with what a foreign listpack holds: nothing
+// of it is believed, not even its order. On error the set is in no defined
+// state, to be discarded.
+func (z *ZSet) SetListpack(lp []byte) error {
+	if listpack.Validate(lp) != nil || listpack.Len(lp)%2 != 0 {
+		return ErrCorrupt
+	}
+	n := listpack.Len(lp) / 2
+	r := Reader{value.Value{Bytes: lp}}
+	exact, longest := true, 0
+	var last []byte
+	lastScore := math.Inf(-1)
+	for c := r.At(0); c.Valid(); c.Next() {
+		score, ok := foreignScore(lp, listpack.Next(lp, c.pos))
+		if !ok {
+			return ErrCorrupt
+		}
+		member := c.Member()
+		if last != nil && (score < lastScore || score == lastScore && bytes.Compare(member, last) <= 0) {
+			exact = false
+		}
+		if isNegativeZero(score) {
+			exact = false
+		}
+		last, lastScore = append(last[:0], member...), score
+		if last == nil {
+			last = []byte{}
+		}
+		longest = max(longest, len(member))
+	}
+	// The reference asks for the number of members here, not for their length.
+	if exact && n <= z.limits.Entries && n <= packedLen && len(lp) <= packedBytes && !hasDuplicates(&r, n) {
+		copy(z.cell.Splice(0, len(z.v.Bytes), len(lp)), lp)
+		z.refresh()
+		return nil
+	}
+	limits := z.limits
+	z.limits.Value = max(longest, limits.Value)
+	for c := r.At(0); c.Valid(); c.Next() {
+		if _, outcome := z.Add(c.Member(), c.Score(), OnlyNew); outcome != Added {
+			return ErrCorrupt
+		}
+	}
+	z.limits = limits
+	return nil
+}
+
+// hasDuplicates reports whether a member is there twice, under two scores.
+func hasDuplicates(r *Reader, n int) bool {
+	if n < 2 {
+		return false
+	}
+	seen := make(map[string]struct{}, n)
+	for c := r.At(0); c.Valid(); c.Next() {
+		seen[string(c.Member())] = struct{}{}
+	}
+	return len(seen) < n
+}
+
+// foreignScore reads the score at pos of a listpack that is valid as such.
+func foreignScore(lp []byte, pos int) (float64, bool) {
+	text, n, isInt, _ := listpack.Entry(lp, pos)
+	if isInt {
+		return float64(n), true
+	}
+	return ParseScore(text)
+}

@@ -1,0 +1,308 @@
+package zset
+
+import (
+	"math"
+
+	"slotmesh/node/store/listpack"
+	"slotmesh/node/store/tree"
+	"slotmesh/node/store/value"
+)
+
+// Limits are the sizes up to which a set has the encoding listpack.
+type Limits struct {
+	// Entries is the greatest number of members, Value the greatest length of one.
+	Entries, Value int
+}
+
+// DefaultLimits are those of the reference's configuration.
+var DefaultLimits = Limits{Entries: 128, Value: 64}
+
+// What is packed at most, whatever the encoding is called: beyond it a tree is
+// smaller to change and faster to look through.
+const (
+	packedBytes = 4 << 10
+	packedLen   = 128
+)
+
+// ZSet changes a sorted set.
+type ZSet struct {
+	Reader
+	cell   *value.Cell
+	limits Limits
+}
+
+// Open returns the sorted set in c for change. The cell of a new key may be
+// empty; its encoding is then to be EncListpack.
+func Open(c *value.Cell, limits Limits) ZSet {
+	return ZSet{Reader{c.Value()}, c, limits}
+}
+
+func (z *ZSet) refresh() { z.v = z.cell.Value() }
+
+// Mode says which changes Add makes.
+type Mode uint8
+
+const (
+	// OnlyNew adds members and leaves those that are there, OnlyOld the other way
+	// round.
+	OnlyNew Mode = 1 << iota
+	OnlyOld
+	// Greater and Less change a score only to a greater or lesser one.
+	Greater
+	Less
+	// Increment adds to the score that is there.
+	Increment
+)
+
+// Outcome is what Add did.
+type Outcome uint8
+
+const (
+	// Left: the mode did not allow a change.
+	Left Outcome = iota
+	// Same: the member has that score already.
+	Same
+	Added
+	Updated
+	// NotANumber: the sum of two infinities; nothing was changed.
+	NotANumber
+)
+
+// Add gives a member a score and returns the score that it was given. With Left
+// and NotANumber the score means nothing. A cell whose set is empty and stays
+// so is for the caller to delete.
+func (z *ZSet) Add(member []byte, score float64, mode Mode) (float64, Outcome) {
+	if z.packed() {
+		return z.addPacked(member, score, mode)
+	}
+	members := z.cell.Tree(byMember)
+	at, found := findMember(members.View, member)
+	if !found {
+		if mode&OnlyOld != 0 {
+			return 0, Left
+		}
+		stored := z.grow(member, score)
+		scores := z.cell.Tree(byScore)
+		item := members.Insert(&at, members.Memory.Hash(member), scoreSize+len(member))
+		putScore(item, stored)
+		copy(item[scoreSize:], member)
+		insertScore(&scores, member, stored)
+		z.keep(&scores, &members, stored)
+		return score, Added
+	}
+	old := getScore(at.Item())
+	score, outcome := decide(old, score, mode)
+	if outcome != Updated {
+		return score, outcome
+	}
+	stored := z.storable(score)
+	scores := z.cell.Tree(byScore)
+	putScore(members.Resize(&at, scoreSize+len(member)), stored)
+	c, _ := findScore(scores.View, old, member)
+	scores.Delete(&c)
+	insertScore(&scores, member, stored)
+	z.keep(&scores, &members, stored)
+	return score, Updated
+}
+
+// decide works out what becomes of the score of a member that is there.
+func decide(old, score float64, mode Mode) (float64, Outcome) {
+	if mode&OnlyNew != 0 {
+		return 0, Left
+	}
+	if mode&Increment != 0 {
+		if score += old; math.IsNaN(score) {
+			return 0, NotANumber
+		}
+	}
+	switch {
+	case mode&Less != 0 && score >= old, mode&Greater != 0 && score <= old:
+		return 0, Left
+	case score == old:
+		return score, Same
+	}
+	return score, Updated
+}
+
+// grow gives the set the encoding that it has with one member more and returns
+// the score as it is kept then.
+func (z *ZSet) grow(member []byte, score float64) float64 {
+	if z.v.Enc == value.EncListpack && (z.Len() >= z.limits.Entries || len(member) > z.limits.Value) {
+		z.cell.SetEncoding(value.EncSkiplist)
+		z.v.Enc = value.EncSkiplist
+	}
+	return z.storable(score)
+}
+
+// storable returns the score as the encoding keeps it: the reference's listpack
+// has no zero with a sign.
+func (z *ZSet) storable(score float64) float64 {
+	if z.v.Enc == value.EncListpack {
+		return score + 0
+	}
+	return score
+}
+
+func insertScore(scores *tree.Tree, member []byte, score float64) {
+	c, _ := findScore(scores.View, score, member)
+	copy(scores.Insert(&c, order(score), len(member)), member)
+}
+
+// keep writes the roots back after a change that gave a member this score.
+func (z *ZSet) keep(scores, members *tree.Tree, score float64) {
+	b := z.cell.Edit()
+	if isNegativeZero(score) && !z.signed() {
+		b = z.cell.Splice(len(b), 0, 1)
+		b[len(b)-1] = 1
+	}
+	scores.Root.Put(b[byScore*tree.RootSize:])
+	members.Root.Put(b[byMember*tree.RootSize:])
+	z.refresh()
+}
+
+func (z *ZSet) addPacked(member []byte, score float64, mode Mode) (float64, Outcome) {
+	lp := z.v.Bytes
+	pos := findPacked(lp, member)
+	if pos < 0 {
+		if mode&OnlyOld != 0 {
+			return 0, Left
+		}
+		stored := z.grow(member, score)
+		size := packedSize(member, stored)
+		if len(lp)+size > packedBytes || z.Len() >= packedLen {
+			z.unpack()
+			return z.Add(member, score, 0)
+		}
+		z.insertPacked(member, stored, size)
+		return score, Added
+	}
+	at := listpack.Next(lp, pos)
+	old, _ := packedScore(lp, at)
+	score, outcome := decide(old, score, mode)
+	if outcome != Updated {
+		return score, outcome
+	}
+	stored := z.storable(score)
+	oldSize, newSize := listpack.Skip(lp, at, 1)-at, packedScoreSize(stored)
+	place := placePacked(lp, member, stored, pos)
+	if place == pos || place == at+oldSize {
+		// It stays between its neighbours.
+		lp = z.cell.Splice(at, oldSize, newSize)
+		putPackedScore(lp[at:], stored)
+		listpack.Fix(lp, 0)
+	} else {
+		z.cutPacked(pos, at+oldSize, 1)
+		z.insertPacked(member, stored, packedSize(member, stored))
+	}
+	z.refresh()
+	return score, Updated
+}
+
+// insertPacked puts a member that is not there into a packed set.
+func (z *ZSet) insertPacked(member []byte, score float64, size int) {
+	lp := z.v.Bytes
+	pos := listpack.HeaderSize
+	if len(lp) == 0 {
+		lp = z.cell.Splice(0, 0, listpack.EmptySize+size)
+		listpack.PutEmpty(lp)
+	} else {
+		pos = placePacked(lp, member, score, -1)
+		lp = z.cell.Splice(pos, 0, size)
+	}
+	putPacked(lp[pos:], member, score)
+	listpack.Fix(lp, 2)
+	z.refresh()
+}
+
+// cutPacked removes the n members that lie from offset from to to.
+func (z *ZSet) cutPacked(from, to, n int) {
+	lp := z.cell.Splice(from, to-from, 0)
+	listpack.Fix(lp, -2*n)
+	z.refresh()
+}
+
+// unpack makes trees of a packed set.
+func (z *ZSet) unpack() {
+	space := z.cell.Space()
+	memory := z.cell.Memory()
+	scores := tree.Tree{View: tree.View{Memory: memory}, Space: space}
+	members := scores
+	hasSign := 0
+	for c := z.At(0); c.Valid(); c.Next() {
+		member, score := c.Member(), c.Score()
+		copy(scores.Append(order(score), len(member)), member)
+		insertMember(&members, member, score)
+		if isNegativeZero(score) {
+			hasSign = 1
+		}
+	}
+	z.setTrees(&scores, &members, hasSign)
+}
+
+func insertMember(members *tree.Tree, member []byte, score float64) {
+	at, _ := findMember(members.View, member)
+	item := members.Insert(&at, members.Memory.Hash(member), scoreSize+len(member))
+	putScore(item, score)
+	copy(item[scoreSize:], member)
+}
+
+// setTrees makes the payload that of a large set.
+func (z *ZSet) setTrees(scores, members *tree.Tree, hasSign int) {
+	b := z.cell.Splice(0, len(z.cell.Payload()), roots*tree.RootSize+hasSign)
+	scores.Root.Put(b[byScore*tree.RootSize:])
+	members.Root.Put(b[byMember*tree.RootSize:])
+	if hasSign != 0 {
+		b[len(b)-1] = 1
+	}
+	z.cell.SetRoots(roots)
+	z.refresh()
+}
+
+// Remove removes a member and reports whether it was there. An empty set is for
+// the caller to delete.
+func (z *ZSet) Remove(member []byte) bool {
+	if z.packed() {
+		lp := z.v.Bytes
+		pos := findPacked(lp, member)
+		if pos < 0 {
+			return false
+		}
+		z.cutPacked(pos, listpack.Skip(lp, pos, 2), 1)
+		return true
+	}
+	members := z.cell.Tree(byMember)
+	at, found := findMember(members.View, member)
+	if !found {
+		return false
+	}
+	score := getScore(at.Item())
+	scores := z.cell.Tree(byScore)
+	members.Delete(&at)
+	c, _ := findScore(scores.View, score, member)
+	scores.Delete(&c)
+	z.keep(&scores, &members, 0)
+	return true
+}
+
+// RemoveRanks removes the members of ranks from up to, without it, to.
+func (z *ZSet) RemoveRanks(from, to int) {
+	if from >= to {
+		return
+	}
+	if z.packed() {
+		lp := z.v.Bytes
+		start := skipPacked(lp, from)
+		z.cutPacked(start, listpack.Skip(lp, start, 2*(to-from)), to-from)
+		return
+	}
+	scores, members := z.cell.Tree(byScore), z.cell.Tree(byMember)
+	rank, c := from, scores.At(from)
+	for ; rank < to; rank++ {
+		if at, found := findMember(members.View, c.Item()); found {
+			members.Delete(&at)
+		}
+		c.Next()
+	}
+	scores.DeleteRange(from, to)
+	z.keep(&scores, &members, 0)
+}

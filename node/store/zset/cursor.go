@@ -1,0 +1,103 @@
+package zset
+
+import (
+	"strconv"
+
+	"slotmesh/node/store/listpack"
+	"slotmesh/node/store/tree"
+	"slotmesh/node/store/value"
+)
+
+// Cursor is a place in a sorted set: at a member, or outside.
+type Cursor struct {
+	// lp and pos are the place in a packed set, pos -1 outside; lp is nil in a
+	// large one, where tree is the place by score.
+	lp   []byte
+	pos  int
+	tree tree.Cursor
+	// signed is the set if some zeros may have a sign.
+	signed value.Value
+	// number holds the text of a member that is packed as an integer.
+	number [20]byte
+}
+
+// At returns the place of the member at rank, 0 to Len-1; any other rank is
+// outside.
+func (r *Reader) At(rank int) (c Cursor) {
+	if r.packed() {
+		c.lp, c.pos = r.v.Bytes, -1
+		if len(c.lp) == 0 {
+			c.lp = []byte{}
+		} else if rank >= 0 {
+			c.pos = listpack.Seek(c.lp, 2*rank)
+		}
+		return c
+	}
+	n := r.Len()
+	if rank < 0 || rank > n {
+		rank = n
+	}
+	c.tree = r.v.Tree(byScore).At(rank)
+	if r.signed() {
+		c.signed = r.v
+	}
+	return c
+}
+
+// Valid reports whether the cursor is at a member.
+func (c *Cursor) Valid() bool {
+	if c.lp != nil {
+		return c.pos >= 0
+	}
+	return c.tree.Valid()
+}
+
+// Next moves to the next member and reports whether there is one.
+func (c *Cursor) Next() bool {
+	if c.lp == nil {
+		return c.tree.Next()
+	}
+	if c.pos >= 0 {
+		c.pos = listpack.Next(c.lp, listpack.Next(c.lp, c.pos))
+	}
+	return c.pos >= 0
+}
+
+// Prev moves to the member before and reports whether there is one.
+func (c *Cursor) Prev() bool {
+	if c.lp == nil {
+		return c.tree.Prev()
+	}
+	if c.pos >= 0 {
+		if c.pos = listpack.Prev(c.lp, c.pos); c.pos >= 0 {
+			c.pos = listpack.Prev(c.lp, c.pos)
+		}
+	}
+	return c.pos >= 0
+}
+
+// Member returns the member: a view, good until the cursor moves.
+func (c *Cursor) Member() []byte {
+	if c.lp == nil {
+		return c.tree.Item()
+	}
+	text, n, isInt, _ := listpack.Entry(c.lp, c.pos)
+	if isInt {
+		return strconv.AppendInt(c.number[:0], n, 10)
+	}
+	return text
+}
+
+// Score returns the member's score.
+func (c *Cursor) Score() float64 {
+	if c.lp != nil {
+		score, _ := packedScore(c.lp, listpack.Next(c.lp, c.pos))
+		return score
+	}
+	score := scoreOf(c.tree.Prefix())
+	if score == 0 && c.signed.Bytes != nil {
+		r := Reader{c.signed}
+		score, _ = r.Score(c.tree.Item())
+	}
+	return score
+}

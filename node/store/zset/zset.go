@@ -1,0 +1,121 @@
+package zset
+
+import (
+	"bytes"
+
+	"slotmesh/node/store/listpack"
+	"slotmesh/node/store/tree"
+	"slotmesh/node/store/value"
+)
+
+// The trees of a large set.
+const (
+	byScore = iota
+	byMember
+	roots
+)
+
+// scoreSize is what the item of a member holds before the member itself.
+const scoreSize = 8
+
+// Reader reads a sorted set. The zero Reader is an empty one.
+type Reader struct {
+	v value.Value
+}
+
+// Read returns a reader of v, which must be a sorted set.
+func Read(v value.Value) Reader { return Reader{v} }
+
+func (r *Reader) packed() bool { return r.v.Roots == 0 }
+
+// signed reports whether there may be zeros with a sign: the payload of such a
+// large set has a byte behind the roots, for their order does not tell.
+func (r *Reader) signed() bool { return len(r.v.Rest()) > 0 }
+
+// Len is the number of members.
+func (r *Reader) Len() int {
+	if !r.packed() {
+		return int(tree.ParseRoot(r.v.Bytes).Count)
+	}
+	if len(r.v.Bytes) == 0 {
+		return 0
+	}
+	return listpack.Len(r.v.Bytes) / 2
+}
+
+// Score returns the score of a member.
+func (r *Reader) Score(member []byte) (score float64, ok bool) {
+	if r.packed() {
+		pos := findPacked(r.v.Bytes, member)
+		if pos < 0 {
+			return 0, false
+		}
+		score, _ = packedScore(r.v.Bytes, listpack.Next(r.v.Bytes, pos))
+		return score, true
+	}
+	c, ok := findMember(r.v.Tree(byMember), member)
+	if !ok {
+		return 0, false
+	}
+	return getScore(c.Item()), true
+}
+
+// Rank returns the rank of a member.
+func (r *Reader) Rank(member []byte) (rank int, score float64, ok bool) {
+	if r.packed() {
+		at := findPacked(r.v.Bytes, member)
+		if at < 0 {
+			return 0, 0, false
+		}
+		score, _ = packedScore(r.v.Bytes, listpack.Next(r.v.Bytes, at))
+		return rankPacked(r.v.Bytes, at), score, true
+	}
+	score, ok = r.Score(member)
+	if !ok {
+		return 0, 0, false
+	}
+	c, _ := findScore(r.v.Tree(byScore), score, member)
+	return c.Rank(), score, true
+}
+
+// rankPacked is the number of members before the place at.
+func rankPacked(lp []byte, at int) int {
+	rank := 0
+	for pos := listpack.HeaderSize; pos < at; pos = listpack.Skip(lp, pos, 2) {
+		rank++
+	}
+	return rank
+}
+
+// findMember finds a member in the tree by members.
+func findMember(v tree.View, member []byte) (tree.Cursor, bool) {
+	return v.Find(v.Memory.Hash(member), func(item []byte) int { return bytes.Compare(item[scoreSize:], member) })
+}
+
+// findScore finds a score and member in the tree by scores.
+func findScore(v tree.View, score float64, member []byte) (tree.Cursor, bool) {
+	return v.Find(order(score), func(item []byte) int { return bytes.Compare(item, member) })
+}
+
+// HashCursor walks the members in the order of their hashes, from the first one
+// whose hash is not before from: what a scan in pieces does. It must not be
+// used on a packed set.
+type HashCursor struct{ tree.Cursor }
+
+// Packed reports whether the set is small: then there is no order by hash.
+func (r *Reader) Packed() bool { return r.packed() }
+
+// FromHash returns the place of the first member whose hash is from or after.
+func (r *Reader) FromHash(from uint64) HashCursor {
+	c, _ := r.v.Tree(byMember).Find(from, nil)
+	return HashCursor{c}
+}
+
+// Hash is the hash of the member.
+func (c *HashCursor) Hash() uint64 { return c.Prefix() }
+
+// Member returns a view of the member.
+func (c *HashCursor) Member() []byte { return c.Item()[scoreSize:] }
+
+// Score returns the member's score.
+func (c *HashCursor) Score() float64 { return getScore(c.Item()) }

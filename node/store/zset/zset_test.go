@@ -1,0 +1,496 @@
+package zset
+
+import (
+	"bytes"
+	"cmp"
+	"fmt"
+	"maps"
+	"math"
+	"slices"
+	"strconv"
+	"testing"
+
+	"pgregory.net/rapid"
+
+	"slotmesh/node/store/arena"
+	"slotmesh/node/store/listpack"
+	"slotmesh/node/store/tree"
+	"slotmesh/node/store/value"
+)
+
+// home is the keyspace of one key, with one snapshot at a time.
+type home struct {
+	cell    value.Cell
+	space   tree.Space
+	retired []arena.Ref
+	// kept is the content as of the cut, once the key has changed.
+	kept  *value.Value
+	model map[string]float64
+}
+
+func newMemory(t testing.TB) *arena.Memory {
+	m, err := arena.New(arena.Options{Reserve: 4 << 30})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return m
+}
+
+func newHome(m *arena.Memory) *home {
+	h := &home{space: tree.Space{Heap: m.Heap(0), Version: 1}}
+	h.space.Retirer = h
+	h.cell = value.Open(h, h.space.Heap, value.NewRecord(h.space.Heap, []byte("key"), value.Value{Kind: value.KindZSet, Enc: value.EncListpack}, 1, 0))
+	return h
+}
+
+func (h *home) Preserve(at arena.Ref) {
+	m := h.cell.Memory()
+	if !h.space.Frozen || value.Version(m, at) > h.space.Floor {
+		return
+	}
+	v := h.cell.Value().Detach()
+	h.kept = &v
+	value.SetVersion(m, at, h.space.Version)
+}
+
+func (h *home) Moved(_, _ arena.Ref)                         {}
+func (h *home) Retire(block arena.Ref)                       { h.retired = append(h.retired, block) }
+func (h *home) Space() tree.Space                            { return h.space }
+func (h *home) FieldsExpire(at arena.Ref, _ int64) arena.Ref { return at }
+
+func (h *home) cut(model map[string]float64) {
+	h.model, h.kept = maps.Clone(model), nil
+	h.space.Floor = h.space.Version
+	h.space.Version++
+	h.space.Frozen = true
+}
+
+// closeCut compares the snapshot with the model as it was and gives it up.
+func (h *home) closeCut(t fatal) {
+	if !h.space.Frozen {
+		return
+	}
+	v := h.cell.Value()
+	if h.kept != nil {
+		v = *h.kept
+	}
+	compareAll(t, Read(v), h.model)
+	h.space.Frozen = false
+	for _, r := range h.retired {
+		h.space.Heap.Free(r)
+	}
+	h.retired = nil
+}
+
+func (h *home) free() {
+	for i := range h.cell.Roots() {
+		t := h.cell.Tree(i)
+		t.Free()
+	}
+	h.space.Heap.Free(h.cell.At())
+}
+
+type fatal interface {
+	Helper()
+	Fatalf(string, ...any)
+}
+
+type element struct {
+	member string
+	score  float64
+}
+
+func sorted(model map[string]float64) []element {
+	list := make([]element, 0, len(model))
+	for member, score := range model {
+		list = append(list, element{member, score})
+	}
+	slices.SortFunc(list, func(a, b element) int {
+		return cmp.Or(cmp.Compare(a.score, b.score), cmp.Compare(a.member, b.member))
+	})
+	return list
+}
+
+func same(a, b float64) bool { return math.Float64bits(a) == math.Float64bits(b) }
+
+// compareAll compares what r shows with the model, forwards and backwards.
+func compareAll(t fatal, r Reader, model map[string]float64) {
+	t.Helper()
+	list := sorted(model)
+	if r.Len() != len(list) {
+		t.Fatalf("Len %d, want %d", r.Len(), len(list))
+	}
+	c := r.At(0)
+	for i, e := range list {
+		if !c.Valid() || string(c.Member()) != e.member || !same(c.Score(), e.score) {
+			t.Fatalf("rank %d of %d: want %q %v", i, len(list), e.member, e.score)
+		}
+		c.Next()
+	}
+	if c.Valid() {
+		t.Fatalf("more than %d", len(list))
+	}
+	c = r.At(len(list) - 1)
+	for i := range slices.Backward(list) {
+		if !c.Valid() || string(c.Member()) != list[i].member {
+			t.Fatalf("backwards, rank %d", i)
+		}
+		c.Prev()
+	}
+	if c.Valid() {
+		t.Fatalf("more than %d backwards", len(list))
+	}
+	if !r.Packed() {
+		n := 0
+		last := uint64(0)
+		for c := r.FromHash(0); c.Valid(); c.Next() {
+			if score, ok := model[string(c.Member())]; !ok || !same(score, c.Score()) || c.Hash() < last {
+				t.Fatalf("by hash: %q %v", c.Member(), c.Score())
+			}
+			last = c.Hash()
+			n++
+		}
+		if n != len(list) {
+			t.Fatalf("by hash: %d of %d", n, len(list))
+		}
+	}
+}
+
+var scores = []float64{
+	0, math.Copysign(0, -1), 1, -1, 1.5, -1.5, 127, 128, -4097, 1 << 20, 1 << 40, 1 << 62, 1e17, 4e18, 5e18, 1e21, 1.1, 3e-7,
+	math.Inf(1), math.Inf(-1), math.MaxFloat64, -math.MaxFloat64, math.SmallestNonzeroFloat64,
+}
+
+func drawScore(t *rapid.T) float64 {
+	if rapid.Bool().Draw(t, "odd") {
+		return rapid.SampledFrom(scores).Draw(t, "score")
+	}
+	return float64(rapid.IntRange(-5, 5).Draw(t, "score"))
+}
+
+func drawMember(t *rapid.T, many int) []byte {
+	switch n := rapid.IntRange(0, many).Draw(t, "member"); n % 5 {
+	case 0:
+		return []byte(strconv.Itoa(n*n*n - 100))
+	case 1:
+		return bytes.Repeat([]byte{byte(n)}, n%90)
+	default:
+		return []byte(fmt.Sprint("member:", n))
+	}
+}
+
+func TestSetIsLikeTheModel(t *testing.T) {
+	m := newMemory(t)
+	for _, many := range []int{10, 200, 3000} {
+		t.Run(fmt.Sprint(many), func(t *testing.T) {
+			rapid.Check(t, func(t *rapid.T) { run(t, m, many) })
+			if m.Used() != 0 {
+				t.Errorf("%d bytes are left", m.Used())
+			}
+		})
+	}
+}
+
+func run(t *rapid.T, m *arena.Memory, many int) {
+	h := newHome(m)
+	defer h.free()
+	defer h.closeCut(t)
+	limits := rapid.SampledFrom([]Limits{DefaultLimits, {Entries: 5, Value: 10}, {Entries: 1000, Value: 1000}, {}}).Draw(t, "limits")
+	model := map[string]float64{}
+	enc := value.EncListpack
+	stored := func(score float64) float64 {
+		if enc == value.EncListpack {
+			return score + 0
+		}
+		return score
+	}
+	put := func(member []byte, score float64) {
+		if _, there := model[string(member)]; !there && (len(model) >= limits.Entries || len(member) > limits.Value) {
+			enc = value.EncSkiplist
+		}
+		model[string(member)] = stored(score)
+	}
+	open := func() ZSet { return Open(&h.cell, limits) }
+	for range rapid.IntRange(0, many/2).Draw(t, "before") {
+		member, score := drawMember(t, many), drawScore(t)
+		z := open()
+		if _, outcome := z.Add(member, score, 0); outcome >= Added {
+			put(member, score)
+		}
+	}
+	t.Repeat(map[string]func(*rapid.T){
+		"add": func(t *rapid.T) {
+			z := open()
+			for range rapid.IntRange(1, 20).Draw(t, "n") {
+				member, score := drawMember(t, many), drawScore(t)
+				mode := Mode(rapid.SampledFrom([]Mode{0, 0, OnlyNew, OnlyOld, Greater, Less, Increment, Increment | Less}).Draw(t, "mode"))
+				old, there := model[string(member)]
+				want, outcome := score, Added
+				switch {
+				case there && mode&OnlyNew != 0, !there && mode&OnlyOld != 0:
+					outcome = Left
+				case there:
+					if mode&Increment != 0 {
+						want += old
+					}
+					switch {
+					case math.IsNaN(want):
+						outcome = NotANumber
+					case mode&Greater != 0 && want <= old, mode&Less != 0 && want >= old:
+						outcome = Left
+					case want == old:
+						outcome = Same
+					default:
+						outcome = Updated
+					}
+				}
+				got, o := z.Add(member, score, mode)
+				if o != outcome || o != Left && o != NotANumber && !same(got, want) {
+					t.Fatalf("Add %q %v mode %d to %v: %v %d, want %v %d", member, score, mode, old, got, o, want, outcome)
+				}
+				if o >= Added && o != NotANumber {
+					put(member, want)
+				}
+			}
+		},
+		"remove": func(t *rapid.T) {
+			z := open()
+			member := drawMember(t, many)
+			_, there := model[string(member)]
+			if z.Remove(member) != there {
+				t.Fatalf("Remove %q", member)
+			}
+			delete(model, string(member))
+		},
+		"remove ranks": func(t *rapid.T) {
+			z := open()
+			from := rapid.IntRange(0, len(model)).Draw(t, "from")
+			to := min(len(model), from+rapid.IntRange(0, 10).Draw(t, "n"))
+			z.RemoveRanks(from, to)
+			for _, e := range sorted(model)[from:to] {
+				delete(model, e.member)
+			}
+		},
+		"find": func(t *rapid.T) {
+			r := Read(h.cell.Value())
+			member := drawMember(t, many)
+			want, there := model[string(member)]
+			if score, ok := r.Score(member); ok != there || ok && !same(score, want) {
+				t.Fatalf("Score %q: %v %v", member, score, ok)
+			}
+			list := sorted(model)
+			at := slices.IndexFunc(list, func(e element) bool { return e.member == string(member) })
+			if rank, _, ok := r.Rank(member); ok != there || ok && rank != at {
+				t.Fatalf("Rank %q: %d, want %d", member, rank, at)
+			}
+		},
+		"by score": func(t *rapid.T) {
+			s := ScoreRange{drawScore(t), drawScore(t), rapid.Bool().Draw(t, "("), rapid.Bool().Draw(t, ")")}
+			r := Read(h.cell.Value())
+			list := sorted(model)
+			from, to := r.RanksByScore(s)
+			n := 0
+			for i, e := range list {
+				in := s.afterMin(e.score) && s.beforeMax(e.score)
+				if in {
+					n++
+				}
+				if in && (i < from || i >= to) {
+					t.Fatalf("%+v: %d to %d without %d", s, from, to, i)
+				}
+			}
+			if n != max(0, to-from) {
+				t.Fatalf("%+v: %d to %d, want %d", s, from, to, n)
+			}
+		},
+		"cut": func(t *rapid.T) {
+			h.closeCut(t)
+			h.cut(model)
+		},
+		"close": func(t *rapid.T) { h.closeCut(t) },
+		"": func(t *rapid.T) {
+			if got := h.cell.Encoding(); got != enc {
+				t.Fatalf("encoding %v, want %v", got, enc)
+			}
+			compareAll(t, Read(h.cell.Value()), model)
+		},
+	})
+	// What was built anew from it is the same set.
+	d := value.NewDraft(h.space, value.KindZSet, value.EncListpack)
+	b := NewBuilder(&d.Cell, limits)
+	wantEnc := value.EncListpack
+	for _, e := range sorted(model) {
+		b.Append([]byte(e.member), e.score)
+		if len(model) > limits.Entries || len(e.member) > limits.Value {
+			wantEnc = value.EncSkiplist
+		}
+	}
+	b.Close()
+	if d.Encoding() != wantEnc {
+		t.Fatalf("built: %v", d.Encoding())
+	}
+	plain := maps.Clone(model)
+	for member, score := range plain {
+		if wantEnc == value.EncListpack || score == 0 {
+			plain[member] = score + 0
+		}
+	}
+	r := Read(d.Value())
+	if wantEnc == value.EncListpack {
+		compareAll(t, r, plain)
+	}
+	lp := r.AppendListpack(nil)
+	if err := listpack.Validate(lp); err != nil {
+		t.Fatal(err)
+	}
+	other := value.NewDraft(h.space, value.KindZSet, value.EncListpack)
+	z := Open(&other.Cell, limits)
+	if err := z.SetListpack(lp); err != nil {
+		t.Fatal(err)
+	}
+	compareAll(t, Read(other.Value()), plain)
+	d.Discard()
+	other.Discard()
+}
+
+func TestLexRanges(t *testing.T) {
+	m := newMemory(t)
+	rapid.Check(t, func(t *rapid.T) {
+		h := newHome(m)
+		defer h.free()
+		limits := rapid.SampledFrom([]Limits{DefaultLimits, {}}).Draw(t, "limits")
+		z := Open(&h.cell, limits)
+		score := drawScore(t)
+		var list []string
+		for range rapid.IntRange(0, 300).Draw(t, "n") {
+			member := strconv.Itoa(rapid.IntRange(0, 2000).Draw(t, "member"))
+			if _, outcome := z.Add([]byte(member), score, 0); outcome == Added {
+				list = append(list, member)
+			}
+		}
+		slices.Sort(list)
+		bound := func() LexBound {
+			return LexBound{
+				Member:  []byte(strconv.Itoa(rapid.IntRange(0, 2000).Draw(t, "bound"))),
+				Without: rapid.Bool().Draw(t, "without"),
+				End:     rapid.SampledFrom([]int8{0, 0, 0, 0, -1, 1}).Draw(t, "end"),
+			}
+		}
+		for range 10 {
+			l := LexRange{bound(), bound()}
+			var want []string
+			for _, member := range list {
+				if l.afterMin([]byte(member)) && l.beforeMax([]byte(member)) {
+					want = append(want, member)
+				}
+			}
+			for _, backward := range []bool{false, true} {
+				from, to := z.RanksByLex(l, backward)
+				var got []string
+				for c, rank := z.At(from), from; rank < to; rank++ {
+					got = append(got, string(c.Member()))
+					c.Next()
+				}
+				if !slices.Equal(got, want) {
+					t.Fatalf("%+v backward %v: %v, want %v", l, backward, got, want)
+				}
+			}
+		}
+	})
+}
+
+func TestScoreText(t *testing.T) {
+	for text, want := range map[string]string{
+		"0": "0", "-0": "-0", "1.1": "1.1000000000000001", "1e21": "1e+21", "3e-7": "2.9999999999999999e-07",
+		"12345678901234567": "12345678901234568", "1e17": "1e+17", "99999999999999999": "1e+17", "0x10": "16", "0x.8": "0.5", "0x1.8p1": "3",
+		"inf": "inf", "-INF": "-inf", "+Infinity": "inf", ".5": "0.5", "5.": "5", "1e-320": "9.9998886718268301e-321", "00012": "12",
+		"-12": "-12", "+7": "7", "0.0001": "0.0001", "0.00001": "1.0000000000000001e-05", "5e-324": "4.9406564584124654e-324",
+	} {
+		f, ok := ParseScore([]byte(text))
+		if got := string(AppendScore(nil, f)); !ok || got != want {
+			t.Errorf("%q: %v %q, want %q", text, ok, got, want)
+		}
+	}
+	for _, text := range []string{
+		"", " 1", "1 ", "nan", "-nan", "1e400", "-1e400", "1e-400", "1_0", "0x", "0x1_0", "1e", "e1", ".", "--1", "1\x00", "infi", "abc", "0x1p", "-",
+		"0b1", "0o7", "1p3", "nan(1)",
+	} {
+		if f, ok := ParseScore([]byte(text)); ok {
+			t.Errorf("%q was taken as %v", text, f)
+		}
+	}
+	for text, want := range map[string]float64{"": 0, " 1": 1, "\t\n2": 2, "1\x00x": 1, "\x00": 0, "1e400": math.Inf(1), "-1e400": math.Inf(-1), "1e-400": 0} {
+		if f, ok := ParseBound([]byte(text)); !ok || f != want {
+			t.Errorf("bound %q: %v %v", text, f, ok)
+		}
+	}
+	for _, text := range []string{" ", "1 ", "x", "nan", " \x00"} {
+		if _, ok := ParseBound([]byte(text)); ok {
+			t.Errorf("bound %q was taken", text)
+		}
+	}
+}
+
+func TestOrder(t *testing.T) {
+	for _, a := range scores {
+		for _, b := range scores {
+			if cmp.Compare(order(a), order(b)) != cmp.Compare(a, b) {
+				t.Errorf("%v, %v", a, b)
+			}
+		}
+		if got := scoreOf(order(a)); got != a {
+			t.Errorf("%v became %v", a, got)
+		}
+	}
+}
+
+func FuzzSetListpack(f *testing.F) {
+	lp := listpack.Empty()
+	f.Add(slices.Clone(lp))
+	for _, text := range []string{"a", "1", "b", "1.5", "7", "1e+300"} {
+		lp = listpack.Push(lp, []byte(text))
+		f.Add(slices.Clone(lp))
+	}
+	m := newMemory(f)
+	f.Fuzz(func(t *testing.T, lp []byte) {
+		d := value.NewDraft(tree.Space{Heap: m.Heap(0)}, value.KindZSet, value.EncListpack)
+		defer d.Discard()
+		z := Open(&d.Cell, DefaultLimits)
+		if z.SetListpack(lp) != nil {
+			return
+		}
+		model := map[string]float64{}
+		for c := z.At(0); c.Valid(); c.Next() {
+			model[string(c.Member())] = c.Score()
+		}
+		compareAll(t, z.Reader, model)
+	})
+}
+
+func TestNothingIsAllocated(t *testing.T) {
+	m := newMemory(t)
+	for _, n := range []int{20, 5000} {
+		h := newHome(m)
+		z := Open(&h.cell, DefaultLimits)
+		for i := range n {
+			z.Add(fmt.Appendf(nil, "member:%d", i), float64(i)/3, 0)
+		}
+		member := []byte("member:12")
+		extra := []byte("another")
+		allocs := testing.AllocsPerRun(100, func() {
+			z := Open(&h.cell, DefaultLimits)
+			z.Add(member, 5, Increment)
+			z.Add(extra, 2, 0)
+			z.Rank(member)
+			z.RanksByScore(ScoreRange{Min: 1, Max: 3})
+			z.RanksByLex(LexRange{LexBound{Member: member}, LexBound{End: 1}}, false)
+			c := z.At(3)
+			c.Next()
+			_, _ = c.Member(), c.Score()
+			z.Remove(extra)
+		})
+		if allocs != 0 {
+			t.Errorf("%d members: %v allocations", n, allocs)
+		}
+	}
+}
