@@ -12,6 +12,7 @@ import (
 	"slotmesh/node/repl"
 	"slotmesh/node/resp"
 	"slotmesh/node/store"
+	"slotmesh/node/store/value"
 	"slotmesh/slots"
 )
 
@@ -206,7 +207,7 @@ func lruClock(nowMs int64) int64 { return nowMs / 1000 & (1<<24 - 1) }
 const populateMax = 1 << 30
 
 func debugPopulate(n *Node, c *command.Call, args [][]byte) error {
-	count, ok := store.ParseInt(args[0])
+	count, ok := value.ParseInt(args[0])
 	if !ok || count < 0 || count > populateMax {
 		return resp.ErrNotPositive
 	}
@@ -215,7 +216,7 @@ func debugPopulate(n *Node, c *command.Call, args [][]byte) error {
 		prefix = string(args[1])
 	}
 	if len(args) > 2 {
-		if size, ok = store.ParseInt(args[2]); !ok || size < 0 || size > n.cfg.Int("proto-max-bulk-len").Load() {
+		if size, ok = value.ParseInt(args[2]); !ok || size < 0 || size > n.cfg.Int("proto-max-bulk-len").Load() {
 			return resp.ErrNotPositive
 		}
 	}
@@ -246,7 +247,7 @@ func debugDigest(_ *Node, c *command.Call, _ [][]byte) error {
 }
 
 func debugStringMatch(_ *Node, c *command.Call, args [][]byte) error {
-	length, ok := store.ParseInt(args[0])
+	length, ok := value.ParseInt(args[0])
 	if !ok || length < 0 || length > 1<<20 {
 		return resp.ErrNotInteger
 	}

@@ -11,7 +11,7 @@ import (
 	"slotmesh/node/repl"
 	"slotmesh/node/resp"
 	"slotmesh/node/server"
-	"slotmesh/node/store"
+	"slotmesh/node/store/value"
 )
 
 // Errors of FAILOVER, in the reference's words.
@@ -93,7 +93,7 @@ func parseFailover(words [][]byte) (*failover, error) {
 			f.deadline = time.Now().Add(time.Duration(min(ms, math.MaxInt64/int64(time.Millisecond))) * time.Millisecond)
 			words = words[2:]
 		case word == "to" && len(words) >= 3 && f.host == "":
-			port, ok := store.ParseInt(words[2])
+			port, ok := value.ParseInt(words[2])
 			if !ok {
 				return nil, resp.ErrNotInteger
 			}

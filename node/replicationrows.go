@@ -11,7 +11,7 @@ import (
 	"slotmesh/node/command"
 	"slotmesh/node/repl"
 	"slotmesh/node/resp"
-	"slotmesh/node/store"
+	"slotmesh/node/store/value"
 )
 
 // Errors of the replication commands, in the reference's words.
@@ -87,7 +87,7 @@ func (r *Replication) replicaOf(c *command.Call) error {
 	host, port := string(c.Args[1]), 0
 	promote := strings.EqualFold(host, "no") && strings.EqualFold(string(c.Args[2]), "one")
 	if !promote {
-		n, ok := store.ParseInt(c.Args[2])
+		n, ok := value.ParseInt(c.Args[2])
 		if !ok || n < 0 || n > math.MaxUint16 {
 			return errPrimaryPort
 		}
@@ -189,7 +189,7 @@ func (r *Replication) replConf(c *command.Call) error {
 }
 
 func parseNumber(arg []byte) (int64, error) {
-	n, ok := store.ParseInt(arg)
+	n, ok := value.ParseInt(arg)
 	if !ok {
 		return 0, resp.ErrNotInteger
 	}
@@ -310,7 +310,7 @@ func (r *Replication) wait(c *command.Call) error {
 	if err != nil {
 		return err
 	}
-	ms, ok := store.ParseInt(c.Args[2])
+	ms, ok := value.ParseInt(c.Args[2])
 	switch {
 	case !ok || ms > math.MaxInt64/int64(time.Millisecond):
 		return resp.ErrTimeoutInteger

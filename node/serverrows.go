@@ -9,7 +9,7 @@ import (
 
 	"slotmesh/node/command"
 	"slotmesh/node/resp"
-	"slotmesh/node/store"
+	"slotmesh/node/store/value"
 	"slotmesh/slots"
 )
 
@@ -117,7 +117,7 @@ func memoryUsage(c *command.Call) error {
 		if !strings.EqualFold(string(c.Args[i]), "samples") || i+1 == len(c.Args) {
 			return resp.ErrSyntax
 		}
-		samples, ok := store.ParseInt(c.Args[i+1])
+		samples, ok := value.ParseInt(c.Args[i+1])
 		if !ok {
 			return resp.ErrNotInteger
 		}

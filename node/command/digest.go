@@ -5,6 +5,7 @@ import (
 	"encoding/binary"
 
 	"slotmesh/node/store"
+	"slotmesh/node/store/value"
 	"slotmesh/slots"
 )
 
@@ -81,17 +82,17 @@ func (c *Call) Populate(n int64, prefix string, size int) {
 	for i := range n {
 		number := c.Number(i)
 		key := append(append([]byte(prefix), ':'), number...)
-		value := append([]byte("value:"), number...)
+		text := append([]byte("value:"), number...)
 		c.arena = c.arena[:0]
 		if size > 0 {
 			padded := make([]byte, size)
-			copy(padded, value)
-			value = padded
+			copy(padded, text)
+			text = padded
 		}
 		slot := slots.Of(key)
 		c.WithSlot(slot, func() {
 			if !c.engine.store.Find(c.DB, slot, key).OK() {
-				c.engine.store.Set(c.DB, slot, key, store.TextValue(value), false, c.Now)
+				c.engine.store.Set(c.DB, slot, key, value.TextValue(text), false, c.Now)
 			}
 		})
 	}

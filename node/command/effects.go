@@ -5,6 +5,7 @@ import (
 
 	"slotmesh/node/journal"
 	"slotmesh/node/store"
+	"slotmesh/node/store/value"
 	"slotmesh/slots"
 )
 
@@ -80,8 +81,8 @@ func (c *Call) keep(b []byte) []byte {
 
 // text returns the content of a string value. A number is written into memory
 // that lasts until the effects are written; else it is a view of the store.
-func (c *Call) text(v store.Value) []byte {
-	if v.Kind == store.KindString && v.Enc == store.EncInt {
+func (c *Call) text(v value.Value) []byte {
+	if v.Kind == value.KindString && v.Enc == value.EncInt {
 		return c.Number(v.Int)
 	}
 	return v.Bytes
@@ -132,9 +133,9 @@ func (c *Call) PeekIn(db int, key []byte) store.Ref {
 	return ref
 }
 
-// Put makes value the value of key, without expiry unless keepTTL.
-func (c *Call) Put(key []byte, value store.Value, keepTTL bool) store.Ref {
-	return c.engine.store.Set(c.DB, c.slotOf(key), key, value, keepTTL, c.Now)
+// Put makes v the value of key, without expiry unless keepTTL.
+func (c *Call) Put(key []byte, v value.Value, keepTTL bool) store.Ref {
+	return c.engine.store.Set(c.DB, c.slotOf(key), key, v, keepTTL, c.Now)
 }
 
 // Delete removes key, if it is there.

@@ -5,7 +5,7 @@ import (
 	"strings"
 
 	"slotmesh/node/resp"
-	"slotmesh/node/store"
+	"slotmesh/node/store/value"
 )
 
 func expireRows() []Spec {
@@ -114,7 +114,7 @@ func expireKey(c *Call, unit, base int64) error {
 	if err != nil {
 		return err
 	}
-	at, ok := store.ParseInt(c.Args[2])
+	at, ok := value.ParseInt(c.Args[2])
 	if !ok {
 		return resp.ErrNotInteger
 	}

@@ -6,6 +6,7 @@ import (
 	"slotmesh/node/rdb"
 	"slotmesh/node/resp"
 	"slotmesh/node/store"
+	"slotmesh/node/store/value"
 	"slotmesh/slots"
 )
 
@@ -149,7 +150,7 @@ func runType(c *Call) error {
 
 // parseDB reads the index of a database.
 func parseDB(c *Call, text []byte) (int, error) {
-	n, ok := store.ParseInt(text)
+	n, ok := value.ParseInt(text)
 	if !ok {
 		return 0, resp.ErrNotInteger
 	}
@@ -168,7 +169,7 @@ func runCopy(c *Call) error {
 			replace = true
 		case isWord(c.Args[i], "db") && i+1 < len(c.Args):
 			var err error
-			if n, isNumber := store.ParseInt(c.Args[i+1]); isNumber && n != 0 && c.engine.Routing() != nil {
+			if n, isNumber := value.ParseInt(c.Args[i+1]); isNumber && n != 0 && c.engine.Routing() != nil {
 				return resp.Error("ERR Copying to another database is not allowed in cluster mode")
 			}
 			if db, err = parseDB(c, c.Args[i+1]); err != nil {
@@ -210,8 +211,7 @@ func runMove(c *Call) error {
 		c.Reply.Int(0)
 		return nil
 	}
-	c.engine.store.Copy(c.Peek(key), db, c.slotOf(key), key, c.Now)
-	c.Delete(key)
+	c.engine.store.Move(c.Peek(key), db, c.slotOf(key), key, c.Now)
 	c.Changed(key)
 	c.touch(db, key)
 	c.Reply.Int(1)
@@ -233,8 +233,7 @@ func rename(c *Call, onlyFree bool) error {
 		c.Reply.OK()
 		return nil
 	}
-	c.engine.store.Copy(c.Peek(from), c.DB, c.slotOf(to), to, c.Now)
-	c.Delete(from)
+	c.engine.store.Move(c.Peek(from), c.DB, c.slotOf(to), to, c.Now)
 	c.Changed(from)
 	c.touch(c.DB, to)
 	if onlyFree {
@@ -264,7 +263,7 @@ type restoreOptions struct {
 func parseRestoreOptions(words [][]byte) (o restoreOptions, err error) {
 	o.idle, o.freq = -1, -1
 	number := func(i int) (int64, error) {
-		n, ok := store.ParseInt(words[i])
+		n, ok := value.ParseInt(words[i])
 		if !ok {
 			return 0, resp.ErrNotInteger
 		}
@@ -316,14 +315,14 @@ func runRestore(c *Call) error {
 	if found && !o.replace {
 		return resp.ErrBusyKey
 	}
-	at, ok := store.ParseInt(c.Args[2])
+	at, ok := value.ParseInt(c.Args[2])
 	if !ok {
 		return resp.ErrNotInteger
 	}
 	if at < 0 {
 		return resp.Error("ERR Invalid TTL value, must be >= 0")
 	}
-	value, err := rdb.ParseDump(payload)
+	v, err := rdb.ParseDump(payload)
 	switch {
 	case errors.Is(err, rdb.ErrChecksum):
 		return resp.ErrBadDump
@@ -343,7 +342,7 @@ func runRestore(c *Call) error {
 		return nil
 	}
 	c.Delete(key)
-	ref := c.Put(key, value, false)
+	ref := c.Put(key, v, false)
 	if at != 0 {
 		ref.SetExpire(at)
 	}

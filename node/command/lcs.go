@@ -5,7 +5,7 @@ import (
 	"slices"
 
 	"slotmesh/node/resp"
-	"slotmesh/node/store"
+	"slotmesh/node/store/value"
 )
 
 var (
@@ -30,7 +30,7 @@ func parseLCSOptions(words [][]byte) (o lcsOptions, err error) {
 		case isWord(words[i], "withmatchlen"):
 			o.withLength = true
 		case isWord(words[i], "minmatchlen") && i+1 < len(words):
-			n, ok := store.ParseInt(words[i+1])
+			n, ok := value.ParseInt(words[i+1])
 			if !ok {
 				return o, resp.ErrNotInteger
 			}

@@ -5,6 +5,7 @@ import (
 
 	"slotmesh/node/resp"
 	"slotmesh/node/store"
+	"slotmesh/node/store/value"
 )
 
 func objectRows() []Spec {
@@ -49,8 +50,8 @@ func objectRows() []Spec {
 // reference count is a constant that programs have come to expect.
 const sharedInts = 10000
 
-func refCount(v store.Value) int64 {
-	if v.Kind == store.KindString && v.Enc == store.EncInt && 0 <= v.Int && v.Int < sharedInts {
+func refCount(v value.Value) int64 {
+	if v.Kind == value.KindString && v.Enc == value.EncInt && 0 <= v.Int && v.Int < sharedInts {
 		return math.MaxInt32
 	}
 	return 1

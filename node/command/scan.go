@@ -5,6 +5,7 @@ import (
 
 	"slotmesh/node/resp"
 	"slotmesh/node/store"
+	"slotmesh/node/store/value"
 )
 
 // None of them runs on a loop, however short it is: it waits for slots, and one
@@ -88,7 +89,7 @@ func runRandomKey(c *Call) error {
 		}
 		answered := false
 		c.WithSlot(slot, func() {
-			ref := c.engine.store.RandomInSlot(c.DB, slot, c.engine.Random())
+			ref := c.engine.store.RandomInSlot(c.DB, slot, func() uint32 { return uint32(c.engine.Random()) })
 			if ref.OK() && (!c.hidden(ref) || try == randomTries) {
 				c.Reply.Bulk(ref.Key())
 				answered = true
@@ -116,7 +117,7 @@ type scanOptions struct {
 	// kind is the only kind to return if byKind is set; noKind is set for a
 	// type that does not exist.
 	byKind, noKind bool
-	kind           store.Kind
+	kind           value.Kind
 }
 
 func parseScan(c *Call) (o scanOptions, err error) {
@@ -130,10 +131,10 @@ func parseScan(c *Call) (o scanOptions, err error) {
 		if i+1 == len(c.Args) {
 			return o, resp.ErrSyntax
 		}
-		value := c.Args[i+1]
+		text := c.Args[i+1]
 		switch {
 		case isWord(word, "count"):
-			n, ok := store.ParseInt(value)
+			n, ok := value.ParseInt(text)
 			if !ok {
 				return o, resp.ErrNotInteger
 			}
@@ -142,13 +143,13 @@ func parseScan(c *Call) (o scanOptions, err error) {
 			}
 			o.count = int(min(n, 1<<31))
 		case isWord(word, "match"):
-			o.pattern = value
-			if string(value) == "*" {
+			o.pattern = text
+			if string(text) == "*" {
 				o.pattern = nil
 			}
 		case isWord(word, "type"):
 			o.byKind = true
-			o.kind, ok = store.ParseKind(value)
+			o.kind, ok = value.ParseKind(text)
 			o.noKind = !ok
 		default:
 			return o, resp.ErrSyntax
@@ -273,11 +274,11 @@ func runSwapDB(c *Call) error {
 	if c.engine.Routing() != nil {
 		return resp.Error("ERR SWAPDB is not allowed in cluster mode")
 	}
-	a, ok := store.ParseInt(c.Args[1])
+	a, ok := value.ParseInt(c.Args[1])
 	if !ok {
 		return resp.Error("ERR invalid first DB index")
 	}
-	b, ok := store.ParseInt(c.Args[2])
+	b, ok := value.ParseInt(c.Args[2])
 	if !ok {
 		return resp.Error("ERR invalid second DB index")
 	}

@@ -5,6 +5,7 @@ import (
 
 	"slotmesh/node/resp"
 	"slotmesh/node/store"
+	"slotmesh/node/store/value"
 )
 
 // The key specs that most rows share.
@@ -169,7 +170,7 @@ func manyArgs(c *Call) bool { return len(c.Args) > 512 }
 
 // stringOf checks that ref, if there, is a string.
 func stringOf(ref store.Ref) error {
-	if ref.OK() && ref.Kind() != store.KindString {
+	if ref.OK() && ref.Kind() != value.KindString {
 		return resp.ErrWrongType
 	}
 	return nil
@@ -210,7 +211,7 @@ func runMGet(c *Call) error {
 	c.Reply.Array(len(c.Args) - 1)
 	for _, key := range c.Args[1:] {
 		ref := c.Read(key)
-		if ref.OK() && ref.Kind() != store.KindString {
+		if ref.OK() && ref.Kind() != value.KindString {
 			ref = store.Ref{}
 		}
 		replyString(c, ref)
@@ -270,7 +271,7 @@ func (o *setOptions) deadline(c *Call) (int64, error) {
 // parseDeadline reads amount in unit milliseconds after base: it must be
 // positive and must not overflow.
 func parseDeadline(c *Call, amount []byte, unit, base int64) (int64, error) {
-	n, ok := store.ParseInt(amount)
+	n, ok := value.ParseInt(amount)
 	if !ok {
 		return 0, resp.ErrNotInteger
 	}
@@ -293,9 +294,9 @@ var (
 )
 
 func runSet(c *Call) error {
-	key, value := c.Args[1], c.Args[2]
+	key, text := c.Args[1], c.Args[2]
 	if len(c.Args) == 3 {
-		c.Put(key, store.StringValue(value), false)
+		c.Put(key, value.StringValue(text), false)
 		c.Changed(key)
 		c.Reply.OK()
 		return nil
@@ -324,7 +325,7 @@ func runSet(c *Call) error {
 		}
 		return nil
 	}
-	fresh := c.Put(key, store.StringValue(value), o.keepTTL)
+	fresh := c.Put(key, value.StringValue(text), o.keepTTL)
 	if at > 0 {
 		fresh.SetExpire(at)
 	}
@@ -334,9 +335,9 @@ func runSet(c *Call) error {
 	}
 	switch {
 	case at > 0 && !isWord(o.word, "pxat"):
-		c.Effect(wordSet, key, value, wordPXAT, c.Number(at))
+		c.Effect(wordSet, key, text, wordPXAT, c.Number(at))
 	case o.get:
-		// The journal has no use for the old value.
+		// The journal has no use for the old text.
 		c.effectWithout("get")
 	}
 	return nil
@@ -355,14 +356,15 @@ func (c *Call) effectWithout(word string) {
 }
 
 func setWithExpiry(c *Call, unit int64) error {
-	key, value := c.Args[1], c.Args[3]
+	key, text := c.Args[1], c.Args[3]
 	at, err := parseDeadline(c, c.Args[2], unit, c.Now)
 	if err != nil {
 		return err
 	}
-	c.Put(key, store.StringValue(value), false).SetExpire(at)
+	ref := c.Put(key, value.StringValue(text), false)
+	ref.SetExpire(at)
 	c.Changed(key)
-	c.Effect(wordSet, key, value, wordPXAT, c.Number(at))
+	c.Effect(wordSet, key, text, wordPXAT, c.Number(at))
 	c.Reply.OK()
 	return nil
 }
@@ -373,22 +375,22 @@ func runSetNX(c *Call) error {
 		c.Reply.Int(0)
 		return nil
 	}
-	c.Put(key, store.StringValue(c.Args[2]), false)
+	c.Put(key, value.StringValue(c.Args[2]), false)
 	c.Changed(key)
 	c.Reply.Int(1)
 	return nil
 }
 
 func runGetSet(c *Call) error {
-	key, value := c.Args[1], c.Args[2]
+	key, text := c.Args[1], c.Args[2]
 	ref := c.Read(key)
 	if err := stringOf(ref); err != nil {
 		return err
 	}
 	replyString(c, ref)
-	c.Put(key, store.StringValue(value), false)
+	c.Put(key, value.StringValue(text), false)
 	c.Changed(key)
-	c.Effect(wordSet, key, value)
+	c.Effect(wordSet, key, text)
 	return nil
 }
 
@@ -455,7 +457,7 @@ func runAppend(c *Call) error {
 	key, tail := c.Args[1], c.Args[2]
 	ref := c.Write(key)
 	if !ref.OK() {
-		c.Put(key, store.StringValue(tail), false)
+		c.Put(key, value.StringValue(tail), false)
 		c.Changed(key)
 		c.Reply.Int(int64(len(tail)))
 		return nil
@@ -474,7 +476,7 @@ func runAppend(c *Call) error {
 
 func runSetRange(c *Call) error {
 	key, data := c.Args[1], c.Args[3]
-	offset, ok := store.ParseInt(c.Args[2])
+	offset, ok := value.ParseInt(c.Args[2])
 	if !ok {
 		return resp.ErrNotInteger
 	}
@@ -497,9 +499,9 @@ func runSetRange(c *Call) error {
 		return err
 	}
 	if !ref.OK() {
-		ref = c.Put(key, store.RawValue(nil), false)
+		ref = c.Put(key, value.RawValue(nil), false)
 	}
-	content := ref.Edit(int(offset) + len(data))
+	content := ref.Extend(int(offset) + len(data))
 	copy(content[offset:], data)
 	c.Changed(key)
 	c.Reply.Int(int64(len(content)))
@@ -507,11 +509,11 @@ func runSetRange(c *Call) error {
 }
 
 func runGetRange(c *Call) error {
-	start, ok := store.ParseInt(c.Args[2])
+	start, ok := value.ParseInt(c.Args[2])
 	if !ok {
 		return resp.ErrNotInteger
 	}
-	end, ok := store.ParseInt(c.Args[3])
+	end, ok := value.ParseInt(c.Args[3])
 	if !ok {
 		return resp.ErrNotInteger
 	}
@@ -570,13 +572,13 @@ func runMSetNX(c *Call) error {
 
 func setPairs(c *Call) {
 	for i := 1; i < len(c.Args); i += 2 {
-		c.Put(c.Args[i], store.StringValue(c.Args[i+1]), false)
+		c.Put(c.Args[i], value.StringValue(c.Args[i+1]), false)
 		c.Changed(c.Args[i])
 	}
 }
 
 func runIncrBy(c *Call) error {
-	by, ok := store.ParseInt(c.Args[2])
+	by, ok := value.ParseInt(c.Args[2])
 	if !ok {
 		return resp.ErrNotInteger
 	}
@@ -584,7 +586,7 @@ func runIncrBy(c *Call) error {
 }
 
 func runDecrBy(c *Call) error {
-	by, ok := store.ParseInt(c.Args[2])
+	by, ok := value.ParseInt(c.Args[2])
 	if !ok {
 		return resp.ErrNotInteger
 	}
@@ -603,9 +605,9 @@ func increment(c *Call, by int64) error {
 	old := int64(0)
 	if ref.OK() {
 		v := ref.Value()
-		if v.Enc == store.EncInt {
+		if v.Enc == value.EncInt {
 			old = v.Int
-		} else if n, ok := store.ParseInt(v.Bytes); ok {
+		} else if n, ok := value.ParseInt(v.Bytes); ok {
 			old = n
 		} else {
 			return resp.ErrNotInteger
@@ -617,7 +619,7 @@ func increment(c *Call, by int64) error {
 	if ref.OK() {
 		ref.SetInt(old + by)
 	} else {
-		c.Put(key, store.IntValue(by), false)
+		c.Put(key, value.IntValue(by), false)
 	}
 	c.Changed(key)
 	c.Reply.Int(old + by)
@@ -647,9 +649,9 @@ func runIncrByFloat(c *Call) error {
 	}
 	text := c.keep(formatExtended(sum))
 	if ref.OK() {
-		ref.SetValue(store.TextValue(text))
+		ref.SetValue(value.TextValue(text))
 	} else {
-		c.Put(key, store.TextValue(text), false)
+		c.Put(key, value.TextValue(text), false)
 	}
 	c.Changed(key)
 	c.Effect(wordSet, key, text, wordKeepTTL)

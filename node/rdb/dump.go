@@ -5,7 +5,7 @@ import (
 	"errors"
 	"fmt"
 
-	"slotmesh/node/store"
+	"slotmesh/node/store/value"
 )
 
 const (
@@ -30,10 +30,10 @@ var (
 
 // AppendDump appends the payload of DUMP for v: type, value, version and
 // checksum.
-func AppendDump(dst []byte, v store.Value) []byte {
+func AppendDump(dst []byte, v value.Value) []byte {
 	start := len(dst)
 	switch {
-	case v.Kind != store.KindString || len(v.Bytes) > smallTable:
+	case v.Kind != value.KindString || len(v.Bytes) > smallTable:
 		dst = appendLarge(dst, v)
 	case len(v.Bytes) >= shortestLZF:
 		var seen [smallTable]uint32
@@ -48,30 +48,30 @@ func AppendDump(dst []byte, v store.Value) []byte {
 // appendLarge keeps the large table out of the frame of small values.
 //
 //go:noinline
-func appendLarge(dst []byte, v store.Value) []byte {
+func appendLarge(dst []byte, v value.Value) []byte {
 	var seen [lzfTableSize]uint32
 	return appendValue(dst, nil, v, seen[:])
 }
 
 // ParseDump reads a payload of DUMP. The value may alias payload. The error is
 // ErrChecksum or wraps ErrFormat.
-func ParseDump(payload []byte) (store.Value, error) {
+func ParseDump(payload []byte) (value.Value, error) {
 	if len(payload) < footerSize+1 {
-		return store.Value{}, ErrChecksum
+		return value.Value{}, ErrChecksum
 	}
 	body, footer := payload[:len(payload)-footerSize], payload[len(payload)-footerSize:]
 	version := binary.LittleEndian.Uint16(footer)
 	sum := binary.LittleEndian.Uint64(footer[2:])
 	if version > MaxVersion || updateCRC(0, payload[:len(payload)-8]) != sum {
-		return store.Value{}, ErrChecksum
+		return value.Value{}, ErrChecksum
 	}
 	d := &decoder{buf: body, pos: 1}
 	v, err := d.readValue(Type(body[0]), nil)
 	switch {
 	case err != nil:
-		return store.Value{}, fmt.Errorf("%w: %w", ErrFormat, err)
+		return value.Value{}, fmt.Errorf("%w: %w", ErrFormat, err)
 	case d.pos != len(body):
-		return store.Value{}, fmt.Errorf("%w: %d bytes after the value", ErrFormat, len(body)-d.pos)
+		return value.Value{}, fmt.Errorf("%w: %d bytes after the value", ErrFormat, len(body)-d.pos)
 	}
 	return v, nil
 }

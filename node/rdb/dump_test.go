@@ -11,7 +11,7 @@ import (
 
 	"pgregory.net/rapid"
 
-	"slotmesh/node/store"
+	"slotmesh/node/store/value"
 )
 
 // TestChecksum pins the parameters with the check value that the reference's
@@ -33,11 +33,11 @@ func TestChecksum(t *testing.T) {
 // TestPayloads compares with what DUMP of Redis 7.0.15 answered.
 func TestPayloads(t *testing.T) {
 	for _, c := range []struct {
-		value store.Value
+		value value.Value
 		want  string
 	}{
-		{store.TextValue([]byte("hello")), "\x00\x05hello\n\x00cr\xdfve4 \n"},
-		{store.IntValue(10), "\x00\xc0\n\n\x00n\x9fWE\x0e\xaec\xbb"},
+		{value.TextValue([]byte("hello")), "\x00\x05hello\n\x00cr\xdfve4 \n"},
+		{value.IntValue(10), "\x00\xc0\n\n\x00n\x9fWE\x0e\xaec\xbb"},
 	} {
 		if got := string(AppendDump(nil, c.value)); got != c.want {
 			t.Errorf("dump of %v is %q, want %q", c.value, got, c.want)
@@ -49,7 +49,7 @@ func TestPayloads(t *testing.T) {
 	}
 }
 
-func sameValue(a, b store.Value) bool {
+func sameValue(a, b value.Value) bool {
 	return a.Kind == b.Kind && bytes.Equal(a.AppendText(nil), b.AppendText(nil))
 }
 
@@ -58,7 +58,7 @@ func TestStringsRoundTrip(t *testing.T) {
 		piece := rapid.SliceOfN(rapid.Byte(), 0, 40).Draw(t, "piece")
 		content := bytes.Repeat(piece, rapid.SampledFrom([]int{1, 1, 2, 50, 3000}).Draw(t, "times"))
 		content = append(content, rapid.SliceOfN(rapid.Byte(), 0, 300).Draw(t, "tail")...)
-		v := store.StringValue(content)
+		v := value.StringValue(content)
 		dump := AppendDump([]byte("in front"), v)[len("in front"):]
 		got, err := ParseDump(dump)
 		if err != nil || !sameValue(got, v) || got.Enc != v.Enc {
@@ -75,15 +75,15 @@ func TestIntegersRoundTrip(t *testing.T) {
 		0, 1, -1, 127, 128, -128, -129, 32767, 32768, -32768, -32769, math.MaxInt32, math.MaxInt32 + 1,
 		math.MinInt32, math.MinInt32 - 1, math.MaxInt64, math.MinInt64,
 	} {
-		got, err := ParseDump(AppendDump(nil, store.IntValue(n)))
-		if err != nil || got.Enc != store.EncInt || got.Int != n {
+		got, err := ParseDump(AppendDump(nil, value.IntValue(n)))
+		if err != nil || got.Enc != value.EncInt || got.Int != n {
 			t.Errorf("%d came back as %v, %v", n, got, err)
 		}
 	}
 }
 
 func TestCompression(t *testing.T) {
-	v := store.RawValue([]byte(strings.Repeat("slotmesh ", 10_000)))
+	v := value.RawValue([]byte(strings.Repeat("slotmesh ", 10_000)))
 	if dump := AppendDump(nil, v); len(dump) > 2000 {
 		t.Errorf("%d repetitive bytes take %d", len(v.Bytes), len(dump))
 	}
@@ -132,7 +132,7 @@ func TestBadPayloads(t *testing.T) {
 
 // TestFlippedBytes flips every bit of a payload: the checksum finds it.
 func TestFlippedBytes(t *testing.T) {
-	dump := AppendDump(nil, store.RawValue([]byte(strings.Repeat("abcdef", 30)+"tail")))
+	dump := AppendDump(nil, value.RawValue([]byte(strings.Repeat("abcdef", 30)+"tail")))
 	for i := range dump {
 		for bit := range 8 {
 			broken := bytes.Clone(dump)
@@ -195,7 +195,7 @@ func BenchmarkAppendDump(b *testing.B) {
 		for i := range text {
 			text[i] = byte('a' + i*i%23)
 		}
-		v := store.RawValue(text)
+		v := value.RawValue(text)
 		b.Run(fmt.Sprint(size), func(b *testing.B) {
 			b.SetBytes(int64(size))
 			var buf []byte

@@ -8,7 +8,7 @@ import (
 	"math"
 	"strconv"
 
-	"slotmesh/node/store"
+	"slotmesh/node/store/value"
 )
 
 // The two high bits of a length's first byte. Source: the reference's
@@ -75,7 +75,7 @@ const (
 // seen is not nil and it pays, else as it is.
 func appendString(b, s []byte, seen lzfTable) []byte {
 	if len(s) <= longestIntText {
-		if n, ok := store.ParseInt(s); ok {
+		if n, ok := value.ParseInt(s); ok {
 			if b, ok := appendInt(b, n); ok {
 				return b
 			}

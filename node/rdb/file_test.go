@@ -13,6 +13,7 @@ import (
 	"pgregory.net/rapid"
 
 	"slotmesh/node/store"
+	"slotmesh/node/store/value"
 	"slotmesh/slots"
 )
 
@@ -61,7 +62,7 @@ func TestFilesRoundTrip(t *testing.T) {
 				IdleSec:    -1,
 				Freq:       -1,
 			}
-			e.Value = store.StringValue(bytes.Repeat(rapid.SliceOfN(rapid.Byte(), 0, 20).Draw(t, "value"), rapid.IntRange(0, 300).Draw(t, "times")))
+			e.Value = value.StringValue(bytes.Repeat(rapid.SliceOfN(rapid.Byte(), 0, 20).Draw(t, "value"), rapid.IntRange(0, 300).Draw(t, "times")))
 			e.Slot = slots.Of(e.Key)
 			switch rapid.IntRange(0, 2).Draw(t, "access") {
 			case 1:
@@ -114,7 +115,7 @@ func sampleFile(t testing.TB) []byte {
 	var entries []store.Entry
 	for i := range 20 {
 		e := store.Entry{DB: i % 2, Key: fmt.Appendf(nil, "key:%d", i), IdleSec: -1, Freq: -1}
-		e.Value = store.StringValue(fmt.Appendf(nil, strings.Repeat("value ", i)+"%d", i))
+		e.Value = value.StringValue(fmt.Appendf(nil, strings.Repeat("value ", i)+"%d", i))
 		entries = append(entries, e)
 	}
 	return writeFile(t, Header{RedisVersion: "7.2.4", Compress: true, Checksum: true}, entries)

@@ -4,6 +4,7 @@ import (
 	"fmt"
 
 	"slotmesh/node/store"
+	"slotmesh/node/store/value"
 )
 
 // Type is the byte that says how a value is encoded.
@@ -14,21 +15,21 @@ const TypeString Type = 0
 
 // readContent reads a value of type t: one row a type that can be read. known is
 // false for every other type.
-func (d *decoder) readContent(t Type) (v store.Value, known bool, err error) {
+func (d *decoder) readContent(t Type) (v value.Value, known bool, err error) {
 	switch t {
 	case TypeString:
 		v, err = d.readString()
 	default:
-		return store.Value{}, false, nil
+		return value.Value{}, false, nil
 	}
 	return v, true, err
 }
 
 // typeOf returns the type that values of v's kind and encoding are written as:
 // one row a kind. A kind without one cannot be in the store.
-func typeOf(v store.Value) Type {
+func typeOf(v value.Value) Type {
 	switch v.Kind {
-	case store.KindString:
+	case value.KindString:
 		return TypeString
 	}
 	panic("rdb: no type for values of kind " + v.Kind.String())
@@ -36,9 +37,9 @@ func typeOf(v store.Value) Type {
 
 // appendContent appends v as typeOf says: one row a kind. The rows are branches
 // and not function values so that tables stay on the stack.
-func appendContent(b []byte, v store.Value, seen lzfTable) []byte {
+func appendContent(b []byte, v value.Value, seen lzfTable) []byte {
 	switch v.Kind {
-	case store.KindString:
+	case value.KindString:
 		return appendStringValue(b, v, seen)
 	}
 	panic("rdb: no codec for values of kind " + v.Kind.String())
@@ -96,7 +97,7 @@ const (
 )
 
 // readValue reads a value of type t, whose key is for messages.
-func (d *decoder) readValue(t Type, key []byte) (store.Value, error) {
+func (d *decoder) readValue(t Type, key []byte) (value.Value, error) {
 	if v, known, err := d.readContent(t); known {
 		return v, err
 	}
@@ -106,7 +107,7 @@ func (d *decoder) readValue(t Type, key []byte) (store.Value, error) {
 			refused.Module = moduleName(id)
 		}
 	}
-	return store.Value{}, refused
+	return value.Value{}, refused
 }
 
 // moduleName decodes a module type's id: nine characters of six bits above ten
@@ -122,26 +123,26 @@ func moduleName(id uint64) string {
 	return string(name[:])
 }
 
-func (d *decoder) readString() (store.Value, error) {
+func (d *decoder) readString() (value.Value, error) {
 	t, err := d.text()
 	switch {
 	case err != nil:
-		return store.Value{}, err
+		return value.Value{}, err
 	case t.isInt:
-		return store.IntValue(t.n), nil
+		return value.IntValue(t.n), nil
 	}
-	return store.StringValue(t.bytes), nil
+	return value.StringValue(t.bytes), nil
 }
 
-func appendStringValue(b []byte, v store.Value, seen lzfTable) []byte {
-	if v.Enc == store.EncInt {
+func appendStringValue(b []byte, v value.Value, seen lzfTable) []byte {
+	if v.Enc == value.EncInt {
 		return appendIntText(b, v.Int)
 	}
 	return appendString(b, v.Bytes, seen)
 }
 
 // appendValue appends the type byte and, after key (if that is not nil), v.
-func appendValue(b []byte, key []byte, v store.Value, seen lzfTable) []byte {
+func appendValue(b []byte, key []byte, v value.Value, seen lzfTable) []byte {
 	b = append(b, byte(typeOf(v)))
 	if key != nil {
 		b = appendString(b, key, seen)

@@ -22,7 +22,7 @@ import (
 	"slotmesh/node/rdb"
 	"slotmesh/node/repl"
 	"slotmesh/node/resp"
-	"slotmesh/node/store"
+	"slotmesh/node/store/value"
 	"slotmesh/slots"
 )
 
@@ -193,10 +193,10 @@ func (n *node) Snapshot(at func()) repl.Snapshot {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	s := &snapshot{}
-	for name, value := range n.data {
+	for name, text := range n.data {
 		number, key, _ := strings.Cut(name, "/")
 		db, _ := strconv.Atoi(number)
-		s.entries = append(s.entries, rdb.Entry{DB: db, Key: []byte(key), Value: store.StringValue([]byte(value)), IdleSec: -1, Freq: -1})
+		s.entries = append(s.entries, rdb.Entry{DB: db, Key: []byte(key), Value: value.StringValue([]byte(text)), IdleSec: -1, Freq: -1})
 	}
 	at()
 	return s

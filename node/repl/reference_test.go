@@ -13,7 +13,7 @@ import (
 	"time"
 
 	"slotmesh/node/rdb"
-	"slotmesh/node/store"
+	"slotmesh/node/store/value"
 )
 
 // TestReferenceFollowsNode: a real redis-server is the replica.
@@ -179,7 +179,7 @@ func TestPayloadsWithReference(t *testing.T) {
 		"", "a", "10", "-129", "2147483648", "9223372036854775807", "007", "hello world", strings.Repeat("a", 20), strings.Repeat("a", 21),
 		strings.Repeat("abc", 100), strings.Repeat("slotmesh", 50_000), string([]byte{0, 1, 2, 255, 254}), strings.Repeat("\x00\xff", 5000),
 	} {
-		v := store.StringValue([]byte(content))
+		v := value.StringValue([]byte(content))
 		if reply := server.do("RESTORE", "k", "0", string(rdb.AppendDump(nil, v)), "REPLACE"); reply.Err() != nil {
 			t.Errorf("RESTORE of %.20q: %v", content, reply.Err())
 		}

@@ -1,6 +1,10 @@
 package store
 
-import "sync/atomic"
+import (
+	"sync/atomic"
+
+	"slotmesh/node/store/value"
+)
 
 // clock keeps the time of access, or its frequency, in 24 bits of a record: the
 // second of the last access, or the minute of the last decay and a logarithmic
@@ -82,13 +86,14 @@ func (k *clock) access(mark uint32, now int64) (idleSec int64, freq int) {
 
 // Touch marks an access.
 func (r Ref) Touch(now int64) {
-	k := &r.store.clock
-	rec := r.record()
+	s := r.space.store
+	k := &s.clock
 	if !k.lfu.Load() {
-		rec.clock = seconds(now)
+		value.SetClock(s.memory, r.At(), seconds(now))
 		return
 	}
-	counter := k.decayed(rec.clock, now)
+	mark := value.Clock(s.memory, r.At())
+	counter := k.decayed(mark, now)
 	if counter < 255 {
 		base := int64(max(counter, lfuInit) - lfuInit)
 		// One in base*logFactor+1 accesses counts.
@@ -96,39 +101,31 @@ func (r Ref) Touch(now int64) {
 			counter++
 		}
 	}
-	rec.clock = minutes(now)<<8 | counter
+	value.SetClock(s.memory, r.At(), minutes(now)<<8|counter)
 }
+
+func (r Ref) mark() uint32 { return value.Clock(r.space.store.memory, r.At()) }
 
 // IdleSec is the time since the last access, -1 if frequencies are kept.
 func (r Ref) IdleSec(now int64) int64 {
-	idle, _ := r.store.clock.access(r.record().clock, now)
+	idle, _ := r.space.store.clock.access(r.mark(), now)
 	return idle
 }
 
 // Freq is the access counter, 0 to 255, or -1 if idle times are kept.
 func (r Ref) Freq(now int64) int {
-	_, freq := r.store.clock.access(r.record().clock, now)
+	_, freq := r.space.store.clock.access(r.mark(), now)
 	return freq
 }
 
 // SetAccess sets whichever of the two the policy keeps; a negative one is left
 // alone.
 func (r Ref) SetAccess(idleSec int64, freq int, now int64) {
-	rec := r.record()
+	s := r.space.store
 	switch {
-	case r.store.clock.lfu.Load() && freq >= 0:
-		rec.clock = minutes(now)<<8 | uint32(min(freq, 255))
-	case !r.store.clock.lfu.Load() && idleSec >= 0:
-		rec.clock = (seconds(now) - uint32(min(idleSec, clockMask))) & clockMask
+	case s.clock.lfu.Load() && freq >= 0:
+		value.SetClock(s.memory, r.At(), minutes(now)<<8|uint32(min(freq, 255)))
+	case !s.clock.lfu.Load() && idleSec >= 0:
+		value.SetClock(s.memory, r.At(), (seconds(now)-uint32(min(idleSec, clockMask)))&clockMask)
 	}
-}
-
-// next is a random number (xorshift); the slot is locked.
-func (sp *space) next() uint32 {
-	x := sp.random
-	x ^= x << 13
-	x ^= x >> 17
-	x ^= x << 5
-	sp.random = x
-	return x
 }

@@ -16,6 +16,8 @@ type database struct {
 	number int
 
 	keys, expires atomic.Int64
+	// fielded counts hashes with fields that expire.
+	fielded atomic.Int64
 	// deadlines is the sum of all expiry times, for the average.
 	deadlines atomic.Int64
 
@@ -56,7 +58,7 @@ func (s *Store) makeSpace(db int, slot slots.Slot) *space {
 	}
 	sp := d.spaces[slot]
 	if sp == nil {
-		sp = &space{home: d, slot: slot, random: uint32(slot)*2654435761 | 1}
+		sp = newSpace(s, d, slot)
 		d.spaces[slot] = sp
 	}
 	return sp
@@ -84,6 +86,7 @@ func (s *Store) exchange(i int, d *database) {
 			sn.detach(i, old.spaces[:])
 		}
 	}
+	s.discard(garbage{spaces: old.spaces[:]})
 }
 
 // FlushSlot removes every key of slot, which is locked, from db, or from all
@@ -95,9 +98,10 @@ func (s *Store) FlushSlot(slot slots.Slot, db int) {
 			continue
 		}
 		d := sp.home
-		d.keys.Add(-int64(sp.n))
-		d.expires.Add(-int64(len(sp.heap)))
-		d.deadlines.Add(-sp.deadlines)
+		d.keys.Add(-int64(sp.index.n))
+		d.expires.Add(-int64(sp.keys.n))
+		d.fielded.Add(-int64(sp.fields.n))
+		d.deadlines.Add(-sp.keys.sum())
 		d.perSlot[slot].Store(0)
 		d.due[slot].Store(math.MaxInt64)
 		d.spaces[slot] = nil
@@ -106,6 +110,7 @@ func (s *Store) FlushSlot(slot slots.Slot, db int) {
 				sn.detach(i, []*space{sp})
 			}
 		}
+		s.discard(garbage{spaces: []*space{sp}})
 	}
 }
 

@@ -1,118 +1,254 @@
 package store
 
 import (
+	"encoding/binary"
 	"math"
 
+	"slotmesh/node/store/arena"
 	"slotmesh/slots"
 )
 
-// deadline is one key's expiry. The deadlines of a space form a binary heap,
-// the earliest first, so that expired keys are found without looking at live
-// ones; it holds no pointers.
-type deadline struct {
-	at  int64
-	pos uint32
+// deadlines are when keys, or the first fields of hashes, expire: a binary
+// heap, the earliest first, so that what expired is found without looking at
+// what did not. Each record knows its place in it. It lies in the arena, in
+// pieces of deadlinesLen; the first grows by doubling.
+type deadlines struct {
+	heap     *arena.Heap
+	ofFields bool
+	pieces   []arena.Ref
+	// room is how many deadlines the first piece has room for.
+	room, n int
 }
 
-func (sp *space) deadlineOf(rec *record) int64 {
-	if rec.ttl == 0 {
+const (
+	deadlinesLen = 256
+	deadlineLen  = 16
+)
+
+// deadline is one of them.
+type deadline struct {
+	at     int64
+	record arena.Ref
+}
+
+func (d *deadlines) bytes(i int) []byte {
+	piece := d.pieces[i/deadlinesLen]
+	return d.heap.Memory().Bytes(piece+arena.Ref(i%deadlinesLen*deadlineLen/8), deadlineLen)
+}
+
+func (d *deadlines) get(i int) deadline {
+	b := d.bytes(i)
+	return deadline{int64(binary.LittleEndian.Uint64(b)), arena.Ref(binary.LittleEndian.Uint64(b[8:]))}
+}
+
+// set writes deadline i and tells its record its place.
+func (d *deadlines) set(sp *space, i int, v deadline) {
+	b := d.bytes(i)
+	binary.LittleEndian.PutUint64(b, uint64(v.at))
+	binary.LittleEndian.PutUint64(b[8:], uint64(v.record))
+	d.tell(sp, v.record, uint32(i+1))
+}
+
+// tell gives the record its place, and returns where the record is then: a
+// record without a place needs more room.
+func (d *deadlines) tell(sp *space, record arena.Ref, place uint32) arena.Ref {
+	c := sp.cell(record)
+	h := c.Header()
+	if d.ofFields {
+		h.FieldDeadline = place
+	} else {
+		h.Deadline = place
+	}
+	c.SetDeadlines(h.Deadline, h.FieldDeadline)
+	return c.At()
+}
+
+// moved enters the new place of the record whose place here is given, if any.
+func (d *deadlines) moved(place uint32, to arena.Ref) {
+	if place != 0 {
+		binary.LittleEndian.PutUint64(d.bytes(int(place - 1))[8:], uint64(to))
+	}
+}
+
+// of returns the deadline at place, 0 for none.
+func (d *deadlines) of(place uint32) int64 {
+	if place == 0 {
 		return 0
 	}
-	return sp.heap[rec.ttl-1].at
+	return d.get(int(place - 1)).at
 }
 
-// setDeadline sets or, with 0, ends the expiry of the record at pos.
-func (sp *space) setDeadline(pos uint32, at int64) {
-	rec := sp.at(pos)
-	first := sp.firstDue()
-	switch {
-	case rec.ttl == 0 && at == 0:
-		return
-	case rec.ttl == 0:
-		sp.home.expires.Add(1)
-		sp.addDeadline(at)
-		sp.heap = append(sp.heap, deadline{at, pos})
-		rec.ttl = uint32(len(sp.heap))
-		sp.siftUp(len(sp.heap) - 1)
-	case at == 0:
-		i := int(rec.ttl - 1)
-		sp.home.expires.Add(-1)
-		sp.addDeadline(-sp.heap[i].at)
-		last := len(sp.heap) - 1
-		sp.swapDeadlines(i, last)
-		sp.heap = sp.heap[:last]
-		rec.ttl = 0
-		if i < last {
-			sp.siftUp(i)
-			sp.siftDown(i)
-		}
-	default:
-		i := int(rec.ttl - 1)
-		sp.addDeadline(at - sp.heap[i].at)
-		sp.heap[i].at = at
-		sp.siftUp(i)
-		sp.siftDown(int(rec.ttl - 1))
-	}
-	if due := sp.firstDue(); due != first {
-		sp.home.due[sp.slot].Store(due)
-	}
-}
-
-// addDeadline adds to the sums of deadlines.
-func (sp *space) addDeadline(by int64) {
-	sp.deadlines += by
-	sp.home.deadlines.Add(by)
-}
-
-// firstDue is when the first key of sp expires.
-func (sp *space) firstDue() int64 {
-	if len(sp.heap) == 0 {
+// first is the earliest.
+func (d *deadlines) first() int64 {
+	if d.n == 0 {
 		return math.MaxInt64
 	}
-	return sp.heap[0].at
+	return d.get(0).at
 }
 
-func (sp *space) swapDeadlines(i, j int) {
-	sp.heap[i], sp.heap[j] = sp.heap[j], sp.heap[i]
-	sp.at(sp.heap[i].pos).ttl = uint32(i + 1)
-	sp.at(sp.heap[j].pos).ttl = uint32(j + 1)
+// grow makes room for one more.
+func (d *deadlines) grow() {
+	switch {
+	case d.n == 0 && d.room == 0:
+		d.room = 4
+		d.pieces = append(d.pieces, d.heap.Alloc(d.room*deadlineLen))
+	case d.n == d.room && d.room < deadlinesLen:
+		old := d.pieces[0]
+		d.pieces[0] = d.heap.Alloc(2 * d.room * deadlineLen)
+		m := d.heap.Memory()
+		copy(m.Bytes(d.pieces[0], d.n*deadlineLen), m.Bytes(old, d.n*deadlineLen))
+		d.heap.Free(old)
+		d.room *= 2
+	case d.n == len(d.pieces)*deadlinesLen:
+		d.pieces = append(d.pieces, d.heap.Alloc(deadlinesLen*deadlineLen))
+	}
+	d.n++
 }
 
-func (sp *space) siftUp(i int) {
+// shrink takes the last one away.
+func (d *deadlines) shrink() {
+	d.n--
+	if d.n == 0 {
+		d.free()
+		return
+	}
+	// One empty piece is kept, so that going to and fro costs nothing.
+	if last := len(d.pieces) - 1; last > 0 && d.n <= (last-1)*deadlinesLen {
+		d.heap.Free(d.pieces[last])
+		d.pieces = d.pieces[:last]
+	}
+}
+
+// free gives everything back.
+func (d *deadlines) free() {
+	for _, piece := range d.pieces {
+		d.heap.Free(piece)
+	}
+	d.pieces, d.room, d.n = nil, 0, 0
+}
+
+func (d *deadlines) up(sp *space, i int) {
+	v := d.get(i)
 	for i > 0 {
 		parent := (i - 1) / 2
-		if sp.heap[parent].at <= sp.heap[i].at {
-			return
+		p := d.get(parent)
+		if p.at <= v.at {
+			break
 		}
-		sp.swapDeadlines(i, parent)
+		d.set(sp, i, p)
 		i = parent
 	}
+	d.set(sp, i, v)
 }
 
-func (sp *space) siftDown(i int) {
+func (d *deadlines) down(sp *space, i int) {
+	v := d.get(i)
 	for {
 		child := 2*i + 1
-		if child >= len(sp.heap) {
-			return
+		if child >= d.n {
+			break
 		}
-		if child+1 < len(sp.heap) && sp.heap[child+1].at < sp.heap[child].at {
+		if child+1 < d.n && d.get(child+1).at < d.get(child).at {
 			child++
 		}
-		if sp.heap[i].at <= sp.heap[child].at {
-			return
+		c := d.get(child)
+		if v.at <= c.at {
+			break
 		}
-		sp.swapDeadlines(i, child)
+		d.set(sp, i, c)
 		i = child
 	}
+	d.set(sp, i, v)
 }
 
-// NextDue returns the first slot from on that has a key which expired at now or
-// before. It needs no lock, so that what it finds must be looked at again.
+// fix brings deadline i, which changed, to where it belongs.
+func (d *deadlines) fix(sp *space, i int) {
+	if i > 0 && d.get(i).at < d.get((i-1)/2).at {
+		d.up(sp, i)
+		return
+	}
+	d.down(sp, i)
+}
+
+// setDeadline sets or, with 0, ends a deadline of the record at at, and returns
+// where the record is then.
+func (sp *space) setDeadline(d *deadlines, record arena.Ref, at int64) arena.Ref {
+	c := sp.cell(record)
+	h := c.Header()
+	place := h.Deadline
+	if d.ofFields {
+		place = h.FieldDeadline
+	}
+	if place == 0 && at == 0 {
+		return record
+	}
+	due := sp.firstDue()
+	switch {
+	case place == 0:
+		sp.count(d, 1, at)
+		d.grow()
+		record = d.tell(sp, record, uint32(d.n))
+		b := d.bytes(d.n - 1)
+		binary.LittleEndian.PutUint64(b, uint64(at))
+		binary.LittleEndian.PutUint64(b[8:], uint64(record))
+		d.up(sp, d.n-1)
+	case at == 0:
+		i := int(place - 1)
+		sp.count(d, -1, -d.get(i).at)
+		record = d.tell(sp, record, 0)
+		last := d.get(d.n - 1)
+		d.shrink()
+		if i < d.n {
+			d.set(sp, i, last)
+			d.fix(sp, i)
+		}
+	default:
+		i := int(place - 1)
+		sp.count(d, 0, at-d.get(i).at)
+		binary.LittleEndian.PutUint64(d.bytes(i), uint64(at))
+		d.fix(sp, i)
+	}
+	if now := sp.firstDue(); now != due {
+		sp.home.due[sp.slot].Store(now)
+	}
+	return record
+}
+
+// count keeps the numbers of keys that expire, or have fields that do.
+func (sp *space) count(d *deadlines, by int, sum int64) {
+	if d.ofFields {
+		sp.home.fielded.Add(int64(by))
+		return
+	}
+	sp.home.expires.Add(int64(by))
+	sp.home.deadlines.Add(sum)
+}
+
+// sum is the sum of the deadlines of keys.
+func (d *deadlines) sum() (sum int64) {
+	for i := range d.n {
+		sum += d.get(i).at
+	}
+	return sum
+}
+
+// firstDue is when the first key, or field, of sp expires.
+func (sp *space) firstDue() int64 { return min(sp.keys.first(), sp.fields.first()) }
+
+// FieldsExpire sets when the first field of the record at at expires, 0 for
+// never.
+func (sp *space) FieldsExpire(at arena.Ref, atMs int64) arena.Ref {
+	return sp.setDeadline(&sp.fields, at, atMs)
+}
+
+// NextDue returns the first slot from on that has a key, or a field of one,
+// which expired at now or before. It needs no lock, so that what it finds must
+// be looked at again.
 func (s *Store) NextDue(from slots.Slot, now int64) (slots.Slot, bool) {
 	first := int(slots.Count)
 	for db := range s.dbs {
 		d := s.dbs[db].Load()
-		if d == nil || d.expires.Load() == 0 {
+		if d == nil || d.expires.Load() == 0 && d.fielded.Load() == 0 {
 			continue
 		}
 		for slot := int(from); slot < first; slot++ {
@@ -128,12 +264,21 @@ func (s *Store) NextDue(from slots.Slot, now int64) (slots.Slot, bool) {
 // is one. The caller is expected to delete it and ask again.
 func (s *Store) FirstExpired(slot slots.Slot, now int64) (Ref, bool) {
 	for db := range s.dbs {
-		if sp := s.space(db, slot); sp != nil && sp.firstDue() <= now {
-			return Ref{s, sp, sp.heap[0].pos}, true
+		if sp := s.space(db, slot); sp != nil && sp.keys.first() <= now {
+			return sp.ref(sp.keys.get(0).record), true
 		}
 	}
 	return Ref{}, false
 }
 
-// DB returns the database that the key is in.
-func (r Ref) DB() int { return r.space.home.number }
+// FirstWithExpiredFields returns a hash of slot that has a field which expired
+// at now or before, if there is one. The caller is expected to delete such
+// fields and ask again.
+func (s *Store) FirstWithExpiredFields(slot slots.Slot, now int64) (Ref, bool) {
+	for db := range s.dbs {
+		if sp := s.space(db, slot); sp != nil && sp.fields.first() <= now {
+			return sp.ref(sp.fields.get(0).record), true
+		}
+	}
+	return Ref{}, false
+}

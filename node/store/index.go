@@ -1,170 +1,357 @@
 package store
 
-import "bytes"
+import (
+	"bytes"
+	"unsafe"
 
-// index finds a record's position by the hash of its key. It is resized step by
-// step: while old is there, some records are known to it only, and every
-// change of the space moves a few more into current.
-//
-// Invariants: current refers to each record at most once, and every reference
-// in it is right. References in old may be stale, for nothing is ever removed
-// from it: one is believed only if the key at its position is the key that is
-// looked for. Records at positions below moved are all in current.
-type index struct {
-	current, old table
-	moved        uint32
-	// small is the table of a small space. It lies here, so that looking up a
-	// key waits for memory once less; current or old aliases it.
-	small [smallestTable]uint64
-}
-
-// table is an open-addressing hash table, linear probing. An entry is the hash
-// in the upper half and the position plus one in the lower; 0 is empty. Its
-// length is a power of two.
-type table []uint64
-
-const (
-	smallestTable = 8
-	// stepLen is how many records a change moves out of an old table. Two would
-	// be enough to be done before the next resize.
-	stepLen = 8
+	"slotmesh/node/store/arena"
+	"slotmesh/node/store/value"
 )
 
-func entryOf(hash, pos uint32) uint64 { return uint64(hash)<<32 | uint64(pos+1) }
-
-// find returns the position of key.
-func (x *index) find(sp *space, hash uint32, key []byte) (uint32, bool) {
-	if pos, found := x.current.find(sp, hash, key); found || x.old == nil {
-		return pos, found
-	}
-	return x.old.find(sp, hash, key)
+// index finds the record of a key by the hash of the key. All entries are in
+// the order of their hashes, so that a walk over the keys is a walk over
+// hashes: it means the same whatever the size of the table is meanwhile.
+//
+// It is resized step by step. While old is there, the entries of hashes below
+// moved are in current and the others in old, and every change moves a few
+// more.
+type index struct {
+	heap         *arena.Heap
+	current, old table
+	moved        uint32
+	// oldAt is where the first entry of old that was not moved is, or a place
+	// before it.
+	oldAt int
+	n     int
 }
 
-func (t table) find(sp *space, hash uint32, key []byte) (uint32, bool) {
-	if len(t) == 0 {
-		return 0, false
+// hashBits is how many bits of a key's hash an entry keeps.
+const (
+	hashBits = 64 - arena.RefBits
+	hashEnd  = 1 << hashBits
+	refMask  = 1<<arena.RefBits - 1
+)
+
+// table is an open-addressing hash table without a wrap: an entry lies at its
+// home or in the run of entries that begins there or before, all of them
+// ascending. An entry is the hash in the upper bits and the record in the
+// lower; 0 is empty.
+type table struct {
+	block   arena.Ref
+	entries []uint64
+	// size is the number of homes; entries has some places more, for the last.
+	size uint64
+	n    int
+}
+
+const (
+	smallestTable = 4
+	// stepLen is how many entries a change moves out of an old table. It is done
+	// long before the table is full.
+	stepLen = 24
+	// A table grows when more than fullNum of fullDen homes would be taken, by a
+	// quarter, and shrinks when less than one in sparseDen is.
+	fullNum, fullDen = 27, 32
+	sparseDen        = 6
+)
+
+func entryOf(hash uint32, at arena.Ref) uint64 { return uint64(hash)<<arena.RefBits | uint64(at) }
+
+func hashOf(entry uint64) uint32   { return uint32(entry >> arena.RefBits) }
+func refOf(entry uint64) arena.Ref { return arena.Ref(entry & refMask) }
+
+func (t *table) home(hash uint32) int { return int(uint64(hash) * t.size >> hashBits) }
+
+// slack is how many places a table has beyond its homes.
+func slack(size int) int {
+	if size < 64 {
+		return 4
 	}
-	mask := uint32(len(t) - 1)
-	for i := hash & mask; ; i = (i + 1) & mask {
-		entry := t[i]
+	return 24
+}
+
+func newTable(heap *arena.Heap, size int) table {
+	length := size + slack(size)
+	// What the block has beyond is used too.
+	block := heap.Alloc(length * 8)
+	length = heap.Size(block) / 8
+	b := heap.Memory().Bytes(block, length*8)
+	clear(b)
+	return table{
+		block: block, size: uint64(length - slack(size)),
+		entries: unsafe.Slice((*uint64)(unsafe.Pointer(unsafe.SliceData(b))), length),
+	}
+}
+
+// find returns the record of key, or 0.
+func (x *index) find(hash uint32, key []byte) arena.Ref {
+	t := x.in(hash)
+	m := x.heap.Memory()
+	for i := t.home(hash); i < len(t.entries); i++ {
+		entry := t.entries[i]
 		if entry == 0 {
-			return 0, false
+			return 0
 		}
-		if uint32(entry>>32) != hash {
+		if h := hashOf(entry); h != hash {
+			if h > hash {
+				return 0
+			}
 			continue
 		}
-		pos := uint32(entry) - 1
-		if int(pos) < sp.n && bytes.Equal(sp.at(pos).key(), key) {
-			return pos, true
+		if at := refOf(entry); bytes.Equal(value.Key(m, at), key) {
+			return at
 		}
 	}
+	return 0
 }
 
-// insert adds an entry. There is room.
-func (t table) insert(hash, pos uint32) {
-	mask := uint32(len(t) - 1)
-	i := hash & mask
-	for t[i] != 0 {
-		i = (i + 1) & mask
+// in returns the table that has entries of hash.
+func (x *index) in(hash uint32) *table {
+	if x.old.block != 0 && hash >= x.moved {
+		return &x.old
 	}
-	t[i] = entryOf(hash, pos)
+	return &x.current
 }
 
-// place returns where the entry of (hash, pos) is, or -1.
-func (t table) place(hash, pos uint32) int {
-	if len(t) == 0 {
-		return -1
+// insert adds an entry.
+func (x *index) insert(hash uint32, at arena.Ref) {
+	x.n++
+	if x.old.block == 0 && (x.n)*fullDen > int(x.current.size)*fullNum {
+		x.resize(grown(x.n))
 	}
-	mask := uint32(len(t) - 1)
-	want := entryOf(hash, pos)
-	for i := hash & mask; t[i] != 0; i = (i + 1) & mask {
-		if t[i] == want {
-			return int(i)
+	x.put(entryOf(hash, at))
+	x.step()
+}
+
+// grown is the size of a table for n entries that were too many for the last
+// one: a small one doubles, a large one gets a quarter more.
+func grown(n int) int {
+	if n < 32 {
+		return max(2*n, smallestTable)
+	}
+	full := n * fullDen / fullNum
+	return full + full/4
+}
+
+// put adds an entry to the table that it belongs to, making room if a run has
+// reached that table's end.
+func (x *index) put(entry uint64) {
+	for !x.in(hashOf(entry)).insert(entry) {
+		x.finish()
+		if x.current.insert(entry) {
+			return
+		}
+		x.resize(int(x.current.size) + int(x.current.size)/4 + 1)
+		x.finish()
+	}
+}
+
+// insert adds an entry and reports whether there was room.
+func (t *table) insert(entry uint64) bool {
+	i := t.home(hashOf(entry))
+	for i < len(t.entries) && t.entries[i] != 0 && t.entries[i] < entry {
+		i++
+	}
+	end := i
+	for end < len(t.entries) && t.entries[end] != 0 {
+		end++
+	}
+	if end >= len(t.entries) {
+		return false
+	}
+	copy(t.entries[i+1:end+1], t.entries[i:end])
+	t.entries[i] = entry
+	t.n++
+	return true
+}
+
+// place returns where entry is, or -1.
+func (t *table) place(entry uint64) int {
+	for i := t.home(hashOf(entry)); i < len(t.entries) && t.entries[i] != 0; i++ {
+		if t.entries[i] == entry {
+			return i
 		}
 	}
 	return -1
 }
 
-// replace makes the entry of (hash, from) one of (hash, to) and reports whether
-// there was one.
-func (t table) replace(hash, from, to uint32) bool {
-	i := t.place(hash, from)
-	if i < 0 {
-		return false
+// replace enters the new place of a record.
+func (x *index) replace(hash uint32, from, to arena.Ref) {
+	t := x.in(hash)
+	i := t.place(entryOf(hash, from))
+	entry := entryOf(hash, to)
+	// Entries of one hash are in the order of their records.
+	for ; i+1 < len(t.entries) && t.entries[i+1] != 0 && hashOf(t.entries[i+1]) == hash && t.entries[i+1] < entry; i++ {
+		t.entries[i] = t.entries[i+1]
 	}
-	t[i] = entryOf(hash, to)
-	return true
+	low := t.home(hash)
+	if t == &x.old {
+		low = max(low, x.oldAt)
+	}
+	for ; i > low && t.entries[i-1] != 0 && hashOf(t.entries[i-1]) == hash && t.entries[i-1] > entry; i-- {
+		t.entries[i] = t.entries[i-1]
+	}
+	t.entries[i] = entry
 }
 
-// remove deletes the entry of (hash, pos), if there is one, and closes the gap
-// by moving back those that probed past it.
-func (t table) remove(hash, pos uint32) {
-	at := t.place(hash, pos)
-	if at < 0 {
+// remove deletes the entry of a record.
+func (x *index) remove(hash uint32, at arena.Ref) {
+	t := x.in(hash)
+	t.removeAt(t.place(entryOf(hash, at)))
+	x.n--
+	if x.old.block == 0 && x.n*sparseDen < int(x.current.size) && x.current.size > 2*smallestTable {
+		x.resize(max(smallestTable, x.n+x.n/2))
+	}
+	x.step()
+}
+
+// removeAt deletes the entry at i and moves those that lie behind their homes
+// one place forward.
+func (t *table) removeAt(i int) {
+	end := i + 1
+	for end < len(t.entries) && t.entries[end] != 0 && t.home(hashOf(t.entries[end])) < end {
+		end++
+	}
+	copy(t.entries[i:], t.entries[i+1:end])
+	t.entries[end-1] = 0
+	t.n--
+}
+
+func (x *index) resize(size int) {
+	x.finish()
+	x.old, x.current = x.current, newTable(x.heap, size)
+	x.moved, x.oldAt = 0, 0
+	if x.old.n == 0 {
+		x.drop()
+	}
+}
+
+// finish moves all that is left in old.
+func (x *index) finish() {
+	for x.old.block != 0 {
+		x.step()
+	}
+}
+
+// step moves a few entries from old to current.
+func (x *index) step() {
+	if x.old.block == 0 {
 		return
 	}
-	mask := uint32(len(t) - 1)
-	gap := uint32(at)
-	for i := (gap + 1) & mask; t[i] != 0; i = (i + 1) & mask {
-		home := uint32(t[i]>>32) & mask
-		// The entry may fill the gap if the gap is not before its home.
-		if (i-home)&mask >= (i-gap)&mask {
-			t[gap] = t[i]
-			gap = i
+	moved := 0
+	var last uint32
+	for ; x.oldAt < len(x.old.entries); x.oldAt++ {
+		entry := x.old.entries[x.oldAt]
+		if entry == 0 {
+			continue
 		}
-	}
-	t[gap] = 0
-}
-
-// grow makes room in current for the record that was just appended to sp.
-func (x *index) grow(sp *space) {
-	if sp.n <= len(x.current)/4*3 {
-		return
-	}
-	x.resize(sp, max(2*len(x.current), smallestTable))
-}
-
-// shrink gives memory back when sp has become much smaller.
-func (x *index) shrink(sp *space) {
-	if len(x.current) > smallestTable && sp.n < len(x.current)/8 && x.old == nil {
-		x.resize(sp, len(x.current)/4)
-	}
-}
-
-func (x *index) resize(sp *space, size int) {
-	for x.old != nil {
-		x.step(sp)
-	}
-	x.old, x.current, x.moved = x.current, x.table(size), 0
-	if len(x.old) == 0 {
-		x.old = nil
-	}
-}
-
-// table returns an empty table that neither current nor old is: old is gone, and
-// a current one of the smallest size is never replaced by another.
-func (x *index) table(size int) table {
-	if size != smallestTable {
-		return make(table, size)
-	}
-	clear(x.small[:])
-	return x.small[:]
-}
-
-// step moves a few records from old to current.
-func (x *index) step(sp *space) {
-	if x.old == nil {
-		return
-	}
-	for range stepLen {
-		if int(x.moved) >= sp.n {
-			x.old = nil
+		hash := hashOf(entry)
+		// Entries of one hash are never apart.
+		if moved >= stepLen && hash != last {
+			x.moved = hash
 			return
 		}
-		rec := sp.at(x.moved)
-		if x.current.place(rec.hash, x.moved) < 0 {
-			x.current.insert(rec.hash, x.moved)
+		if hash < x.moved {
+			// It was moved already: deletions have shifted it.
+			continue
 		}
-		x.moved++
+		x.current.mustInsert(x, entry)
+		last = hash
+		moved++
+	}
+	x.drop()
+}
+
+// mustInsert inserts into current, which step fills in ascending order. A run
+// at its end that finds no room gets a table with more.
+func (t *table) mustInsert(x *index, entry uint64) {
+	for !t.insert(entry) {
+		bigger := newTable(x.heap, int(t.size)+int(t.size)/8+8)
+		for _, e := range t.entries {
+			if e != 0 {
+				bigger.insert(e)
+			}
+		}
+		x.heap.Free(t.block)
+		*t = bigger
 	}
 }
+
+// drop gives old back, which is empty.
+func (x *index) drop() {
+	if x.old.block != 0 {
+		x.heap.Free(x.old.block)
+	}
+	x.old, x.moved, x.oldAt = table{}, 0, 0
+}
+
+// free gives all tables back.
+func (x *index) free() {
+	x.drop()
+	if x.current.block != 0 {
+		x.heap.Free(x.current.block)
+	}
+	x.current, x.n = table{}, 0
+}
+
+// each calls visit for the records of hashes from on, ascending, until it was
+// called limit times or more: all records of one hash are visited together. It
+// returns the hash to go on with; hashEnd is the end. visit may change records
+// in place, but neither add, remove nor move one.
+func (x *index) each(from uint32, limit int, visit func(arena.Ref)) (next uint32) {
+	visited := 0
+	var last uint32
+	walk := func(t *table, low, high uint32) (uint32, bool) {
+		if t.block == 0 || low >= high {
+			return 0, false
+		}
+		for i := t.home(low); i < len(t.entries); i++ {
+			entry := t.entries[i]
+			hash := hashOf(entry)
+			if entry == 0 || hash < low {
+				continue
+			}
+			if hash >= high {
+				return 0, false
+			}
+			if visited >= limit && hash != last {
+				return hash, true
+			}
+			visit(refOf(entry))
+			visited++
+			last = hash
+		}
+		return 0, false
+	}
+	split := uint32(hashEnd)
+	if x.old.block != 0 {
+		split = x.moved
+	}
+	if next, more := walk(&x.current, from, split); more {
+		return next
+	}
+	if next, more := walk(&x.old, max(from, split), hashEnd); more {
+		return next
+	}
+	return hashEnd
+}
+
+// random returns a record, each equally likely if the numbers are uniform.
+func (x *index) random(number func() uint32) arena.Ref {
+	places := uint32(len(x.current.entries) + len(x.old.entries))
+	for {
+		i := int(number() % places)
+		if i < len(x.current.entries) {
+			if entry := x.current.entries[i]; entry != 0 {
+				return refOf(entry)
+			}
+			continue
+		}
+		if entry := x.old.entries[i-len(x.current.entries)]; entry != 0 && hashOf(entry) >= x.moved {
+			return refOf(entry)
+		}
+	}
+}
+
+// bytes is the memory of the tables.
+func (x *index) bytes() int { return 8 * (len(x.current.entries) + len(x.old.entries)) }

@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"testing"
+
+	"slotmesh/node/store/value"
 )
 
 // TestManyKeysInOneSlot grows and shrinks one slot through many resizes of its
@@ -16,7 +18,7 @@ func TestManyKeysInOneSlot(t *testing.T) {
 		for i := range 40_000 {
 			key := fmt.Sprint("key", random.IntN(20_000))
 			if random.IntN(100) < chance {
-				s.Set(0, 5, []byte(key), IntValue(int64(i)), false, 0)
+				s.Set(0, 5, []byte(key), value.IntValue(int64(i)), false, 0)
 				there[key] = true
 			} else if s.Delete(0, 5, []byte(key)) != there[key] {
 				t.Fatalf("phase %d: delete %s: want %v", phase, key, there[key])
@@ -42,7 +44,7 @@ func TestScanGuarantee(t *testing.T) {
 	for seed := range uint64(50) {
 		s := New(Options{})
 		random := rand.New(rand.NewPCG(seed, 3))
-		put := func(key string) { s.Set(0, 7, []byte(key), IntValue(1), false, 0) }
+		put := func(key string) { s.Set(0, 7, []byte(key), value.IntValue(1), false, 0) }
 		for i := range 300 {
 			put(fmt.Sprint("stays", i))
 			put(fmt.Sprint("goes", i))
@@ -73,7 +75,7 @@ func TestFrequency(t *testing.T) {
 	s := New(Options{})
 	s.SetAccessPolicy(true, 10, 1)
 	now := int64(1_700_000_000_000)
-	ref := s.Set(0, 1, []byte("k"), IntValue(1), false, now)
+	ref := s.Set(0, 1, []byte("k"), value.IntValue(1), false, now)
 	if ref.Freq(now) != lfuInit || ref.IdleSec(now) != -1 {
 		t.Fatalf("fresh: %d, %d", ref.Freq(now), ref.IdleSec(now))
 	}
@@ -99,10 +101,10 @@ func TestFrequency(t *testing.T) {
 func TestRandomSlotIsFair(t *testing.T) {
 	s := New(Options{})
 	for i := range 90 {
-		s.Set(0, 1, fmt.Append(nil, i), IntValue(1), false, 0)
+		s.Set(0, 1, fmt.Append(nil, i), value.IntValue(1), false, 0)
 	}
 	for i := range 10 {
-		s.Set(0, 9000, fmt.Append(nil, i), IntValue(1), false, 0)
+		s.Set(0, 9000, fmt.Append(nil, i), value.IntValue(1), false, 0)
 	}
 	random := rand.New(rand.NewPCG(1, 1))
 	small := 0
@@ -116,18 +118,5 @@ func TestRandomSlotIsFair(t *testing.T) {
 	}
 	if small < draws*8/100 || small > draws*12/100 {
 		t.Fatalf("the slot with a tenth of the keys was drawn %d times of %d", small, draws)
-	}
-}
-
-func TestParseInt(t *testing.T) {
-	for text, want := range map[string]bool{
-		"0": true, "-1": true, "9223372036854775807": true, "-9223372036854775808": true,
-		"": false, "-": false, "-0": false, "00": false, "01": false, "+1": false, " 1": false, "1 ": false,
-		"9223372036854775808": false, "-9223372036854775809": false, "99999999999999999999": false, "1a": false,
-	} {
-		n, ok := ParseInt([]byte(text))
-		if ok != want || ok && fmt.Sprint(n) != text {
-			t.Errorf("%q: %d, %v", text, n, ok)
-		}
 	}
 }

@@ -9,6 +9,7 @@ import (
 
 	"pgregory.net/rapid"
 
+	"slotmesh/node/store/value"
 	"slotmesh/slots"
 )
 
@@ -80,7 +81,7 @@ func (x *machine) step(t *rapid.T) {
 	switch op := rapid.IntRange(0, 12).Draw(t, "op"); op {
 	case 0, 1, 2, 3:
 		text, keep := drawText(t), rapid.Bool().Draw(t, "keepTTL")
-		x.s.Set(db, slot, []byte(key), StringValue([]byte(text)), keep, modelNow)
+		x.s.Set(db, slot, []byte(key), value.StringValue([]byte(text)), keep, modelNow)
 		if !keep {
 			old.at = 0
 		}
@@ -112,7 +113,7 @@ func (x *machine) step(t *rapid.T) {
 			return
 		}
 		offset := rapid.IntRange(0, 60).Draw(t, "offset")
-		content := ref.Edit(offset + 2)
+		content := ref.Extend(offset + 2)
 		copy(content[offset:], "##")
 		grown := []byte(old.text)
 		for len(grown) < offset+2 {

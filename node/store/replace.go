@@ -8,8 +8,7 @@ const siblingAhead = 1 << 20
 // this one's: a full sync is loaded into it while this store goes on. The
 // caller has the store for itself, or holds Engine.Exclusive.
 func (s *Store) Sibling() *Store {
-	o := New(Options{Databases: len(s.dbs)})
-	o.seed = s.seed
+	o := New(Options{Databases: len(s.dbs), Memory: s.memory})
 	o.version = s.version + siblingAhead
 	o.aged = s.version
 	o.clock.follow(&s.clock)
@@ -19,11 +18,36 @@ func (s *Store) Sibling() *Store {
 // Replace puts the content of loaded, a Sibling of this store, in the place of
 // everything here. loaded is of no use afterwards. The caller has all slots.
 // Open snapshots keep what they need of the old content. The time it takes does
-// not depend on how many keys and slots there are.
+// not depend on how many keys there are.
 func (s *Store) Replace(loaded *Store) {
 	for db := range s.dbs {
-		s.exchange(db, loaded.dbs[db].Swap(nil))
+		d := loaded.dbs[db].Swap(nil)
+		if d != nil {
+			for _, sp := range d.spaces {
+				if sp != nil {
+					sp.store = s
+				}
+			}
+		}
+		s.exchange(db, d)
 	}
 	// Every record of loaded is later than every open cut.
 	s.version, s.aged = loaded.version, loaded.aged
+}
+
+// Abandon gives back what is in loaded, a Sibling that will not replace
+// anything. Nobody else uses it any more.
+func (s *Store) Abandon(loaded *Store) {
+	for db := range loaded.dbs {
+		d := loaded.dbs[db].Swap(nil)
+		if d == nil {
+			continue
+		}
+		for _, sp := range d.spaces {
+			if sp != nil {
+				sp.store = s
+			}
+		}
+		s.discard(garbage{spaces: d.spaces[:]})
+	}
 }

@@ -5,6 +5,7 @@ import (
 	"slices"
 	"testing"
 
+	"slotmesh/node/store/value"
 	"slotmesh/slots"
 )
 
@@ -12,9 +13,9 @@ import (
 // snapshot is open, and takes another: each has its own content.
 func TestReplace(t *testing.T) {
 	const now = 1_700_000_000_000
-	put := func(s *Store, db int, key, value string) {
+	put := func(s *Store, db int, key, text string) {
 		s.Insert(Entry{
-			DB: db, Slot: slots.Of([]byte(key)), Key: []byte(key), Value: TextValue([]byte(value)),
+			DB: db, Slot: slots.Of([]byte(key)), Key: []byte(key), Value: value.TextValue([]byte(text)),
 			ExpireAtMs: now + 1000, IdleSec: -1, Freq: -1,
 		}, now)
 	}

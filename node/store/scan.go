@@ -1,14 +1,17 @@
 package store
 
-import "slotmesh/slots"
+import (
+	"slotmesh/node/store/arena"
+	"slotmesh/slots"
+)
 
-// Cursor is a place in a walk over a database: a slot, and below which position
-// of it the walk goes on; 0 for all of it. The zero Cursor is the beginning,
-// and what the end is called as well.
+// Cursor is a place in a walk over a database: a slot, and the hash in it that
+// the walk goes on at. The zero Cursor is the beginning, and what the end is
+// called as well.
 //
-// A walk goes slot by slot upwards and, in a slot, from the last position down:
-// every key that is there from the first step to the last is visited, see
-// space. A key that moves may be visited twice.
+// A walk goes slot by slot upwards and, in a slot, in the order of the hashes of
+// the keys: every key that is there from the first step to the last is visited
+// exactly once, whatever is added and deleted meanwhile.
 type Cursor uint64
 
 // At returns the cursor at the beginning of slot.
@@ -20,10 +23,11 @@ func (c Cursor) Slot() (slot slots.Slot, ok bool) {
 	return slots.Slot(c >> 32), c>>32 < slots.Count
 }
 
-// Scan visits up to limit keys of db in the slot of from and returns where to
-// go on, and how many keys it visited. It skips nothing but stops at the end of
-// the slot: done is then true, and the next slot is the caller's to choose. The
-// slot is locked; visit must not change it.
+// Scan visits about limit keys of db in the slot of from, and more only where
+// keys have the same hash. It returns where to go on, and how many keys it
+// visited. It skips nothing but stops at the end of the slot: done is then true,
+// and the next slot is the caller's to choose. The slot is locked; visit must
+// not change it.
 func (s *Store) Scan(db int, from Cursor, limit int, visit func(Ref)) (next Cursor, visited int, done bool) {
 	slot, ok := from.Slot()
 	if !ok {
@@ -33,16 +37,11 @@ func (s *Store) Scan(db int, from Cursor, limit int, visit func(Ref)) (next Curs
 	if sp == nil {
 		return At(slot), 0, true
 	}
-	pos := int(uint32(from))
-	if pos == 0 || pos > sp.n {
-		pos = sp.n
-	}
-	for pos > 0 && visited < limit {
-		pos--
+	hash := sp.index.each(uint32(from), limit, func(at arena.Ref) {
 		visited++
-		visit(Ref{s, sp, uint32(pos)})
-	}
-	return At(slot) | Cursor(pos), visited, pos == 0
+		visit(sp.ref(at))
+	})
+	return At(slot) | Cursor(hash), visited, hash == hashEnd
 }
 
 // NextUsed returns the first slot from on in which db has keys. It needs no
@@ -88,11 +87,12 @@ func (s *Store) RandomSlot(db int, random uint64) (slot slots.Slot, ok bool) {
 	return slots.Slot(max(last, 0)), last >= 0
 }
 
-// RandomInSlot returns a key of db in slot, each equally likely.
-func (s *Store) RandomInSlot(db int, slot slots.Slot, random uint64) Ref {
+// RandomInSlot returns a key of db in slot, each equally likely; random is
+// uniform.
+func (s *Store) RandomInSlot(db int, slot slots.Slot, random func() uint32) Ref {
 	sp := s.space(db, slot)
-	if sp == nil || sp.n == 0 {
+	if sp == nil || sp.index.n == 0 {
 		return Ref{}
 	}
-	return Ref{s, sp, uint32(random % uint64(sp.n))}
+	return sp.ref(sp.index.random(random))
 }

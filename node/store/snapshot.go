@@ -2,10 +2,13 @@ package store
 
 import (
 	"fmt"
+	"math"
 	"runtime"
 	"slices"
 	"sync"
 
+	"slotmesh/node/store/arena"
+	"slotmesh/node/store/value"
 	"slotmesh/slots"
 )
 
@@ -109,13 +112,11 @@ func (s *Store) age() {
 			if sp == nil {
 				continue
 			}
-			for _, chunk := range sp.chunks {
-				for i := range chunk {
-					if !after(chunk[i].version, floor) {
-						chunk[i].version = floor
-					}
+			sp.index.each(0, math.MaxInt, func(at arena.Ref) {
+				if !after(value.Version(s.memory, at), floor) {
+					value.SetVersion(s.memory, at, floor)
 				}
-			}
+			})
 		}
 	}
 	s.aged = s.version
@@ -141,36 +142,48 @@ func (sn *Snapshot) Close() {
 	sn.closed = true
 	sn.handed, sn.gone = nil, nil
 	sn.mu.Unlock()
+	s.settle()
 }
 
 func (sn *Snapshot) covers(slot slots.Slot) bool { return sn.all || sn.only.Has(slot) }
 
-// preserve hands rec, which is about to change, to the snapshots that it
-// belongs to. The slot is locked.
-func (s *Store) preserve(sp *space, rec *record) {
-	if rec.version == s.version {
-		return
-	}
-	if open := s.open.Load(); open != nil {
-		s.hand(*open, nil, sp, rec)
-	}
-	rec.version = s.version
-}
-
-// hand gives rec to every snapshot of open, except to the walk that asks.
-func (s *Store) hand(open []*Snapshot, except *Snapshot, sp *space, rec *record) {
+// hand gives the record at at, whose version is given, to every snapshot of
+// open, except to the walk that asks.
+func (s *Store) hand(open []*Snapshot, except *Snapshot, sp *space, at arena.Ref, version uint32) {
+	var e Entry
 	for _, sn := range open {
-		if sn == except || after(rec.version, sn.cut) || !sn.covers(sp.slot) {
+		if sn == except || after(version, sn.cut) || !sn.covers(sp.slot) {
 			continue
 		}
-		e := sn.entry(sp, rec)
-		rec.shared = true
+		if e.Key == nil {
+			e = sp.detached(at)
+		}
+		e.DB = sn.was[sp.home.number]
 		sn.mu.Lock()
 		if !sn.closed {
 			sn.take(e)
 		}
 		sn.mu.Unlock()
 	}
+}
+
+// detached returns the record at at with bytes of its own, or, if it is large,
+// lends it.
+func (sp *space) detached(at arena.Ref) Entry {
+	e := sp.entry(at)
+	if len(e.Value.Bytes) >= aliasBytes {
+		c := sp.cell(at)
+		c.Lend()
+		e.Key = slices.Clone(e.Key)
+		return e
+	}
+	b := make([]byte, 0, len(e.Key)+len(e.Value.Bytes))
+	b = append(append(b, e.Key...), e.Value.Bytes...)
+	e.Key = b[:len(e.Key):len(e.Key)]
+	if e.Value.Bytes != nil {
+		e.Value.Bytes = b[len(e.Key):]
+	}
+	return e
 }
 
 // take adds e to what was handed over. The caller has mu.
@@ -183,12 +196,15 @@ func (sn *Snapshot) take(e Entry) {
 	sn.handed[last] = append(sn.handed[last], e)
 }
 
-// entry returns rec as a view, in the database that it was in at the cut. The
-// marks of access are given as they are: a snapshot has no clock.
-func (sn *Snapshot) entry(sp *space, rec *record) Entry {
-	e := Entry{DB: sn.was[sp.home.number], Slot: sp.slot, Key: rec.key(), Value: rec.value(), ExpireAtMs: sp.deadlineOf(rec)}
-	e.IdleSec, e.Freq = -1, -1
-	return e
+// entry returns the record at at as a view. The marks of access are left out: a
+// snapshot has no clock.
+func (sp *space) entry(at arena.Ref) Entry {
+	c := sp.cell(at)
+	h := c.Header()
+	return Entry{
+		DB: sp.home.number, Slot: sp.slot, Key: c.Key(), Value: c.Value(),
+		ExpireAtMs: sp.keys.of(h.Deadline), IdleSec: -1, Freq: -1,
+	}
 }
 
 // detach gives spaces of database db, which are being flushed, to the snapshot.
@@ -209,11 +225,15 @@ type batch struct {
 	size    int
 }
 
-func (b *batch) add(e Entry, rec *record) {
-	size := len(e.Key) + len(e.Value.Bytes)
-	b.size += size
-	if size >= aliasBytes {
-		rec.shared = true
+// add takes the record at at over.
+func (b *batch) add(sp *space, at arena.Ref, db int) {
+	e := sp.entry(at)
+	e.DB = db
+	b.size += len(e.Key) + len(e.Value.Bytes)
+	if len(e.Value.Bytes) >= aliasBytes {
+		c := sp.cell(at)
+		c.Lend()
+		e.Key = slices.Clone(e.Key)
 		b.entries = append(b.entries, e)
 		return
 	}
@@ -253,12 +273,12 @@ func (sn *Snapshot) Walk(withSlot func(slots.Slot, func()), emit func([]Entry) e
 		if !sn.covers(slot) {
 			continue
 		}
-		db, pos := 0, -1
+		db, at := 0, uint32(0)
 		for db < len(sn.was) {
 			before := b.size
 			withSlot(slot, func() {
 				var records int
-				db, pos, records = sn.turn(&b, slot, db, pos)
+				db, at, records = sn.turn(&b, slot, db, at)
 				sinceYield += records + 1
 			})
 			if b.size >= batchBytes {
@@ -281,40 +301,37 @@ func (sn *Snapshot) Walk(withSlot func(slots.Slot, func()), emit func([]Entry) e
 	return nil
 }
 
-// turn walks slot on from position pos of what was database db at the cut, -1
-// for its end, and returns how far it came and how many records it looked at.
-// The slot is locked.
-func (sn *Snapshot) turn(b *batch, slot slots.Slot, db, pos int) (nextDB, nextPos, records int) {
+// turn walks slot on from hash at of what was database db at the cut, and
+// returns how far it came and how many records it looked at. The slot is locked.
+func (sn *Snapshot) turn(b *batch, slot slots.Slot, db int, at uint32) (nextDB int, next uint32, records int) {
 	s := sn.store
 	bytes := b.size
-	for ; db < len(sn.was); db, pos = db+1, -1 {
+	for ; db < len(sn.was); db, at = db+1, 0 {
 		sp := s.space(slices.Index(sn.was, db), slot)
 		if sp == nil {
 			continue
 		}
-		if pos < 0 || pos > sp.n {
-			pos = sp.n
-		}
-		for pos > 0 {
-			if records == s.turn || b.size-bytes >= turnBytes {
-				return db, pos, records
+		for at != hashEnd {
+			if records >= s.turn || b.size-bytes >= turnBytes {
+				return db, at, records
 			}
-			pos--
-			records++
-			rec := sp.at(uint32(pos))
-			if after(rec.version, sn.cut) {
-				continue
-			}
-			if open := s.open.Load(); open != nil {
-				s.hand(*open, sn, sp, rec)
-			}
-			b.add(sn.entry(sp, rec), rec)
-			// Later than every open cut that has had it, not later than one that
-			// has not been made.
-			rec.version = s.version
+			at = sp.index.each(at, 1, func(record arena.Ref) {
+				records++
+				version := value.Version(s.memory, record)
+				if after(version, sn.cut) {
+					return
+				}
+				if open := s.open.Load(); open != nil {
+					s.hand(*open, sn, sp, record, version)
+				}
+				b.add(sp, record, db)
+				// Later than every open cut that has had it, not later than one that
+				// has not been made.
+				value.SetVersion(s.memory, record, s.version)
+			})
 		}
 	}
-	return db, pos, records
+	return db, at, records
 }
 
 // emitHanded emits what writers handed over.
@@ -357,17 +374,15 @@ func (sn *Snapshot) emitGone(b *batch, emit func([]Entry) error) error {
 
 // emitSpace emits what a flushed space has of the snapshot.
 func (sn *Snapshot) emitSpace(b *batch, db int, sp *space, emit func([]Entry) error) error {
-	for _, chunk := range sp.chunks {
-		for j := range chunk {
-			rec := &chunk[j]
-			if after(rec.version, sn.cut) {
-				continue
+	m := sn.store.memory
+	for at := uint32(0); at != hashEnd; {
+		at = sp.index.each(at, turnRecords, func(record arena.Ref) {
+			if !after(value.Version(m, record), sn.cut) {
+				e := sp.entry(record)
+				e.DB = db
+				b.entries = append(b.entries, e)
 			}
-			b.entries = append(b.entries, Entry{
-				DB: db, Slot: sp.slot, Key: rec.key(), Value: rec.value(),
-				ExpireAtMs: sp.deadlineOf(rec), IdleSec: -1, Freq: -1,
-			})
-		}
+		})
 		if len(b.entries) > 0 {
 			if err := emit(b.entries); err != nil {
 				return err

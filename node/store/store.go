@@ -1,22 +1,41 @@
 package store
 
 import (
-	"hash/maphash"
 	"sync"
 	"sync/atomic"
 
+	"slotmesh/node/store/arena"
+	"slotmesh/node/store/tree"
+	"slotmesh/node/store/value"
 	"slotmesh/slots"
 )
+
+// Entry is one key with everything that belongs to it, outside the store.
+type Entry struct {
+	DB    int
+	Slot  slots.Slot
+	Key   []byte
+	Value value.Value
+	// ExpireAtMs is the Unix time of the key's end in milliseconds, 0 for none.
+	ExpireAtMs int64
+	// IdleSec is the time since the last access, -1 when the policy does not
+	// keep it; Freq the access counter, -1 when the policy does not keep it.
+	IdleSec int64
+	Freq    int
+}
 
 // Options of a Store.
 type Options struct {
 	// Databases is the number of databases; 0 means 16.
 	Databases int
+	// Memory is where everything lies; nil means a small one of its own, which
+	// is enough for tests.
+	Memory *arena.Memory
 }
 
 // Store is the keyspace. See the package's promise for who must hold what.
 type Store struct {
-	seed maphash.Seed
+	memory *arena.Memory
 	// dbs are the databases, nil where nothing was stored. A database is made by
 	// the first write to it, and replaced or moved under Exclusive.
 	dbs []atomic.Pointer[database]
@@ -31,20 +50,38 @@ type Store struct {
 	mu   sync.Mutex
 	open atomic.Pointer[[]*Snapshot]
 
+	reaper reaper
 	// turn is turnRecords, but for tests.
 	turn  int
 	clock clock
 }
+
+// Heaps is how many heaps the Memory of a Store should have: so many writers
+// can need memory at once without waiting for each other.
+const Heaps = 32
+
+// ownMemory is what a store without a Memory sets aside: addresses, not memory.
+const ownMemory = 4 << 30
 
 // New returns an empty store.
 func New(o Options) *Store {
 	if o.Databases == 0 {
 		o.Databases = 16
 	}
-	s := &Store{seed: maphash.MakeSeed(), dbs: make([]atomic.Pointer[database], o.Databases), turn: turnRecords}
+	if o.Memory == nil {
+		var err error
+		if o.Memory, err = arena.New(arena.Options{Reserve: ownMemory, Heaps: Heaps}); err != nil {
+			panic(err)
+		}
+	}
+	s := &Store{memory: o.Memory, dbs: make([]atomic.Pointer[database], o.Databases), turn: turnRecords}
+	s.reaper.wake = make(chan struct{}, 1)
 	s.clock.init()
 	return s
 }
+
+// Memory is where everything lies.
+func (s *Store) Memory() *arena.Memory { return s.memory }
 
 // Databases is how many databases there are.
 func (s *Store) Databases() int { return len(s.dbs) }
@@ -104,14 +141,16 @@ func (s *Store) KeysInSlot(db int, slot slots.Slot, limit int) [][]byte {
 	if sp == nil {
 		return nil
 	}
-	keys := make([][]byte, 0, min(sp.n, limit))
-	for pos := 0; pos < sp.n && len(keys) < limit; pos++ {
-		keys = append(keys, append([]byte(nil), sp.at(uint32(pos)).key()...))
-	}
+	keys := make([][]byte, 0, min(sp.index.n, limit))
+	sp.index.each(0, limit, func(at arena.Ref) {
+		if len(keys) < limit {
+			keys = append(keys, append([]byte(nil), value.Key(s.memory, at)...))
+		}
+	})
 	return keys
 }
 
-func (s *Store) hash(key []byte) uint32 { return uint32(maphash.Bytes(s.seed, key)) }
+func (s *Store) hash(key []byte) uint32 { return uint32(s.memory.Hash(key)) >> (32 - hashBits) }
 
 // Find looks key up. It leaves no mark on it, and it does not look at expiry.
 func (s *Store) Find(db int, slot slots.Slot, key []byte) Ref {
@@ -119,36 +158,58 @@ func (s *Store) Find(db int, slot slots.Slot, key []byte) Ref {
 	if sp == nil {
 		return Ref{}
 	}
-	pos, found := sp.find(s.hash(key), key)
-	if !found {
+	at := sp.find(s.hash(key), key)
+	if at == 0 {
 		return Ref{}
 	}
-	return Ref{s, sp, pos}
+	return sp.ref(at)
 }
 
-// Set makes value the value of key, which is created if need be. The expiry of
-// an old value goes, unless keepTTL. key and value are copied; value may be a
-// view of the store.
-func (s *Store) Set(db int, slot slots.Slot, key []byte, value Value, keepTTL bool, now int64) Ref {
+// Set makes v the value of key, which is created if need be. The expiry of an
+// old value goes, unless keepTTL. key and v are copied; v may be a view of the
+// store, but of this key only if it is a string. The trees of a collection go
+// over with it: they must be nobody else's any more.
+func (s *Store) Set(db int, slot slots.Slot, key []byte, v value.Value, keepTTL bool, now int64) Ref {
 	sp := s.makeSpace(db, slot)
 	hash := s.hash(key)
-	pos, found := sp.find(hash, key)
-	if !found {
-		pos = sp.insert(record{hash: hash, keyLen: uint32(len(key)), version: s.version, clock: s.clock.fresh(now)})
-		rec := sp.at(pos)
-		rec.write(key, value)
-		sp.home.keys.Add(1)
-		sp.home.perSlot[slot].Add(1)
-		return Ref{s, sp, pos}
+	at := sp.find(hash, key)
+	if at == 0 {
+		return sp.create(hash, key, v, s.clock.fresh(now))
 	}
-	rec := sp.at(pos)
-	s.preserve(sp, rec)
-	if !keepTTL && rec.ttl != 0 {
-		sp.setDeadline(pos, 0)
+	c := sp.cell(at)
+	sp.Preserve(at)
+	h := c.Header()
+	if h.Roots != 0 {
+		sp.discardTrees(&c)
 	}
-	rec.write(rec.key(), value)
-	rec.clock = s.clock.overwritten(rec.clock, now)
-	return Ref{s, sp, pos}
+	if !keepTTL && h.Deadline != 0 {
+		sp.setDeadline(&sp.keys, at, 0)
+	}
+	if h.FieldDeadline != 0 {
+		at = sp.setDeadline(&sp.fields, at, 0)
+	}
+	if h.Deadline|h.FieldDeadline != 0 {
+		c = sp.cell(sp.find(hash, key))
+	}
+	c.Replace(v)
+	if v.FieldsExpireAt != 0 {
+		c.FieldsExpire(v.FieldsExpireAt)
+	}
+	value.SetClock(s.memory, c.At(), s.clock.overwritten(h.Clock, now))
+	return sp.ref(c.At())
+}
+
+// create makes a new key.
+func (sp *space) create(hash uint32, key []byte, v value.Value, clock uint32) Ref {
+	s := sp.store
+	at := value.NewRecord(sp.heap, key, v, s.version, clock)
+	sp.index.insert(hash, at)
+	sp.home.keys.Add(1)
+	sp.home.perSlot[sp.slot].Add(1)
+	if v.FieldsExpireAt != 0 {
+		at = sp.FieldsExpire(at, v.FieldsExpireAt)
+	}
+	return sp.ref(at)
 }
 
 // Insert puts e into the store, over an older value if there is one. It is the
@@ -165,117 +226,176 @@ func (s *Store) Insert(e Entry, now int64) Ref {
 	return ref
 }
 
+// DraftSpace is where the trees of a draft come from that will be the value of
+// a key of slot. It needs no lock.
+func (s *Store) DraftSpace(slot slots.Slot) tree.Space {
+	return tree.Space{Heap: s.memory.Heap(int(slot)), Version: s.version}
+}
+
 // Delete removes key and reports whether it was there.
 func (s *Store) Delete(db int, slot slots.Slot, key []byte) bool {
 	sp := s.space(db, slot)
 	if sp == nil {
 		return false
 	}
-	pos, found := sp.find(s.hash(key), key)
-	if !found {
+	hash := s.hash(key)
+	at := sp.find(hash, key)
+	if at == 0 {
 		return false
 	}
-	s.deleteAt(sp, pos)
+	sp.delete(hash, key, at, true)
 	return true
 }
 
-// deleteAt removes the record at pos. The last record takes its place.
-func (s *Store) deleteAt(sp *space, pos uint32) {
-	s.preserve(sp, sp.at(pos))
-	sp.setDeadline(pos, 0)
-	sp.remove(pos)
+// delete removes the record at at, with its trees unless they live on.
+func (sp *space) delete(hash uint32, key []byte, at arena.Ref, trees bool) {
+	sp.Preserve(at)
+	c := sp.cell(at)
+	h := c.Header()
+	if trees && h.Roots != 0 {
+		sp.discardTrees(&c)
+	}
+	if h.Deadline != 0 {
+		at = sp.setDeadline(&sp.keys, at, 0)
+	}
+	if h.FieldDeadline != 0 {
+		at = sp.setDeadline(&sp.fields, at, 0)
+	}
+	sp.index.remove(hash, at)
 	sp.home.keys.Add(-1)
 	sp.home.perSlot[sp.slot].Add(-1)
+	c = sp.cell(at)
+	if c.Header().Lent {
+		sp.Retire(at)
+		return
+	}
+	sp.heap.Free(at)
 }
 
 // Ref is a key that was found: good until the next change of its slot by
 // another way than this Ref, and only while the slot is locked. The zero Ref is
-// no key.
+// no key. Its Cell is the value, open for change.
 type Ref struct {
-	store *Store
+	value.Cell
 	space *space
-	pos   uint32
 }
+
+func (sp *space) ref(at arena.Ref) Ref { return Ref{sp.cell(at), sp} }
 
 // OK reports whether there is a key.
 func (r Ref) OK() bool { return r.space != nil }
 
-func (r Ref) record() *record { return r.space.at(r.pos) }
-
-// Key returns a view of the key.
-func (r Ref) Key() []byte { return r.record().key() }
-
-// Value returns a view of the value.
-func (r Ref) Value() Value { return r.record().value() }
-
-// Kind returns the type of the value.
-func (r Ref) Kind() Kind { return r.record().kind }
-
 // Entry returns the key with everything that belongs to it. Key and Value are
 // views.
 func (r Ref) Entry(now int64) Entry {
-	return r.store.entry(r.space, r.record(), now)
-}
-
-func (s *Store) entry(sp *space, rec *record, now int64) Entry {
-	e := Entry{DB: sp.home.number, Slot: sp.slot, Key: rec.key(), Value: rec.value(), ExpireAtMs: sp.deadlineOf(rec)}
-	e.IdleSec, e.Freq = s.clock.access(rec.clock, now)
+	e := r.space.entry(r.At())
+	e.IdleSec, e.Freq = r.space.store.clock.access(r.mark(), now)
 	return e
 }
 
+// DB returns the database that the key is in, Slot its slot.
+func (r Ref) DB() int          { return r.space.home.number }
+func (r Ref) Slot() slots.Slot { return r.space.slot }
+
 // Expires reports whether the key has an expiry.
-func (r Ref) Expires() bool { return r.record().ttl != 0 }
+func (r Ref) Expires() bool { return r.Header().Deadline != 0 }
 
 // ExpireAt returns the expiry in Unix milliseconds, 0 for none.
-func (r Ref) ExpireAt() int64 { return r.space.deadlineOf(r.record()) }
+func (r Ref) ExpireAt() int64 { return r.space.keys.of(r.Header().Deadline) }
 
 // SetExpire sets the expiry, 0 for none.
-func (r Ref) SetExpire(atMs int64) {
-	r.store.preserve(r.space, r.record())
-	r.space.setDeadline(r.pos, atMs)
+func (r *Ref) SetExpire(atMs int64) {
+	r.space.Preserve(r.At())
+	r.Cell = r.space.cell(r.space.setDeadline(&r.space.keys, r.At(), atMs))
 }
 
 // SetInt makes n the value of a string.
-func (r Ref) SetInt(n int64) {
-	rec := r.record()
-	r.store.preserve(r.space, rec)
-	rec.write(rec.key(), IntValue(n))
-}
+func (r *Ref) SetInt(n int64) { r.Replace(value.IntValue(n)) }
 
-// SetValue replaces the value and leaves the rest. value may be a view.
-func (r Ref) SetValue(value Value) {
-	rec := r.record()
-	r.store.preserve(r.space, rec)
-	rec.write(rec.key(), value)
-}
+// SetValue replaces a string by another one and leaves the rest. v may be a
+// view.
+func (r *Ref) SetValue(v value.Value) { r.Replace(v) }
 
 // Append adds tail to a string, which becomes raw, and returns its new length.
 // tail must not be a view of this key's value.
-func (r Ref) Append(tail []byte) int {
-	rec := r.record()
-	size := rec.value().TextLen()
-	copy(r.Edit(size + len(tail))[size:], tail)
+func (r *Ref) Append(tail []byte) int {
+	size := r.Value().TextLen()
+	copy(r.Extend(size + len(tail))[size:], tail)
 	return size + len(tail)
 }
 
-// Edit makes a string raw and at least size bytes long, filled up with zeros,
+// greedyBytes bounds what a growing string gets beyond its need.
+const greedyBytes = 1 << 20
+
+// Extend makes a string raw and at least size bytes long, filled up with zeros,
 // and returns its content to be changed in place.
-func (r Ref) Edit(size int) []byte {
-	rec := r.record()
-	r.store.preserve(r.space, rec)
-	return rec.edit(size)
+func (r *Ref) Extend(size int) []byte {
+	v := r.Value()
+	if v.Enc == value.EncInt {
+		r.Replace(value.RawValue(v.AppendText(nil)))
+	}
+	old := v.TextLen()
+	size = max(size, old)
+	room := 0
+	if size > old && v.Enc == value.EncRaw {
+		room = min(size, greedyBytes)
+	}
+	b := r.SpliceRoom(old, 0, size-old, room)
+	clear(b[old:])
+	r.SetEncoding(value.EncRaw)
+	return b
 }
 
 // Copy makes key of db in slot a copy of from: value, expiry and marks of
 // access. An old value of key goes. Both slots are locked; from is good until
 // this call only.
 func (s *Store) Copy(from Ref, db int, slot slots.Slot, key []byte, now int64) Ref {
-	rec := from.record()
-	value, mark, at := rec.value(), rec.clock, from.ExpireAt()
-	ref := s.Set(db, slot, key, value, false, now)
-	if at != 0 {
-		ref.SetExpire(at)
+	v, mark, at := from.Value(), from.mark(), from.ExpireAt()
+	v.FieldsExpireAt = from.FieldsExpireAt()
+	if v.Roots == 0 {
+		// A record may move when another one is made.
+		v = v.Detach()
+	} else {
+		d := v.Clone(s.DraftSpace(slot))
+		defer d.Close()
+		fields := v.FieldsExpireAt
+		v = d.Value()
+		v.FieldsExpireAt = fields
 	}
-	ref.record().clock = mark
+	return s.settled(s.Set(db, slot, key, v, false, now), at, mark)
+}
+
+// Move makes key of db in slot what from is and removes from: value, expiry and
+// marks of access. An old value of key goes. Both slots are locked; from is
+// good until this call only.
+func (s *Store) Move(from Ref, db int, slot slots.Slot, key []byte, now int64) Ref {
+	v, mark, at := from.Value().Detach(), from.mark(), from.ExpireAt()
+	v.FieldsExpireAt = from.FieldsExpireAt()
+	old := from.Key()
+	from.space.delete(s.hash(old), old, from.At(), false)
+	return s.settled(s.Set(db, slot, key, v, false, now), at, mark)
+}
+
+// settled gives a key its expiry and its mark of access.
+func (s *Store) settled(ref Ref, atMs int64, mark uint32) Ref {
+	if atMs != 0 {
+		ref.SetExpire(atMs)
+	}
+	value.SetClock(s.memory, ref.At(), mark)
 	return ref
+}
+
+// FieldsExpireAt is when the first field of the value expires, Unix
+// milliseconds, 0 for never.
+func (r Ref) FieldsExpireAt() int64 { return r.space.fields.of(r.Header().FieldDeadline) }
+
+// Size is how much memory the key takes, trees and its part of the index
+// included, in bytes.
+func (r Ref) Size() int64 {
+	size := int64(r.space.heap.Size(r.At())) + int64(r.space.index.bytes()/max(r.space.index.n, 1))
+	v := r.Value()
+	for i := range int(v.Roots) {
+		size += int64(v.Tree(i).Root.Bytes)
+	}
+	return size
 }

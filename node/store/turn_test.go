@@ -6,6 +6,7 @@ import (
 	"slices"
 	"testing"
 
+	"slotmesh/node/store/value"
 	"slotmesh/slots"
 )
 
@@ -19,7 +20,7 @@ func TestWalkHoldsSlotsBriefly(t *testing.T) {
 	put := func(slot slots.Slot, i, size int) {
 		s.Insert(Entry{
 			DB: i % 2, Slot: slot, Key: fmt.Appendf(nil, "%d:%d", slot, i),
-			Value: TextValue(bytes.Repeat([]byte("v"), size)), IdleSec: -1, Freq: -1,
+			Value: value.TextValue(bytes.Repeat([]byte("v"), size)), IdleSec: -1, Freq: -1,
 		}, now)
 	}
 	total := 0
@@ -102,7 +103,7 @@ func TestWholesaleIsOnePointer(t *testing.T) {
 	const now = 1_700_000_000_000
 	s := New(Options{})
 	for slot := range slots.Slot(slots.Count) {
-		s.Insert(Entry{Slot: slot, Key: []byte("k"), Value: IntValue(1), ExpireAtMs: now + 1, IdleSec: -1, Freq: -1}, now)
+		s.Insert(Entry{Slot: slot, Key: []byte("k"), Value: value.IntValue(1), ExpireAtMs: now + 1, IdleSec: -1, Freq: -1}, now)
 	}
 	content := s.dbs[0].Load()
 	s.Swap(0, 3)
@@ -116,7 +117,7 @@ func TestWholesaleIsOnePointer(t *testing.T) {
 		t.Error("the snapshot was not given the database as it is")
 	}
 	loaded := s.Sibling()
-	loaded.Insert(Entry{DB: 2, Slot: 5, Key: []byte("k"), Value: IntValue(2), IdleSec: -1, Freq: -1}, now)
+	loaded.Insert(Entry{DB: 2, Slot: 5, Key: []byte("k"), Value: value.IntValue(2), IdleSec: -1, Freq: -1}, now)
 	fresh := loaded.dbs[2].Load()
 	s.Replace(loaded)
 	if s.dbs[2].Load() != fresh || s.Len(2) != 1 {

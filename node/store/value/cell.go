@@ -35,32 +35,32 @@ type Cell struct {
 func Open(home Home, heap *arena.Heap, at arena.Ref) Cell { return Cell{home, heap, at} }
 
 // At is where the record is; 0 for no record.
-func (c *Cell) At() arena.Ref { return c.at }
+func (c Cell) At() arena.Ref { return c.at }
 
 // Memory is where everything is.
-func (c *Cell) Memory() *arena.Memory { return c.heap.Memory() }
+func (c Cell) Memory() *arena.Memory { return c.heap.Memory() }
 
 // Header returns the record's header.
-func (c *Cell) Header() (h Header) {
+func (c Cell) Header() (h Header) {
 	h.parse(c.Memory().Bytes(c.at, maxHeader))
 	return h
 }
 
-func (c *Cell) payload(h *Header) []byte {
+func (c Cell) payload(h *Header) []byte {
 	n := h.payloadAt + h.PayloadLen
 	return c.Memory().Bytes(c.at, n)[h.payloadAt:n:n]
 }
 
 // Key returns a view of the key.
-func (c *Cell) Key() []byte { return Key(c.Memory(), c.at) }
+func (c Cell) Key() []byte { return Key(c.Memory(), c.at) }
 
 // Kind returns the type, Encoding the encoding.
-func (c *Cell) Kind() Kind { return Kind(c.Memory().Bytes(c.at, 8)[7] >> 4) }
+func (c Cell) Kind() Kind { return Kind(c.Memory().Bytes(c.at, 8)[7] >> 4) }
 
-func (c *Cell) Encoding() Encoding { return Encoding(c.Memory().Bytes(c.at, 8)[7] & 0xf) }
+func (c Cell) Encoding() Encoding { return Encoding(c.Memory().Bytes(c.at, 8)[7] & 0xf) }
 
 // Value returns a view of the content.
-func (c *Cell) Value() Value {
+func (c Cell) Value() Value {
 	h := c.Header()
 	return h.value(c.Memory(), c.payload(&h))
 }
@@ -76,7 +76,7 @@ func (h *Header) value(m *arena.Memory, payload []byte) Value {
 }
 
 // Payload returns a view of the payload, to be read.
-func (c *Cell) Payload() []byte {
+func (c Cell) Payload() []byte {
 	h := c.Header()
 	return c.payload(&h)
 }
@@ -162,8 +162,7 @@ func (c *Cell) fits(size int) bool {
 func (c *Cell) Replace(v Value) {
 	c.home.Preserve(c.at)
 	size := len(v.Bytes)
-	isInt := v.Kind == KindString && v.Enc == EncInt
-	if isInt {
+	if v.isInt() {
 		size = 8
 	}
 	old := c.Header()
@@ -180,12 +179,7 @@ func (c *Cell) Replace(v Value) {
 		// Nothing of the old payload is kept.
 		c.rewrite(&old, &h, 0, old.PayloadLen, size, 0)
 	}
-	payload := c.payload(&h)
-	if isInt {
-		binary.LittleEndian.PutUint64(payload, uint64(v.Int))
-		return
-	}
-	copy(payload, v.Bytes)
+	v.put(c.payload(&h))
 }
 
 // sameBytes reports whether a begins inside b.
@@ -200,7 +194,7 @@ func sameBytes(a, b []byte) bool {
 func (c *Cell) Space() tree.Space { return c.home.Space() }
 
 // Roots is how many trees the payload begins with.
-func (c *Cell) Roots() int {
+func (c Cell) Roots() int {
 	return int(binary.LittleEndian.Uint16(c.Memory().Bytes(c.at, 10)[8:]) >> flagRootsShift & MaxRoots)
 }
 
@@ -225,16 +219,34 @@ func (c *Cell) SetRoot(i int, root tree.Root) {
 // FieldsExpire sets when the first field of the value expires, 0 for never.
 func (c *Cell) FieldsExpire(atMs int64) { c.at = c.home.FieldsExpire(c.at, atMs) }
 
-// NewRecord returns a new record in a block of heap: h with the key and a
-// payload of h.PayloadLen undefined bytes.
-func NewRecord(heap *arena.Heap, h Header, key []byte) arena.Ref {
-	h.KeyLen = len(key)
+// NewRecord returns a new record in a block of heap. The trees of v go over
+// with it.
+func NewRecord(heap *arena.Heap, key []byte, v Value, version, clock uint32) arena.Ref {
+	h := Header{
+		Version: version, Clock: clock, Kind: v.Kind, Enc: v.Enc, Roots: v.Roots,
+		KeyLen: len(key), PayloadLen: len(v.Bytes),
+	}
+	if v.isInt() {
+		h.PayloadLen = 8
+	}
 	size := h.layout()
 	at := heap.Alloc(size)
 	b := heap.Memory().Bytes(at, size)
 	h.put(b)
 	copy(b[h.keyAt:], key)
+	v.put(b[h.payloadAt:])
 	return at
+}
+
+func (v Value) isInt() bool { return v.Kind == KindString && v.Enc == EncInt }
+
+// put writes the payload.
+func (v Value) put(payload []byte) {
+	if v.isInt() {
+		binary.LittleEndian.PutUint64(payload, uint64(v.Int))
+		return
+	}
+	copy(payload, v.Bytes)
 }
 
 // SetDeadlines changes the places in the heaps of deadlines, without telling

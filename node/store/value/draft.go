@@ -9,7 +9,7 @@ import (
 // and without a lock. It becomes a key's value, or is discarded.
 type Draft struct {
 	Cell
-	space         tree.Space
+	space        tree.Space
 	fieldsExpire int64
 }
 
@@ -17,7 +17,7 @@ type Draft struct {
 func NewDraft(space tree.Space, kind Kind, enc Encoding) *Draft {
 	space.Frozen = false
 	d := &Draft{space: space}
-	d.Cell = Open(d, space.Heap, NewRecord(space.Heap, Header{Kind: kind, Enc: enc, Version: space.Version}, nil))
+	d.Cell = Open(d, space.Heap, NewRecord(space.Heap, nil, Value{Kind: kind, Enc: enc}, space.Version, 0))
 	return d
 }
 
@@ -26,6 +26,23 @@ func (d *Draft) Value() Value {
 	v := d.Cell.Value()
 	v.FieldsExpireAt = d.fieldsExpire
 	return v
+}
+
+// Clone returns a draft with the content of v.
+func (v Value) Clone(space tree.Space) *Draft {
+	d := NewDraft(space, v.Kind, v.Enc)
+	copy(d.Splice(0, 0, len(v.Bytes)), v.Bytes)
+	d.Cell.SetRoots(int(v.Roots))
+	for i := range int(v.Roots) {
+		old := v.Tree(i)
+		t := tree.Tree{View: tree.View{Memory: d.Memory(), Root: tree.Root{Plain: old.Root.Plain}}, Space: d.space}
+		for c := old.At(0); c.Valid(); c.Next() {
+			item := c.Item()
+			copy(t.Append(c.Prefix(), len(item)), item)
+		}
+		d.SetRoot(i, t.Root)
+	}
+	return d
 }
 
 // Close gives back what the keyspace does not take over.
@@ -49,10 +66,10 @@ func (d *Draft) Discard() {
 }
 
 // Preserve, Moved, Retire, Space and FieldsExpire make a draft its own Home.
-func (d *Draft) Preserve(arena.Ref)      {}
-func (d *Draft) Moved(_, to arena.Ref)   {}
-func (d *Draft) Retire(block arena.Ref)  { d.heap.Free(block) }
-func (d *Draft) Space() tree.Space       { return d.space }
+func (d *Draft) Preserve(arena.Ref)     {}
+func (d *Draft) Moved(_, to arena.Ref)  {}
+func (d *Draft) Retire(block arena.Ref) { d.heap.Free(block) }
+func (d *Draft) Space() tree.Space      { return d.space }
 func (d *Draft) FieldsExpire(at arena.Ref, atMs int64) arena.Ref {
 	d.fieldsExpire = atMs
 	return at
