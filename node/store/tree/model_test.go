@@ -331,7 +331,61 @@ func encode(r Root) []byte {
 }
 
 func (w *world) check() {
+	wellFormed(&w.tree)
 	same(w.tree.View, w.model, "tree")
+}
+
+// wellFormed checks what must hold of every node, and that Root.Bytes is exact.
+func wellFormed(t *Tree) shape {
+	var s shape
+	if t.Root.Node != 0 {
+		if sum := s.visit(t, t.Root.Node, int(t.Root.Height)); sum.count != t.Root.Count {
+			panic(fmt.Sprintf("root counts %d, children %d", t.Root.Count, sum.count))
+		}
+	}
+	if s.bytes != int(t.Root.Bytes) || t.Root.Node == 0 && t.Root != (Root{Plain: t.Root.Plain}) {
+		panic(fmt.Sprintf("blocks of %d bytes, root says %+v", s.bytes, t.Root))
+	}
+	return s
+}
+
+// shape is what a tree is made of.
+type shape struct{ bytes, leaves, leafBytes, liveBytes, inner, externals int }
+
+func (s *shape) visit(t *Tree, r arena.Ref, height int) child {
+	n := t.node(r)
+	if int(n.size) != t.Space.Heap.Size(r) || int(n.height) != height || n.plain != t.Root.Plain || n.count == 0 {
+		panic(fmt.Sprintf("node %+v", *n))
+	}
+	s.bytes += int(n.size)
+	if height > 0 {
+		s.inner++
+		for _, kid := range n.children() {
+			if sum := s.visit(t, kid.node, height-1); sum != kid {
+				panic(fmt.Sprintf("child %+v, is %+v", kid, sum))
+			}
+		}
+		return t.sum(r)
+	}
+	s.leaves++
+	s.leafBytes += int(n.size)
+	s.liveBytes += n.live()
+	externals, cells := 0, 0
+	for i, offset := range n.offsets() {
+		cells += n.cellAt(offset)
+		if i > 0 && n.prefix(i-1) > n.prefix(i) || offset < n.low {
+			panic("leaf: order")
+		}
+		if block := n.externalAt(offset); block != 0 {
+			externals++
+			s.bytes += t.Space.Heap.Size(block)
+		}
+	}
+	s.externals += externals
+	if externals != int(n.externals) || cells+int(n.dead)+int(n.low) != int(n.size) || n.gap() < 0 {
+		panic(fmt.Sprintf("leaf %+v: %d bytes in cells, %d externals", *n, cells, externals))
+	}
+	return t.sum(r)
 }
 
 func (w *world) end() {

@@ -1,0 +1,301 @@
+package tree
+
+import "slotmesh/node/store/arena"
+
+// maxHeight bounds the levels of a tree. Two neighbours hold more than minInner
+// children together whenever something was deleted there, so ten levels are
+// more than an arena can fill.
+const maxHeight = 10
+
+// Cursor is a place in a tree: at an item, or behind the last one. Its zero value
+// is no place.
+type Cursor struct {
+	view View
+	// rank may be unknown until somebody asks; before is the place that Prev
+	// reaches from the first item.
+	rank int
+	// path leads from the root to the leaf. The place in the leaf is below its
+	// count except behind the last item.
+	path [maxHeight]step
+}
+
+const (
+	before  = -1
+	unknown = -2
+)
+
+// step is a node and a place in it, in the low 16 bits.
+type step uint64
+
+func newStep(r arena.Ref, at int) step { return step(r)<<16 | step(at) }
+
+func (s step) node() arena.Ref { return arena.Ref(s >> 16) }
+func (s step) at() int         { return int(s & 0xffff) }
+
+// Find returns the place of the first item that is not before what is looked
+// for, and whether it is equal. Items are ordered by prefix, and under equal
+// prefixes by compare, which says how item compares to what is looked for: -1,
+// 0, 1. A nil compare finds the first item with that prefix or a greater one.
+// In a plain tree compare alone decides.
+func (v View) Find(prefix uint64, compare func(item []byte) int) (c Cursor, found bool) {
+	c.view = v
+	if v.Root.Node == 0 {
+		return c, false
+	}
+	if v.Root.Plain {
+		prefix = 0
+	}
+	c.rank = unknown
+	r, height := v.Root.Node, int(v.Root.Height)
+	for level := range height {
+		n := v.node(r)
+		i := v.findChild(n, prefix, compare)
+		c.path[level] = newStep(r, i)
+		r = n.children()[i].node
+	}
+	n := v.node(r)
+	i, found := v.findItem(n, prefix, compare)
+	c.path[height] = newStep(r, i)
+	if i == int(n.count) && c.forward() {
+		n = c.leaf()
+		found = n.prefix(0) == prefix && (compare == nil || compare(v.item(n, 0)) == 0)
+	}
+	return c, found
+}
+
+// findChild returns the child that what is looked for is in or directly behind.
+func (v *View) findChild(n *node, prefix uint64, compare func(item []byte) int) int {
+	children := n.children()
+	low, size := 0, len(children)
+	for size > 1 {
+		half := size >> 1
+		if children[low+half-1].prefix < prefix {
+			low += half
+		}
+		size -= half
+	}
+	if children[low].prefix < prefix {
+		return low
+	}
+	if compare != nil && children[low].prefix == prefix {
+		// Of the children that begin with this prefix, the last whose first
+		// item is before what is looked for.
+		high := len(children)
+		if children[high-1].prefix != prefix {
+			for high = low + 1; children[high].prefix == prefix; {
+				high++
+			}
+		}
+		for low < high {
+			middle := int(uint(low+high) >> 1)
+			if compare(v.first(children[middle].node)) < 0 {
+				low = middle + 1
+			} else {
+				high = middle
+			}
+		}
+	}
+	return max(low-1, 0)
+}
+
+// first returns the first item under a node.
+func (v *View) first(r arena.Ref) []byte {
+	n := v.node(r)
+	for n.height > 0 {
+		n = v.node(n.children()[0].node)
+	}
+	return v.item(n, 0)
+}
+
+// findItem returns the first item of a leaf that is not before what is looked
+// for, the leaf's count if all are.
+func (v *View) findItem(n *node, prefix uint64, compare func(item []byte) int) (at int, found bool) {
+	low, high := 0, int(n.count)
+	if !n.plain {
+		prefixes := n.prefixes()
+		size := len(prefixes)
+		for size > 1 {
+			half := size >> 1
+			if prefixes[low+half-1] < prefix {
+				low += half
+			}
+			size -= half
+		}
+		if prefixes[low] < prefix {
+			low++
+		}
+		if low == len(prefixes) || prefixes[low] != prefix {
+			return low, false
+		}
+		if compare == nil {
+			return low, true
+		}
+		if prefixes[high-1] != prefix {
+			for high = low + 1; prefixes[high] == prefix; {
+				high++
+			}
+		}
+	} else if compare == nil {
+		return 0, true
+	}
+	for low < high {
+		middle := int(uint(low+high) >> 1)
+		order := compare(v.item(n, middle))
+		if order < 0 {
+			low = middle + 1
+		} else {
+			high, found = middle, order == 0
+		}
+	}
+	return low, found
+}
+
+// At returns the place of item rank, 0 to Len; Len is behind the last one.
+func (v View) At(rank int) (c Cursor) {
+	c.view, c.rank = v, rank
+	if v.Root.Node == 0 {
+		return c
+	}
+	r, height := v.Root.Node, int(v.Root.Height)
+	left := uint64(rank)
+	for level := range height {
+		children := v.node(r).children()
+		i := 0
+		for i < len(children)-1 && left >= children[i].count {
+			left -= children[i].count
+			i++
+		}
+		c.path[level] = newStep(r, i)
+		r = children[i].node
+	}
+	c.path[height] = newStep(r, int(left))
+	return c
+}
+
+func (c *Cursor) leaf() *node { return c.view.node(c.path[c.view.Root.Height].node()) }
+
+// Valid reports whether the cursor is at an item.
+func (c *Cursor) Valid() bool {
+	if c.view.Root.Node == 0 || c.rank == before {
+		return false
+	}
+	s := c.path[c.view.Root.Height]
+	return s.at() < int(c.view.node(s.node()).count)
+}
+
+// Rank is the number of items before the cursor.
+func (c *Cursor) Rank() int {
+	if c.rank == unknown {
+		height := int(c.view.Root.Height)
+		c.rank = c.path[height].at()
+		for level := range height {
+			s := c.path[level]
+			children := c.view.node(s.node()).children()[:s.at()]
+			for i := range children {
+				c.rank += int(children[i].count)
+			}
+		}
+	}
+	return c.rank
+}
+
+// Item returns a view of the item's bytes.
+func (c *Cursor) Item() []byte {
+	s := c.path[c.view.Root.Height]
+	return c.view.item(c.view.node(s.node()), s.at())
+}
+
+// Prefix is the item's prefix, 0 in a plain tree.
+func (c *Cursor) Prefix() uint64 {
+	s := c.path[c.view.Root.Height]
+	return c.view.node(s.node()).prefix(s.at())
+}
+
+// Next moves to the following item and reports whether there is one.
+func (c *Cursor) Next() bool {
+	if c.rank == before {
+		c.rank = 0
+		return c.Valid()
+	}
+	if c.view.Root.Node == 0 {
+		return false
+	}
+	height := c.view.Root.Height
+	s := c.path[height]
+	count := int(c.view.node(s.node()).count)
+	if s.at() == count {
+		return false
+	}
+	if c.rank != unknown {
+		c.rank++
+	}
+	c.path[height]++
+	return s.at()+1 < count || c.forward()
+}
+
+// Prev moves to the item before and reports whether there is one. From the
+// first item it makes the cursor invalid (rank -1).
+func (c *Cursor) Prev() bool {
+	if c.rank == before {
+		return false
+	}
+	if c.view.Root.Node == 0 {
+		c.rank = before
+		return false
+	}
+	height := int(c.view.Root.Height)
+	if c.path[height].at() > 0 {
+		c.path[height]--
+		if c.rank != unknown {
+			c.rank--
+		}
+		return true
+	}
+	level := height - 1
+	for level >= 0 && c.path[level].at() == 0 {
+		level--
+	}
+	if level < 0 {
+		c.rank = before
+		return false
+	}
+	if c.rank != unknown {
+		c.rank--
+	}
+	c.path[level]--
+	for ; level < height; level++ {
+		s := c.path[level]
+		r := c.view.node(s.node()).children()[s.at()].node
+		c.path[level+1] = newStep(r, int(c.view.node(r).count)-1)
+	}
+	return true
+}
+
+// forward moves from behind the last item of a leaf to the first one of the next
+// leaf, and does nothing if there is none.
+func (c *Cursor) forward() bool {
+	height := int(c.view.Root.Height)
+	for level := height - 1; level >= 0; level-- {
+		s := c.path[level]
+		if s.at()+1 == int(c.view.node(s.node()).count) {
+			continue
+		}
+		c.path[level]++
+		for ; level < height; level++ {
+			s := c.path[level]
+			c.path[level+1] = newStep(c.view.node(s.node()).children()[s.at()].node, 0)
+		}
+		return true
+	}
+	return false
+}
+
+// isFirst reports whether the cursor is at the first item.
+func (c *Cursor) isFirst() bool {
+	for level := range int(c.view.Root.Height) + 1 {
+		if c.path[level].at() != 0 {
+			return false
+		}
+	}
+	return true
+}

@@ -1,0 +1,225 @@
+package tree
+
+import "slotmesh/node/store/arena"
+
+// Delete removes the item at the cursor, which is then at the one that followed.
+func (t *Tree) Delete(c *Cursor) {
+	height := int(t.Root.Height)
+	c.view = t.View
+	t.own(c, height+1)
+	n, at := t.leafOf(c), c.path[height].at()
+	if block := n.externalAt(n.offsets()[at]); block != 0 {
+		t.dropExternal(block)
+		n.externals--
+	}
+	if n.count == 1 || n.live() < minLeaf && height > 0 {
+		rank := c.Rank()
+		n.closeSlots(at, at+1)
+		t.Root.Count--
+		if n.count == 0 {
+			t.remove(c, height)
+		} else {
+			t.refresh(c, height)
+		}
+		t.mend(rank)
+		*c = t.At(rank)
+		return
+	}
+	n.closeSlots(at, at+1)
+	t.Root.Count--
+	t.count(c, -1)
+	if at == 0 {
+		t.fixPrefix(c)
+	}
+	if n.wasteful() {
+		t.repack(c)
+	}
+	c.view = t.View
+	if n := c.leaf(); at == int(n.count) {
+		c.forward()
+	}
+}
+
+// remove takes an empty node out of the tree, and the nodes above that are empty
+// without it.
+func (t *Tree) remove(c *Cursor, level int) {
+	t.dropNode(c.path[level].node())
+	if level == 0 {
+		t.Root.Node, t.Root.Height = 0, 0
+		return
+	}
+	s := c.path[level-1]
+	n := t.node(s.node())
+	children := n.children()
+	copy(children[s.at():], children[s.at()+1:])
+	n.count--
+	if n.count == 0 {
+		t.remove(c, level-1)
+		return
+	}
+	t.refresh(c, level-1)
+}
+
+// mend merges nodes at the item rank and the one before with their neighbours as
+// long as they are too small, and takes away roots of one child.
+func (t *Tree) mend(rank int) {
+	for t.Root.Height > 0 {
+		c := t.At(min(rank, t.Len()-1))
+		if t.mendPath(&c) {
+			continue
+		}
+		if rank == 0 || rank > t.Len() {
+			return
+		}
+		c = t.At(rank - 1)
+		if !t.mendPath(&c) {
+			return
+		}
+	}
+}
+
+// mendPath does one step of mending on a path and reports whether there was one
+// to do.
+func (t *Tree) mendPath(c *Cursor) bool {
+	top := t.node(t.Root.Node)
+	if top.count == 1 {
+		t.Root.Node = top.children()[0].node
+		t.dropNode(c.path[0].node())
+		t.Root.Height--
+		return true
+	}
+	for level := int(t.Root.Height); level > 0; level-- {
+		n := t.node(c.path[level].node())
+		if n.height == 0 && n.live() >= minLeaf || n.height > 0 && n.count >= minInner {
+			continue
+		}
+		s := c.path[level-1]
+		siblings := t.node(s.node()).children()
+		if at := s.at(); at > 0 && t.mergeable(siblings[at-1].node, siblings[at].node) {
+			t.merge(c, level, at-1)
+			return true
+		} else if at+1 < len(siblings) && t.mergeable(siblings[at].node, siblings[at+1].node) {
+			t.merge(c, level, at)
+			return true
+		}
+	}
+	return false
+}
+
+func (t *Tree) mergeable(a, b arena.Ref) bool {
+	left, right := t.node(a), t.node(b)
+	if left.height == 0 {
+		return left.live()+right.live()-nodeHeader <= mergedLeaf
+	}
+	return left.count+right.count <= mergedInner
+}
+
+// merge makes one node of the children at and at+1 of the path's node above a
+// level.
+func (t *Tree) merge(c *Cursor, level, at int) {
+	t.own(c, level)
+	parent := c.path[level-1].node()
+	siblings := t.node(parent).children()
+	a, b := siblings[at].node, siblings[at+1].node
+	left, right := t.node(a), t.node(b)
+	var r arena.Ref
+	if left.height == 0 {
+		size := left.live() + right.live() - nodeHeader
+		r = t.newLeaf(size + size/16)
+		addItems(t.node(r), left, 0, int(left.count), -1)
+		addItems(t.node(r), right, 0, int(right.count), -1)
+	} else {
+		var space [maxChildren]child
+		all := append(space[:0], left.children()...)
+		r = t.newInner(left.height, append(all, right.children()...))
+	}
+	c.path[level-1] = newStep(parent, at)
+	t.replace(c, level-1, 2, []child{t.sum(r)}, noEdge)
+	t.dropNode(a)
+	t.dropNode(b)
+}
+
+// DeleteRange removes the items of ranks from to to-1.
+func (t *Tree) DeleteRange(from, to int) {
+	if from >= to {
+		return
+	}
+	if from == 0 && to == t.Len() {
+		t.Free()
+		return
+	}
+	t.Root.Node = t.cut(t.Root.Node, from, to)
+	t.Root.Count -= uint64(to - from)
+	t.mend(from)
+}
+
+// cut removes the items from to to-1 under a node, but not all of them, and
+// returns the node that is in its place.
+func (t *Tree) cut(r arena.Ref, from, to int) arena.Ref {
+	n := t.node(r)
+	if t.shared(n.version) {
+		old := r
+		r = t.copyNode(n)
+		n = t.node(r)
+		t.dropNode(old)
+	}
+	if n.height == 0 {
+		t.dropExternals(n, from, to)
+		n.closeSlots(from, to)
+		if n.wasteful() {
+			old := r
+			r = t.copyLeaf(n, n.live()+n.live()/16, -1)
+			t.dropNode(old)
+		}
+		return r
+	}
+	children := n.children()
+	kept, begin := 0, 0
+	for _, kid := range children {
+		end := begin + int(kid.count)
+		a, b := max(from, begin)-begin, min(to, end)-begin
+		begin = end
+		switch {
+		case a >= b:
+		case b-a == int(kid.count):
+			t.dropAll(kid.node)
+			continue
+		default:
+			kid = t.sum(t.cut(kid.node, a, b))
+		}
+		children[kept] = kid
+		kept++
+	}
+	n.count = uint16(kept)
+	return r
+}
+
+// dropExternals gives up the blocks of the items from to to-1 of a leaf.
+func (t *Tree) dropExternals(n *node, from, to int) {
+	if n.externals == 0 {
+		return
+	}
+	for _, offset := range n.offsets()[from:to] {
+		if block := n.externalAt(offset); block != 0 {
+			t.dropExternal(block)
+			n.externals--
+		}
+	}
+}
+
+// dropAll gives up a node and everything under it, changing none of it.
+func (t *Tree) dropAll(r arena.Ref) {
+	n := t.node(r)
+	if n.height > 0 {
+		for _, kid := range n.children() {
+			t.dropAll(kid.node)
+		}
+	} else if n.externals > 0 {
+		for _, offset := range n.offsets() {
+			if block := n.externalAt(offset); block != 0 {
+				t.dropExternal(block)
+			}
+		}
+	}
+	t.dropNode(r)
+}
