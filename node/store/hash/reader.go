@@ -1,0 +1,135 @@
+package hash
+
+import (
+	"encoding/binary"
+
+	"slotmesh/node/store/listpack"
+	"slotmesh/node/store/value"
+)
+
+// Reader shows a hash as of a time.
+type Reader struct {
+	v   value.Value
+	now int64
+}
+
+// Read returns a reader of v, which is a hash. Fields whose deadline is not after
+// now, Unix milliseconds, are hidden; 0 shows all.
+func Read(v value.Value, now int64) Reader { return Reader{v, now} }
+
+// isTree reports whether the hash is kept in trees.
+func (r *Reader) isTree() bool { return r.v.Roots > 0 }
+
+// Size is the number of fields, hidden ones included.
+func (r *Reader) Size() int {
+	if r.isTree() {
+		return r.v.Tree(fieldTree).Len()
+	}
+	lp, width := unpack(r.v.Bytes)
+	return listpack.Len(lp) / width
+}
+
+// Len is the number of fields that are not hidden, at the cost of one lookup.
+func (r *Reader) Len() int {
+	n := r.Size()
+	if next := r.NextDeadline(); next == 0 || next > r.now {
+		return n
+	}
+	if r.isTree() {
+		c, _ := r.v.Tree(deadlineTree).Find(uint64(r.now)+1, nil)
+		return n - c.Rank()
+	}
+	n = 0
+	for it := r.All(); it.Next(); {
+		n++
+	}
+	return n
+}
+
+// NextDeadline is when the next field expires, hidden ones included, 0 for never.
+func (r *Reader) NextDeadline() int64 {
+	if r.isTree() {
+		if r.v.Roots <= deadlineTree {
+			return 0
+		}
+		c := r.v.Tree(deadlineTree).At(0)
+		if !c.Valid() {
+			return 0
+		}
+		return int64(c.Prefix())
+	}
+	lp, width := unpack(r.v.Bytes)
+	if width == 2 {
+		return 0
+	}
+	return int64(binary.LittleEndian.Uint64(r.v.Bytes[len(lp):]))
+}
+
+// Get returns the value of a field.
+func (r *Reader) Get(field []byte) (Text, bool) {
+	if r.isTree() {
+		_, c, found := find(r.v.Tree(fieldTree), field)
+		if !found {
+			return Text{}, false
+		}
+		_, val, deadline := splitItem(c.Item())
+		return Text{Bytes: val}, live(deadline, r.now)
+	}
+	lp, width := unpack(r.v.Bytes)
+	pos := listpack.Find(lp, listpack.First(lp), width-1, field)
+	if pos < 0 {
+		return Text{}, false
+	}
+	if width == 2 {
+		var t Text
+		t.Bytes, t.Int, t.IsInt, _ = listpack.Entry(lp, listpack.Skip(lp, pos, 1))
+		return t, true
+	}
+	item, _ := packedItem(lp, width, pos)
+	return item.Value, live(item.Deadline, r.now)
+}
+
+// Deadline returns when a field expires, 0 for never; ok is false if there is no
+// such field.
+func (r *Reader) Deadline(field []byte) (at int64, ok bool) {
+	if r.isTree() {
+		_, c, found := find(r.v.Tree(fieldTree), field)
+		if !found {
+			return 0, false
+		}
+		_, _, at = splitItem(c.Item())
+		return at, live(at, r.now)
+	}
+	lp, width := unpack(r.v.Bytes)
+	pos := listpack.Find(lp, listpack.First(lp), width-1, field)
+	if pos < 0 {
+		return 0, false
+	}
+	at = packedDeadline(lp, width, pos)
+	return at, live(at, r.now)
+}
+
+// At returns the item at place i, 0 to Size-1, in the order of All; ok is false
+// if it is hidden.
+func (r *Reader) At(i int) (item Item, ok bool) {
+	if r.isTree() {
+		c := r.v.Tree(fieldTree).At(i)
+		item = treeItem(c.Item())
+		return item, live(item.Deadline, r.now)
+	}
+	lp, width := unpack(r.v.Bytes)
+	item, _ = packedItem(lp, width, listpack.Seek(lp, i*width))
+	return item, live(item.Deadline, r.now)
+}
+
+// Packed returns the hash as a listpack of fields and values, ready for a file,
+// if that is how it is kept; else nil. No field has a deadline then.
+func (r *Reader) Packed() []byte {
+	if r.isTree() {
+		return nil
+	}
+	if lp, width := unpack(r.v.Bytes); width == 2 {
+		return lp
+	}
+	return nil
+}

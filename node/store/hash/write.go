@@ -1,0 +1,293 @@
+package hash
+
+import (
+	"encoding/binary"
+	"errors"
+
+	"slotmesh/node/store/listpack"
+	"slotmesh/node/store/tree"
+	"slotmesh/node/store/value"
+)
+
+// Limits are up to where the encoding is a listpack: the directives
+// hash-max-listpack-entries and hash-max-listpack-value.
+type Limits struct{ Entries, Value int }
+
+// Hash changes the hash in a cell. What it is given must not be a view of that
+// hash.
+type Hash struct {
+	cell   *value.Cell
+	limits Limits
+	room   int
+}
+
+// Open returns the hash in c, whose payload may be empty.
+func Open(c *value.Cell, limits Limits) Hash { return Hash{cell: c, limits: limits} }
+
+// Reader returns a view of the hash as of now, see Read; good until the hash
+// changes.
+func (h *Hash) Reader(now int64) Reader { return Read(h.cell.Value(), now) }
+
+// Reserve says that fields and values of so many bytes are going to be set.
+func (h *Hash) Reserve(bytes int) { h.room = bytes }
+
+// Set sets a field, without a deadline, and reports whether it is new.
+func (h *Hash) Set(field, val []byte) (added bool) { return h.set(field, val, 0, false) }
+
+// Update is Set, but a field that has a deadline keeps it.
+func (h *Hash) Update(field, val []byte) (added bool) { return h.set(field, val, 0, true) }
+
+// SetUntil is Set with a deadline, 0 for none.
+func (h *Hash) SetUntil(field, val []byte, deadline int64) (added bool) {
+	return h.set(field, val, deadline, false)
+}
+
+func (h *Hash) set(field, val []byte, deadline int64, keep bool) (added bool) {
+	if max(len(field), len(val)) > h.limits.Value && h.cell.Encoding() == value.EncListpack {
+		h.cell.SetEncoding(value.EncHashtable)
+	}
+	if h.cell.Roots() > 0 {
+		return h.setInTree(field, val, deadline, keep)
+	}
+	return h.setPacked(field, val, deadline, keep)
+}
+
+// grown sees to the encoding after the hash got its n-th field.
+func (h *Hash) grown(n int) {
+	if n > h.limits.Entries && h.cell.Encoding() == value.EncListpack {
+		h.cell.SetEncoding(value.EncHashtable)
+	}
+}
+
+func (h *Hash) setPacked(field, val []byte, deadline int64, keep bool) (added bool) {
+	payload := h.cell.Payload()
+	lp, width := unpack(payload)
+	if deadline != 0 && width == 2 {
+		h.addDeadlines()
+		return h.set(field, val, deadline, keep)
+	}
+	valSize := listpack.EntrySize(val)
+	pos := listpack.Find(lp, listpack.First(lp), width-1, field)
+	if pos < 0 {
+		size := listpack.EntrySize(field) + valSize
+		if width == 3 {
+			size += listpack.IntSize(deadline)
+		}
+		if len(payload)+size > packedMax {
+			h.toTree()
+			return h.setInTree(field, val, deadline, keep)
+		}
+		h.appendPacked(lp, width, field, val, deadline, size, len(payload) == 0)
+		return true
+	}
+	at := listpack.Skip(lp, pos, 1)
+	old := listpack.Skip(lp, at, 1) - at
+	if len(payload)+valSize-old > packedMax {
+		h.toTree()
+		return h.setInTree(field, val, deadline, keep)
+	}
+	newDeadline := !keep && packedDeadline(lp, width, pos) != deadline
+	p := h.cell.Splice(at, old, valSize)
+	listpack.Put(p[at:], val)
+	if valSize != old {
+		listpack.Fix(p[:len(lp)+valSize-old], 0)
+	}
+	if newDeadline {
+		h.setPackedDeadline(pos, deadline)
+		h.recount()
+	}
+	return false
+}
+
+// appendPacked adds a field behind the last one of a packed hash. size is the
+// length of its entries.
+func (h *Hash) appendPacked(lp []byte, width int, field, val []byte, deadline int64, size int, isNew bool) {
+	end, length := listpack.End(lp), len(lp)+size
+	next := int64(0)
+	if width == 3 {
+		r := h.Reader(0)
+		next = r.NextDeadline()
+	}
+	room := h.room
+	if room == 0 && !isNew {
+		// One field after the other: every other time or so goes without a new block.
+		room = size
+	}
+	var p []byte
+	if isNew {
+		p = h.cell.SpliceRoom(0, 0, length, max(h.room-size, 0))
+		listpack.PutEmpty(p)
+	} else {
+		p = h.cell.SpliceRoom(end, 0, size, room)
+	}
+	at := end + listpack.Put(p[end:], field)
+	at += listpack.Put(p[at:], val)
+	if width == 3 {
+		listpack.PutInt(p[at:], deadline)
+	}
+	listpack.Fix(p[:length], width)
+	h.room = max(h.room-size, 0)
+	h.grown(listpack.Len(p) / width)
+	if deadline != 0 && (next == 0 || deadline < next) {
+		binary.LittleEndian.PutUint64(p[length:], uint64(deadline))
+		h.cell.FieldsExpire(deadline)
+	}
+}
+
+func (h *Hash) setInTree(field, val []byte, deadline int64, keep bool) (added bool) {
+	t := h.cell.Tree(fieldTree)
+	root := t.Root
+	prefix, c, found := find(t.View, field)
+	if found {
+		_, _, old := splitItem(c.Item())
+		if keep {
+			deadline = old
+		}
+		if old != deadline {
+			h.moveDeadline(prefix, old, deadline)
+		}
+		putItem(t.Resize(&c, itemSize(len(field), len(val), deadline)), field, val, deadline)
+	} else {
+		putItem(t.Insert(&c, prefix, itemSize(len(field), len(val), deadline)), field, val, deadline)
+		if deadline != 0 {
+			h.moveDeadline(prefix, 0, deadline)
+		}
+	}
+	if t.Root != root {
+		h.cell.SetRoot(fieldTree, t.Root)
+	}
+	if !found {
+		h.grown(t.Len())
+	}
+	return !found
+}
+
+// toTree turns a packed hash into trees.
+func (h *Hash) toTree() {
+	r := h.Reader(0)
+	space, memory := h.cell.Space(), h.cell.Memory()
+	fields := tree.Tree{View: tree.View{Memory: memory}, Space: space}
+	deadlines := fields
+	var fieldBuf, valBuf [20]byte
+	for it := r.All(); it.Next(); {
+		field, val := it.Field.bytes(&fieldBuf), it.Value.bytes(&valBuf)
+		prefix, c, _ := find(fields.View, field)
+		putItem(fields.Insert(&c, prefix, itemSize(len(field), len(val), it.Deadline)), field, val, it.Deadline)
+		if it.Deadline != 0 {
+			insertDeadline(&deadlines, prefix, it.Deadline)
+		}
+	}
+	roots := 1
+	if deadlines.Len() > 0 {
+		roots = 2
+	}
+	p := h.cell.Splice(0, len(r.v.Bytes), roots*tree.RootSize)
+	fields.Root.Put(p)
+	if roots == 2 {
+		deadlines.Root.Put(p[tree.RootSize:])
+	}
+	h.cell.SetRoots(roots)
+}
+
+// bytes returns the text as bytes, a number written into buf.
+func (t *Text) bytes(buf *[20]byte) []byte {
+	if t.IsInt {
+		return t.Append(buf[:0])
+	}
+	return t.Bytes
+}
+
+// Delete removes a field and reports whether it was there, hidden or not.
+func (h *Hash) Delete(field []byte) bool {
+	if h.cell.Roots() > 0 {
+		t := h.cell.Tree(fieldTree)
+		prefix, c, found := find(t.View, field)
+		if !found {
+			return false
+		}
+		h.deleteFromTree(&t, &c, prefix)
+		return true
+	}
+	lp, width := unpack(h.cell.Payload())
+	pos := listpack.Find(lp, listpack.First(lp), width-1, field)
+	if pos < 0 {
+		return false
+	}
+	deadline := packedDeadline(lp, width, pos)
+	h.cutPacked(lp, width, pos)
+	if deadline != 0 {
+		h.recount()
+	}
+	return true
+}
+
+func (h *Hash) deleteFromTree(t *tree.Tree, c *tree.Cursor, prefix uint64) {
+	_, _, deadline := splitItem(c.Item())
+	t.Delete(c)
+	h.cell.SetRoot(fieldTree, t.Root)
+	if deadline != 0 {
+		h.moveDeadline(prefix, deadline, 0)
+	}
+}
+
+// cutPacked removes the field at pos of a packed hash.
+func (h *Hash) cutPacked(lp []byte, width, pos int) {
+	size := listpack.Skip(lp, pos, width) - pos
+	p := h.cell.Splice(pos, size, 0)
+	listpack.Fix(p[:len(lp)-size], -width)
+}
+
+// Errors of LoadPacked.
+var (
+	ErrOdd       = errors.New("hash: a field without a value")
+	ErrDuplicate = errors.New("hash: a field twice")
+	ErrEmpty     = errors.New("hash: no fields")
+)
+
+// LoadPacked fills a new hash with a listpack of fields and values from outside,
+// which it checks. The bytes are taken as they are if that is how the hash would
+// be kept.
+func (h *Hash) LoadPacked(lp []byte) error {
+	if err := listpack.Validate(lp); err != nil {
+		return err
+	}
+	n := listpack.Len(lp)
+	switch {
+	case n == 0:
+		return ErrEmpty
+	case n%2 != 0:
+		return ErrOdd
+	}
+	if len(lp) > packedMax {
+		return h.loadItems(lp)
+	}
+	longest := 0
+	for pos := listpack.First(lp); pos >= 0; {
+		item, next := packedItem(lp, 2, pos)
+		longest = max(longest, item.Field.Len(), item.Value.Len())
+		var buf [20]byte
+		if next >= 0 && listpack.Find(lp, next, 1, item.Field.bytes(&buf)) >= 0 {
+			return ErrDuplicate
+		}
+		pos = next
+	}
+	copy(h.cell.Splice(0, 0, len(lp)), lp)
+	if longest > h.limits.Value && h.cell.Encoding() == value.EncListpack {
+		h.cell.SetEncoding(value.EncHashtable)
+	}
+	h.grown(n / 2)
+	return nil
+}
+
+// loadItems is LoadPacked for what does not stay packed.
+func (h *Hash) loadItems(lp []byte) error {
+	var fieldBuf, valBuf [20]byte
+	for pos := listpack.First(lp); pos >= 0; {
+		item, next := packedItem(lp, 2, pos)
+		if !h.Set(item.Field.bytes(&fieldBuf), item.Value.bytes(&valBuf)) {
+			return ErrDuplicate
+		}
+		pos = next
+	}
+	return nil
+}
