@@ -55,6 +55,7 @@ type Engine struct {
 	watches watches
 	// blocking is who waits for keys.
 	blocking blocking
+	eviction eviction
 
 	// maxBulk is proto-max-bulk-len.
 	maxBulk atomic.Int64
@@ -256,7 +257,9 @@ func (c *Call) takeFlags() {
 func (c *Call) addKeys(spec *Spec, args [][]byte) error {
 	positions, err := spec.KeyPositions(args, c.keyPos[:0])
 	if err != nil {
-		return err
+		// The arguments contradict the row: a number of keys that is none, or more
+		// than there are. The handler says what is wrong, before it looks at a key.
+		return nil
 	}
 	c.keyPos = positions
 	for _, at := range positions {
