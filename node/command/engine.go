@@ -55,7 +55,6 @@ type Engine struct {
 	watches watches
 	// blocking is who waits for keys.
 	blocking blocking
-	eviction eviction
 
 	// maxBulk is proto-max-bulk-len.
 	maxBulk atomic.Int64
