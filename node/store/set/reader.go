@@ -1,0 +1,232 @@
+package set
+
+import (
+	"strconv"
+
+	"slotmesh/node/store/arena"
+	"slotmesh/node/store/listpack"
+	"slotmesh/node/store/tree"
+	"slotmesh/node/store/value"
+)
+
+// form is how the members lie in memory.
+type form uint8
+
+const (
+	formInts form = iota
+	formPacked
+	formTree
+)
+
+// Reader reads a set. It is good until the set changes.
+type Reader struct {
+	form form
+	// bytes are the intset or the listpack.
+	bytes []byte
+	// tree is the tree of the third form; its Memory is set in all three.
+	tree tree.View
+}
+
+// Read returns a reader of v, which is a set.
+func Read(v value.Value) Reader {
+	r := Reader{bytes: v.Bytes, tree: tree.View{Memory: v.Memory}}
+	switch {
+	case v.Roots > 0:
+		r.form, r.tree = formTree, v.Tree(0)
+	case v.Enc != value.EncIntset:
+		r.form = formPacked
+	}
+	return r
+}
+
+// Len is the number of members.
+func (r Reader) Len() int {
+	switch r.form {
+	case formInts:
+		return intset(r.bytes).len()
+	case formPacked:
+		if len(r.bytes) == 0 {
+			return 0
+		}
+		return listpack.Len(r.bytes)
+	}
+	return r.tree.Len()
+}
+
+// Ints returns the bytes of the intset, if the set is one: what an RDB file
+// holds of it.
+func (r Reader) Ints() (b []byte, ok bool) { return r.bytes, r.form == formInts }
+
+// Hash is the hash of a member, for Place and the methods that take one.
+func (r Reader) Hash(member []byte) uint64 { return r.tree.Memory.Hash(member) }
+
+// Has reports whether member is in the set.
+func (r Reader) Has(member []byte) bool {
+	switch r.form {
+	case formInts:
+		n, ok := value.ParseInt(member)
+		return ok && r.hasInt(n)
+	case formPacked:
+		return findPacked(r.bytes, member) >= 0
+	}
+	_, found := findMember(&r.tree, r.Hash(member), member)
+	return found
+}
+
+func (r Reader) hasInt(n int64) bool {
+	_, found := intset(r.bytes).search(n)
+	return found
+}
+
+// findPacked returns the place of member in a listpack that may be missing.
+func findPacked(lp, member []byte) int {
+	if len(lp) == 0 {
+		return -1
+	}
+	return listpack.Find(lp, listpack.First(lp), 0, member)
+}
+
+// findMember returns the place of member, or one where it belongs: equal hashes
+// have no order among them.
+func findMember(v *tree.View, hash uint64, member []byte) (c tree.Cursor, found bool) {
+	c, found = v.Find(hash, nil)
+	for found && string(c.Item()) != string(member) {
+		found = c.Next() && c.Prefix() == hash
+	}
+	return c, found
+}
+
+// Scratch is room for the text of an integer.
+type Scratch [20]byte
+
+func (s *Scratch) format(n int64) []byte { return strconv.AppendInt(s[:0], n, 10) }
+
+// Member returns member i, 0 to Len-1, of the set's own order. It is a view, or
+// lies in s.
+func (r Reader) Member(i int, s *Scratch) []byte {
+	switch r.form {
+	case formInts:
+		return s.format(intset(r.bytes).at(i))
+	case formPacked:
+		text, n, isInt, _ := listpack.Entry(r.bytes, listpack.Seek(r.bytes, i))
+		if isInt {
+			return s.format(n)
+		}
+		return text
+	}
+	c := r.tree.At(i)
+	return c.Item()
+}
+
+// Iterator walks the members of a set: Next, then Member. It is good until the
+// set changes.
+type Iterator struct {
+	form  form
+	bytes []byte
+	// pos is the next place in the intset or the listpack, -1 behind the last.
+	pos  int
+	tree tree.Cursor
+	// fresh is set before the first member of a tree.
+	fresh  bool
+	memory *arena.Memory
+
+	text    []byte
+	n       int64
+	isInt   bool
+	scratch Scratch
+}
+
+// All returns an iterator before the first member.
+func (r Reader) All() (it Iterator) {
+	it.form, it.bytes, it.memory = r.form, r.bytes, r.tree.Memory
+	switch r.form {
+	case formPacked:
+		it.pos = -1
+		if len(r.bytes) > 0 {
+			it.pos = listpack.First(r.bytes)
+		}
+	case formTree:
+		it.tree, it.fresh = r.tree.At(0), true
+	}
+	return it
+}
+
+// Next goes on to the next member and reports whether there is one.
+func (it *Iterator) Next() bool {
+	switch it.form {
+	case formInts:
+		if it.pos == intset(it.bytes).len() {
+			return false
+		}
+		it.n, it.isInt = intset(it.bytes).at(it.pos), true
+		it.pos++
+		return true
+	case formPacked:
+		if it.pos < 0 {
+			return false
+		}
+		it.text, it.n, it.isInt, it.pos = listpack.Entry(it.bytes, it.pos)
+		return true
+	}
+	if it.fresh {
+		it.fresh = false
+		return it.tree.Valid()
+	}
+	return it.tree.Next()
+}
+
+// Member returns the text of the member: a view, or in the iterator.
+func (it *Iterator) Member() []byte {
+	switch {
+	case it.form == formTree:
+		return it.tree.Item()
+	case it.isInt:
+		return it.scratch.format(it.n)
+	}
+	return it.text
+}
+
+// Int returns the member as an integer if it is kept as one.
+func (it *Iterator) Int() (n int64, ok bool) { return it.n, it.isInt }
+
+// Hash returns the hash of the member.
+func (it *Iterator) Hash() uint64 {
+	if it.form == formTree {
+		return it.tree.Prefix()
+	}
+	return it.memory.Hash(it.Member())
+}
+
+// Place is where a walk in steps goes on: the first bits of a hash. 0 is the
+// beginning and the end. It has 53 bits, so that clients that know no larger
+// numbers than those of a double keep it exactly.
+type Place uint64
+
+const placeShift = 64 - 53
+
+// Scan visits members from place on, count of them or a few more if there are so
+// many, and returns where to go on. Every member that is in the set from the
+// first step to the last is visited; members that come and go do no harm. A set
+// in one of the small forms is visited at once.
+func (r Reader) Scan(place Place, count int, visit func(member []byte)) Place {
+	if r.form != formTree {
+		for it := r.All(); it.Next(); {
+			visit(it.Member())
+		}
+		return 0
+	}
+	if place >= 1<<53 {
+		return 0
+	}
+	c, _ := r.tree.Find(uint64(place)<<placeShift, nil)
+	for visited := 0; c.Valid(); visited++ {
+		at := Place(c.Prefix() >> placeShift)
+		if visited >= count && at != place {
+			return at
+		}
+		place = at
+		visit(c.Item())
+		c.Next()
+	}
+	return 0
+}
