@@ -1,0 +1,154 @@
+package stream
+
+import (
+	"encoding/binary"
+
+	"slotmesh/node/store/tree"
+)
+
+// This file is what files and dumps are written from and read into: blocks as
+// they are, and all that is known beside them.
+
+// Errors of data that contradict themselves.
+const (
+	ErrOrder    blockError = "block is not after the one before"
+	ErrLength   blockError = "length is not the number of entries"
+	ErrTwice    blockError = "group, consumer or pending entry is there twice"
+	ErrPending  blockError = "pending entry has no owner, or its owner's entry is not pending"
+	ErrDelivery blockError = "consumer owns an entry that another one owns"
+)
+
+// Blocks walks the blocks of a stream.
+type Blocks struct {
+	// ID is the block's own id, Listpack a view of its bytes.
+	ID       ID
+	Listpack []byte
+	cursor   tree.Cursor
+	begun    bool
+}
+
+// EachBlock returns a walk over the blocks, in order.
+func (r *Reader) EachBlock() Blocks { return Blocks{cursor: r.view(treeBlocks).At(0)} }
+
+// Next goes to the next block.
+func (it *Blocks) Next() bool {
+	if it.begun {
+		it.cursor.Next()
+	}
+	it.begun = true
+	if !it.cursor.Valid() {
+		return false
+	}
+	item := it.cursor.Item()
+	it.ID, it.Listpack = ID{it.cursor.Prefix(), itemSeq(item)}, item[seqSize:]
+	return true
+}
+
+// AppendBlock adds a block as it is, behind those that are there. It looks at
+// every byte, and counts its entries as the stream's.
+func (s *Stream) AppendBlock(id ID, lp []byte) error {
+	count, err := ValidateBlock(lp)
+	if err != nil {
+		return err
+	}
+	t := s.tree(treeBlocks)
+	if n := t.Len(); n > 0 {
+		c := t.At(n - 1)
+		if last := (ID{c.Prefix(), itemSeq(c.Item())}); !last.Less(id) {
+			return ErrOrder
+		}
+	}
+	s.meta.nodes += s.radixGain(id)
+	item := t.Append(id.Ms, seqSize+len(lp))
+	binary.LittleEndian.PutUint64(item, id.Seq)
+	copy(item[seqSize:], lp)
+	s.roots[treeBlocks] = t.Root
+	s.meta.length += uint64(count)
+	return nil
+}
+
+// Facts are what a file tells of a stream beside its entries and groups.
+type Facts struct {
+	Length, Added           uint64
+	Last, First, MaxDeleted ID
+}
+
+// Facts returns those of the stream.
+func (r *Reader) Facts() Facts {
+	m := &r.meta
+	return Facts{m.length, m.added, m.last, m.first, m.maxDeleted}
+}
+
+// SetFacts ends the blocks of a stream that is being built.
+func (s *Stream) SetFacts(f Facts) error {
+	if f.Length != s.meta.length {
+		return ErrLength
+	}
+	s.meta.added, s.meta.last, s.meta.first, s.meta.maxDeleted = f.Added, f.Last, f.First, f.MaxDeleted
+	return nil
+}
+
+// SetOldFacts is SetFacts for files from before Redis 7.0, which tell less.
+func (s *Stream) SetOldFacts(length uint64, last ID) error {
+	f := Facts{Length: length, Added: length, Last: last}
+	if length > 0 {
+		f.First, _ = s.Edge(false, true)
+	}
+	return s.SetFacts(f)
+}
+
+// AddGroup makes a group, AddConsumer a consumer.
+func (s *Stream) AddGroup(name []byte, last ID, entriesRead int64) (Group, error) {
+	g, ok := s.CreateGroup(name, last, entriesRead)
+	if !ok {
+		return g, ErrTwice
+	}
+	return g, nil
+}
+
+func (s *Stream) AddConsumer(group uint32, name []byte, seenMs int64) (Consumer, error) {
+	c, ok := s.CreateConsumer(group, name, seenMs)
+	if !ok {
+		return c, ErrTwice
+	}
+	return c, nil
+}
+
+// AddPending makes an entry pending in a group, as yet without a consumer.
+func (s *Stream) AddPending(group uint32, d Delivery) error {
+	if _, found := s.findPending(group, d.ID); found {
+		return ErrTwice
+	}
+	d.Consumer = 0
+	s.Deliver(group, d)
+	return nil
+}
+
+// Assign gives a pending entry of a group its consumer.
+func (s *Stream) Assign(group, consumer uint32, id ID) error {
+	d, ok := s.Delivery(group, id)
+	switch {
+	case !ok:
+		return ErrPending
+	case d.Consumer == consumer:
+		return ErrTwice
+	case d.Consumer != 0:
+		return ErrDelivery
+	}
+	d.Consumer = consumer
+	s.Deliver(group, d)
+	return nil
+}
+
+// CheckGroup ends a group that is being built: all that is pending has a
+// consumer now.
+func (s *Stream) CheckGroup(group uint32) error {
+	owned := 0
+	for it := s.Consumers(group); it.Next(); {
+		owned += s.PendingCount(it.Consumer.Number)
+	}
+	if owned != s.PendingCount(group) {
+		return ErrPending
+	}
+	return nil
+}

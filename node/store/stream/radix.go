@@ -1,0 +1,111 @@
+package stream
+
+import (
+	"encoding/binary"
+	"math/bits"
+)
+
+// The reference keeps its blocks in a radix tree of bytes, keyed by the 16 bytes
+// of the block's id, and XINFO tells the number of its nodes. That number
+// follows from the ids alone: the tree has a node for each key's end, one for
+// each place where keys part, and one for each run of bytes between two such
+// places or before the first. So it is kept up as blocks come and go, from the
+// neighbours of the block in question.
+
+// radixDepth is the length of a key.
+const radixDepth = 16
+
+// common is the number of bytes that two keys have in common at the beginning.
+func common(a, b ID) int {
+	if x := a.Ms ^ b.Ms; x != 0 {
+		return bits.LeadingZeros64(x) / 8
+	}
+	if x := a.Seq ^ b.Seq; x != 0 {
+		return 8 + bits.LeadingZeros64(x)/8
+	}
+	return radixDepth
+}
+
+// prefixBounds returns the least and the greatest id whose first n bytes are
+// those of id.
+func prefixBounds(id ID, n int) (least, greatest ID) {
+	var b [radixDepth]byte
+	binary.BigEndian.PutUint64(b[:], id.Ms)
+	binary.BigEndian.PutUint64(b[8:], id.Seq)
+	clear(b[n:])
+	least = ID{binary.BigEndian.Uint64(b[:]), binary.BigEndian.Uint64(b[8:])}
+	for i := n; i < radixDepth; i++ {
+		b[i] = 0xff
+	}
+	return least, ID{binary.BigEndian.Uint64(b[:]), binary.BigEndian.Uint64(b[8:])}
+}
+
+// neighbours returns the ids of the blocks around id, which is not one itself.
+func (r *Reader) neighbours(id ID) (before, after ID, hasBefore, hasAfter bool) {
+	c, _ := r.view(treeBlocks).Find(id.Ms, blockCompare(id.Seq))
+	if hasAfter = c.Valid(); hasAfter {
+		after = ID{c.Prefix(), itemSeq(c.Item())}
+	}
+	if hasBefore = c.Prev(); hasBefore {
+		before = ID{c.Prefix(), itemSeq(c.Item())}
+	}
+	return before, after, hasBefore, hasAfter
+}
+
+// radixGain is the number of nodes that a block with this id adds to the tree
+// of those that are there, which do not include it.
+func (r *Reader) radixGain(id ID) uint64 {
+	before, after, hasBefore, hasAfter := r.neighbours(id)
+	if !hasBefore && !hasAfter {
+		// The root, which was an empty node, leads to the key's end.
+		return 1
+	}
+	// The key parts from the others at depth d, which those that share its first d
+	// bytes, from first to last, pass.
+	d := -1
+	if hasBefore {
+		d = common(before, id)
+	}
+	if hasAfter {
+		d = max(d, common(after, id))
+	}
+	least, greatest := prefixBounds(id, d)
+	c, _ := r.view(treeBlocks).Find(least.Ms, blockCompare(least.Seq))
+	first := ID{c.Prefix(), itemSeq(c.Item())}
+	above := -1
+	if c.Prev() {
+		above = common(ID{c.Prefix(), itemSeq(c.Item())}, id)
+	}
+	c, found := r.view(treeBlocks).Find(greatest.Ms, blockCompare(greatest.Seq))
+	if c.Valid() && !found {
+		above = max(above, common(ID{c.Prefix(), itemSeq(c.Item())}, id))
+	} else if found {
+		next := c
+		if next.Next() {
+			above = max(above, common(ID{next.Prefix(), itemSeq(next.Item())}, id))
+		}
+	}
+	if !found {
+		c.Prev()
+	}
+	last := ID{c.Prefix(), itemSeq(c.Item())}
+
+	gain := uint64(1) // the key's end
+	if d+1 < radixDepth {
+		gain++ // the run of bytes before it
+	}
+	below := common(first, last)
+	if below == d {
+		return gain // keys part here already
+	}
+	// A run from the place above to the one below is cut in two, or shortened,
+	// by the new place.
+	gain++
+	if d > above+1 {
+		gain++
+	}
+	if below > d+1 {
+		gain++
+	}
+	return gain - 1
+}
