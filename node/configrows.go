@@ -3,6 +3,7 @@ package node
 import (
 	"errors"
 	"fmt"
+	"math"
 	"net"
 	"strconv"
 	"strings"
@@ -10,6 +11,8 @@ import (
 	"slotmesh/node/command"
 	"slotmesh/node/config"
 	"slotmesh/node/resp"
+	"slotmesh/node/store/hash"
+	"slotmesh/node/store/zset"
 )
 
 // configRows are CONFIG and its subcommands.
@@ -109,7 +112,7 @@ func isLocal(address string) bool {
 func (n *Node) configResetStat(c *command.Call) error {
 	n.server.ResetStats()
 	n.engine.ResetStats()
-	n.peakMemory.Store(usedMemory())
+	n.peakMemory.Store(n.usedMemory())
 	c.Reply.OK()
 	return nil
 }
@@ -165,8 +168,17 @@ func (n *Node) watchConfig() {
 		})
 	}
 	n.followAccessPolicy()
+	for _, name := range limitDirectives {
+		n.cfg.OnChange(name, n.followLimits)
+	}
+	if err := n.followLimits(); err != nil {
+		panic(err)
+	}
 	n.gates.refuse = n.refuse
-	for _, name := range []string{"maxmemory", "min-replicas-to-write", "min-replicas-max-lag"} {
+	for _, name := range []string{
+		"maxmemory", "maxmemory-policy", "maxmemory-samples", "lazyfree-lazy-eviction",
+		"min-replicas-to-write", "min-replicas-max-lag",
+	} {
 		n.cfg.OnChange(name, n.refreshRefusals)
 	}
 }
@@ -191,6 +203,22 @@ func (n *Node) showPrimary() {
 func (n *Node) followAccessPolicy() {
 	lfu := strings.HasSuffix(n.cfg.Enum("maxmemory-policy").Load(), "-lfu")
 	n.store.SetAccessPolicy(lfu, int(n.cfg.Int("lfu-log-factor").Load()), int(n.cfg.Int("lfu-decay-time").Load()))
+}
+
+// limitDirectives are the directives that command.Limits come from.
+var limitDirectives = []string{
+	"hash-max-listpack-entries", "hash-max-listpack-value",
+	"zset-max-listpack-entries", "zset-max-listpack-value",
+}
+
+// followLimits tells the engine up to what size collections are small.
+func (n *Node) followLimits() error {
+	number := func(name string) int { return int(min(n.cfg.Int(name).Load(), math.MaxInt32)) }
+	n.engine.SetLimits(command.Limits{
+		Hash: hash.Limits{Entries: number("hash-max-listpack-entries"), Value: number("hash-max-listpack-value")},
+		ZSet: zset.Limits{Entries: number("zset-max-listpack-entries"), Value: number("zset-max-listpack-value")},
+	})
+	return nil
 }
 
 // relisten opens what bind and port ask for now and then closes what they do

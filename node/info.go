@@ -20,7 +20,7 @@ func (n *Node) observe() {
 	n.server.Sample()
 	n.refreshRefusals()
 	if n.beat++; n.beat%10 == 0 {
-		n.notePeak(usedMemory())
+		n.notePeak(n.usedMemory())
 	}
 }
 
@@ -267,9 +267,10 @@ func infoStats(n *Node, s *infoScene) {
 	s.line("sync_partial_ok", repl.SyncPartialOK)
 	s.line("sync_partial_err", repl.SyncPartialErr)
 	s.line("expired_keys", es.Expired)
+	s.line("expired_subkeys", es.ExpiredFields)
 	s.line("expired_stale_perc", "0.00")
 	s.line("expired_time_cap_reached_count", 0)
-	s.line("evicted_keys", 0)
+	s.line("evicted_keys", es.Evicted)
 	s.line("evicted_clients", st.EvictedClients)
 	s.line("total_eviction_exceeded_time", 0)
 	s.line("current_eviction_exceeded_time", 0)

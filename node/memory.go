@@ -10,19 +10,22 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// memoryUse is what the Go runtime and the kernel know, in bytes.
+// memoryUse is what the store, the Go runtime and the kernel know, in bytes.
 type memoryUse struct {
-	// used is what the process needs: objects, stacks and the runtime's own.
+	// used is what the process needs: data, objects, stacks and the runtime's
+	// own.
 	used int64
-	// objects are those on the heap, reachable or not yet collected; spans is
-	// the heap memory that is set aside for them.
+	// data is the part of it that is in the store.
+	data int64
+	// objects are blocks of the store and objects on the heap, reachable or not
+	// yet collected; spans is the memory that is set aside for them.
 	objects, spans int64
-	// mapped is what the runtime has of the system's memory, less what it gave
-	// back; resident is what the kernel counts.
+	// mapped is what store and runtime have of the system's memory, less what
+	// they gave back; resident is what the kernel counts.
 	mapped, resident int64
 }
 
-func readMemory() memoryUse {
+func (n *Node) readMemory() memoryUse {
 	samples := []metrics.Sample{
 		{Name: "/memory/classes/total:bytes"},
 		{Name: "/memory/classes/heap/released:bytes"},
@@ -38,15 +41,16 @@ func readMemory() memoryUse {
 		return int64(samples[i].Value.Uint64())
 	}
 	total, released, free, unused, objects := value(0), value(1), value(2), value(3), value(4)
+	data, pages := n.store.Memory().Used(), n.store.Memory().Mapped()
 	return memoryUse{
-		used:    total - released - free - unused,
-		objects: objects, spans: objects + unused,
-		mapped: total - released, resident: residentBytes(),
+		used: data + total - released - free - unused, data: data,
+		objects: data + objects, spans: pages + objects + unused,
+		mapped: pages + total - released, resident: residentBytes(),
 	}
 }
 
 // usedMemory is used_memory.
-func usedMemory() int64 { return readMemory().used }
+func (n *Node) usedMemory() int64 { return n.readMemory().used }
 
 // residentBytes reads the second field of /proc/self/statm, which counts pages.
 func residentBytes() int64 {
@@ -76,7 +80,7 @@ func (n *Node) notePeak(used int64) {
 }
 
 func infoMemory(n *Node, s *infoScene) {
-	m := readMemory()
+	m := n.readMemory()
 	n.notePeak(m.used)
 	peak := n.peakMemory.Load()
 	st, repl := n.server.Stats(), n.replication.Info()

@@ -23,6 +23,7 @@ import (
 	"slotmesh/node/journal"
 	"slotmesh/node/server"
 	"slotmesh/node/store"
+	"slotmesh/node/store/arena"
 	"slotmesh/slots"
 )
 
@@ -51,11 +52,11 @@ type Node struct {
 
 	// activeExpiry is on unless DEBUG SET-ACTIVE-EXPIRE turned it off.
 	activeExpiry atomic.Bool
-	// peakMemory is the most that usedMemory was since the last RESETSTAT.
+	// peakMemory is the most that n.usedMemory was since the last RESETSTAT.
 	peakMemory atomic.Int64
 	shutdowns  shutdowns
 	refusals   refusals
-	// startMemory is usedMemory before there were data or clients.
+	// startMemory is n.usedMemory before there were data or clients.
 	startMemory int64
 	// beat counts calls of observe, which one goroutine makes.
 	beat int
@@ -81,16 +82,20 @@ func New(cfg *config.Config, log *slog.Logger) (*Node, error) {
 	}
 	n.activeExpiry.Store(true)
 	setLogRole(log, 'M')
+	var err error
 	clusterMode := cfg.Bool("cluster-enabled").Load()
 	databases := int(cfg.Int("databases").Load())
 	if clusterMode {
 		databases = 1
-		var err error
 		if n.busPort, err = busPortOf(cfg); err != nil {
 			return nil, err
 		}
 	}
-	n.store = store.New(store.Options{Databases: databases})
+	memory, err := arena.New(arena.Options{Heaps: store.Heaps})
+	if err != nil {
+		return nil, fmt.Errorf("set memory aside: %w", err)
+	}
+	n.store = store.New(store.Options{Databases: databases, Memory: memory})
 	n.journal = journal.New(journal.Options{BacklogBytes: cfg.Int("repl-backlog-size").Load(), ID: randomID()})
 	n.gates = newGates(cfg)
 
@@ -120,7 +125,7 @@ func New(cfg *config.Config, log *slog.Logger) (*Node, error) {
 		Cluster:     clusterMode,
 		Empty:       clusterMode && n.cluster.hasState(),
 		Now:         unixMs,
-		UsedMemory:  usedMemory,
+		UsedMemory:  n.usedMemory,
 		RoleChanged: n.roleChanged,
 		PauseWrites: n.pauseWrites,
 		Static:      n.staticReplicationInfo,
@@ -143,7 +148,7 @@ func New(cfg *config.Config, log *slog.Logger) (*Node, error) {
 		n.cluster.engine, n.cluster.replication = n.engine, n.replication
 	}
 	n.watchConfig()
-	n.startMemory = usedMemory()
+	n.startMemory = n.usedMemory()
 	n.peakMemory.Store(n.startMemory)
 	for _, name := range clusterDirectives {
 		cfg.OnChange(name, n.reconfigureCluster)
@@ -183,6 +188,7 @@ func (n *Node) Run(ctx context.Context) error {
 	}
 	var background sync.WaitGroup
 	background.Go(n.housekeep)
+	background.Go(n.reap)
 	if host, port, ok := n.cfg.ReplicaOf(); ok && n.cluster == nil {
 		n.replication.Follow(host, port)
 	}
@@ -301,6 +307,22 @@ func (n *Node) housekeep() {
 				n.engine.ExpireCycle(expiryBudget)
 			}
 			n.gates.setRole(n.replication.IsReplica(), n.replication.LinkUp())
+		}
+	}
+}
+
+// reap gives back what was deleted and is too large to be given back at once.
+func (n *Node) reap() {
+	// A turn takes less than the event loops are to wait for.
+	const turn = 256
+	for {
+		select {
+		case <-n.stopping:
+			return
+		case <-n.store.Garbage():
+			for n.store.Reap(turn) {
+				runtime.Gosched()
+			}
 		}
 	}
 }

@@ -16,8 +16,8 @@ import (
 type refusals struct {
 	// fewReplicas: less than min-replicas-to-write replicas are in time.
 	fewReplicas atomic.Bool
-	// outOfMemory: the live data exceed maxmemory.
-	outOfMemory atomic.Bool
+	// besides is the memory in use that is not data, in bytes.
+	besides atomic.Int64
 }
 
 // refreshRefusals looks at the conditions.
@@ -26,17 +26,29 @@ func (n *Node) refreshRefusals() error {
 	lag := time.Duration(n.cfg.Int("min-replicas-max-lag").Load()) * time.Second
 	few := wanted > 0 && lag > 0 && !n.replication.IsReplica() && n.replication.primary.Online(lag) < wanted
 	limit := n.cfg.Int("maxmemory").Load()
-	full := limit > 0 && liveBytes() > limit
 	n.refusals.fewReplicas.Store(few)
-	n.refusals.outOfMemory.Store(full)
-	n.gates.set(server.GateRefuse, few || full)
+	if limit > 0 {
+		n.refusals.besides.Store(memoryBesides())
+	}
+	n.engine.SetMemoryLimit(command.MemoryLimit{
+		Max:     limit,
+		Policy:  command.ParseEvictionPolicy(n.cfg.Enum("maxmemory-policy").Load()),
+		Samples: int(n.cfg.Int("maxmemory-samples").Load()),
+		Lazy:    n.cfg.Bool("lazyfree-lazy-eviction").Load(),
+		Used:    n.countedMemory,
+	})
+	n.gates.set(server.GateRefuse, few || limit > 0)
 	return nil
 }
+
+// countedMemory is what maxmemory counts: the data, which grow with every
+// command, and all the rest as of the last look.
+func (n *Node) countedMemory() int64 { return n.store.Used() + n.refusals.besides.Load() }
 
 // refuse answers for server.GateRefuse.
 func (n *Node) refuse(spec *command.Spec) resp.Error {
 	switch {
-	case spec.Flags&command.DenyOOM != 0 && n.refusals.outOfMemory.Load():
+	case spec.Flags&command.DenyOOM != 0 && !n.engine.MakeRoom():
 		return resp.ErrOOM
 	case spec.Flags&command.Write != 0 && n.refusals.fewReplicas.Load():
 		return resp.ErrNoReplicas
@@ -44,13 +56,16 @@ func (n *Node) refuse(spec *command.Spec) resp.Error {
 	return ""
 }
 
-// liveBytes are the bytes on the heap that the last collection found in use:
-// garbage must not count against maxmemory.
-func liveBytes() int64 {
-	sample := []metrics.Sample{{Name: "/gc/heap/live:bytes"}}
-	metrics.Read(sample)
-	if sample[0].Value.Kind() != metrics.KindUint64 {
-		return 0
+// memoryBesides is the memory in use that is not data: what the last collection
+// found alive, and what the runtime needs for itself.
+func memoryBesides() int64 {
+	samples := []metrics.Sample{{Name: "/gc/heap/live:bytes"}, {Name: "/memory/classes/heap/stacks:bytes"}}
+	metrics.Read(samples)
+	sum := int64(0)
+	for _, sample := range samples {
+		if sample.Value.Kind() == metrics.KindUint64 {
+			sum += int64(sample.Value.Uint64())
+		}
 	}
-	return int64(sample[0].Value.Uint64())
+	return sum
 }

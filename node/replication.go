@@ -372,4 +372,7 @@ func (l *replicationLoad) Commit(adopt func()) error {
 	return nil
 }
 
-func (l *replicationLoad) Abort() { l.into = nil }
+func (l *replicationLoad) Abort() {
+	l.target.engine.Discard(l.into)
+	l.into = nil
+}

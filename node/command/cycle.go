@@ -1,15 +1,18 @@
 package command
 
 import (
+	"bytes"
 	"runtime"
 
+	"slotmesh/node/store/hash"
 	"slotmesh/slots"
 )
 
-// expiryTurn is how many keys the active cycle deletes while it holds a slot.
+// expiryTurn is how many keys, or fields, the active cycle deletes while it holds a slot.
 const expiryTurn = 16
 
-// ExpireCycle deletes up to budget expired keys and journals each deletion. It
+// ExpireCycle deletes up to budget expired keys and fields of hashes and journals
+// each deletion. It
 // returns how many it deleted; less than budget means that none is left. The
 // caller runs it often, from a goroutine, on a primary; on a replica it does
 // nothing. Live keys are not looked at.
@@ -49,8 +52,40 @@ func (e *Engine) expireSlot(slot slots.Slot, now int64, limit int) int {
 		})
 		e.changedOutside(db, slot, key)
 	}
+	for n < limit {
+		expired := e.expireFields(slot, now, limit-n)
+		if expired == 0 {
+			break
+		}
+		n += expired
+	}
 	return n
 }
+
+// expireFields deletes up to limit expired fields of one hash of slot, which is
+// locked.
+func (e *Engine) expireFields(slot slots.Slot, now int64, limit int) int {
+	ref, found := e.store.FirstWithExpiredFields(slot, now)
+	if !found {
+		return 0
+	}
+	db, key := ref.DB(), append([]byte(nil), ref.Key()...)
+	effect := [][]byte{wordHDel, key}
+	h := hash.Open(&ref.Cell, e.limits.Load().Hash)
+	h.ExpireFields(now, limit, func(field []byte) { effect = append(effect, bytes.Clone(field)) })
+	left := h.Reader(now)
+	if left.Size() == 0 {
+		e.store.Delete(db, slot, key)
+	}
+	e.expiredFields.Add(int64(len(effect) - 2))
+	if e.journal.Active() {
+		e.journal.Append(db, slot, effect)
+	}
+	e.changedOutside(db, slot, key)
+	return len(effect) - 2
+}
+
+var wordHDel = []byte("HDEL")
 
 // HasKeys reports whether any database holds a key.
 func (e *Engine) HasKeys() bool { return !e.store.Empty() }

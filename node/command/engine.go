@@ -55,11 +55,13 @@ type Engine struct {
 	watches watches
 	// blocking is who waits for keys.
 	blocking blocking
+	eviction eviction
+	limits   atomic.Pointer[Limits]
 
 	// maxBulk is proto-max-bulk-len.
-	maxBulk atomic.Int64
-	expired atomic.Int64
-	random  atomic.Uint64
+	maxBulk                atomic.Int64
+	expired, expiredFields atomic.Int64
+	random                 atomic.Uint64
 }
 
 // NewEngine returns an engine that is not in cluster mode and is a primary.
@@ -68,6 +70,7 @@ func NewEngine(o EngineOptions) *Engine {
 	e.gate.lanes = make([]lane, o.Lanes+backgroundLanes)
 	e.random.Store(o.Seed)
 	e.maxBulk.Store(512 << 20)
+	e.SetLimits(defaultLimits)
 	return e
 }
 

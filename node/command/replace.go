@@ -9,6 +9,10 @@ func (e *Engine) Sibling() (s *store.Store) {
 	return s
 }
 
+// Discard gives back what is in loaded, which Sibling made and Replace does not
+// want.
+func (e *Engine) Discard(loaded *store.Store) { e.store.Abandon(loaded) }
+
 // Replace puts the content of loaded, which Sibling made, in the place of the
 // keyspace. adopt runs while nothing else does. Watched keys that were there
 // or are there now count as changed.

@@ -13,13 +13,17 @@ type Stats struct {
 	Hits, Misses int64
 	// Expired counts the keys deleted because their time was over.
 	Expired int64
+	// ExpiredFields counts the fields of hashes deleted because their time was over.
+	ExpiredFields int64
+	// Evicted counts the keys deleted because memory was short.
+	Evicted int64
 	// Dirty counts changes, as the save points do.
 	Dirty int64
 }
 
 // Stats returns the counters. ResetStats sets all but Dirty to zero.
 func (e *Engine) Stats() Stats {
-	s := Stats{Expired: e.expired.Load()}
+	s := Stats{Expired: e.expired.Load(), ExpiredFields: e.expiredFields.Load(), Evicted: e.eviction.evicted.Load()}
 	for i := range e.gate.lanes {
 		c := &e.gate.lanes[i].counters
 		s.Hits += c.hits.Load()
@@ -32,6 +36,8 @@ func (e *Engine) Stats() Stats {
 // ResetStats is CONFIG RESETSTAT for what the engine counts.
 func (e *Engine) ResetStats() {
 	e.expired.Store(0)
+	e.expiredFields.Store(0)
+	e.eviction.evicted.Store(0)
 	for i := range e.gate.lanes {
 		e.gate.lanes[i].hits.Store(0)
 		e.gate.lanes[i].misses.Store(0)

@@ -56,7 +56,7 @@ func replicationRows() []Row {
 		word("masteruser", ""),
 		yes("replica-serve-stale-data").also("slave-serve-stale-data"),
 		yes("replica-read-only").also("slave-read-only"),
-		yes("replica-ignore-maxmemory").also("slave-ignore-maxmemory").inert(noEviction),
+		yes("replica-ignore-maxmemory").also("slave-ignore-maxmemory").inert("a replica never evicts: its primary tells it what goes"),
 		no("replica-lazy-flush").also("slave-lazy-flush").inert(noLazyFree),
 		number("replica-priority", "100", 0, maxInt).also("slave-priority"),
 		word("replica-announce-ip", "").also("slave-announce-ip"),

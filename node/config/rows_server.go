@@ -114,19 +114,16 @@ func loggingRows() []Row {
 }
 
 const (
-	noEviction  = "the server does not evict keys"
-	noLazyFree  = "the collector frees memory in the background in any case"
-	noEncodings = "values are plain bytes; there is no packed encoding to choose"
+	noLazyFree = "the collector frees memory in the background in any case"
 )
 
 func memoryRows() []Row {
 	return []Row{
 		{Name: "maxmemory", Kind: memory{unsigned: true}, Default: []string{"0"}},
 		oneOf("maxmemory-policy", "noeviction", "volatile-lru", "volatile-lfu", "volatile-random", "volatile-ttl",
-			"allkeys-lru", "allkeys-lfu", "allkeys-random", "noeviction").
-			inert("beyond maxmemory writes are refused, never keys evicted; the -lfu policies only choose what OBJECT FREQ shows"),
-		number("maxmemory-samples", "5", 1, maxInt).inert(noEviction),
-		number("maxmemory-eviction-tenacity", "10", 0, 100).inert(noEviction),
+			"allkeys-lru", "allkeys-lfu", "allkeys-random", "noeviction"),
+		number("maxmemory-samples", "5", 1, maxInt),
+		number("maxmemory-eviction-tenacity", "10", 0, 100).inert("eviction never holds clients up for long: a turn has a fixed length"),
 		{Name: "maxmemory-clients", Kind: memory{unsigned: true, percent: true}, Default: []string{"0"}},
 		number("lfu-log-factor", "10", 0, maxInt),
 		number("lfu-decay-time", "1", 0, maxInt),
@@ -158,15 +155,15 @@ func refuseDefrag(on bool) error {
 
 func encodingRows() []Row {
 	return []Row{
-		number("hash-max-listpack-entries", "512", 0, maxLong).also("hash-max-ziplist-entries").inert(noEncodings),
-		size("hash-max-listpack-value", "64", 0).also("hash-max-ziplist-value").inert(noEncodings),
-		number("list-max-listpack-size", "-2", minInt, maxInt).also("list-max-ziplist-size").inert(noEncodings),
-		number("list-compress-depth", "0", 0, maxInt).inert(noEncodings),
-		number("set-max-intset-entries", "512", 0, maxLong).inert(noEncodings),
-		number("zset-max-listpack-entries", "128", 0, maxLong).also("zset-max-ziplist-entries").inert(noEncodings),
-		size("zset-max-listpack-value", "64", 0).also("zset-max-ziplist-value").inert(noEncodings),
-		size("hll-sparse-max-bytes", "3000", 0).inert(noEncodings),
-		size("stream-node-max-bytes", "4096", 0).inert(noEncodings),
-		number("stream-node-max-entries", "100", 0, maxLong).inert(noEncodings),
+		number("hash-max-listpack-entries", "512", 0, maxLong).also("hash-max-ziplist-entries"),
+		size("hash-max-listpack-value", "64", 0).also("hash-max-ziplist-value"),
+		number("list-max-listpack-size", "-2", minInt, maxInt).also("list-max-ziplist-size"),
+		number("list-compress-depth", "0", 0, maxInt).inert("lists are not compressed in memory"),
+		number("set-max-intset-entries", "512", 0, maxLong),
+		number("zset-max-listpack-entries", "128", 0, maxLong).also("zset-max-ziplist-entries"),
+		size("zset-max-listpack-value", "64", 0).also("zset-max-ziplist-value"),
+		size("hll-sparse-max-bytes", "3000", 0),
+		size("stream-node-max-bytes", "4096", 0),
+		number("stream-node-max-entries", "100", 0, maxLong),
 	}
 }

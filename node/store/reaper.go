@@ -2,6 +2,7 @@ package store
 
 import (
 	"sync"
+	"sync/atomic"
 
 	"slotmesh/node/store/arena"
 	"slotmesh/node/store/tree"
@@ -19,6 +20,9 @@ type garbage struct {
 	tree tree.Tree
 }
 
+// bytes is how much memory g takes, as far as that is known.
+func (g *garbage) bytes() int64 { return int64(g.tree.Root.Bytes) }
+
 // reaper keeps garbage, and blocks that snapshots may still read.
 type reaper struct {
 	mu   sync.Mutex
@@ -29,6 +33,8 @@ type reaper struct {
 	waiting []waiting
 	// wake has a token when there is garbage.
 	wake chan struct{}
+	// pending is about how many bytes of trees are to be given back.
+	pending atomic.Int64
 }
 
 type retired struct {
@@ -59,6 +65,7 @@ func (s *Store) retire(heap *arena.Heap, block arena.Ref) {
 // discard puts g on the heap, at once or when no open snapshot can read it.
 func (s *Store) discard(g garbage) {
 	r := &s.reaper
+	r.pending.Add(g.bytes())
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if s.open.Load() != nil {
@@ -138,12 +145,18 @@ func (s *Store) Reap(limit int) (more bool) {
 	r.mu.Unlock()
 
 	done := false
+	size := g.bytes()
 	if g.spaces == nil {
 		// Its blocks are nobody else's: a snapshot that could read them is closed.
 		g.tree.Space.Frozen = false
 		done = g.tree.FreeSome(limit)
 	} else {
 		done = g.freeSpaces(limit)
+	}
+	if done {
+		r.pending.Add(-size)
+	} else {
+		r.pending.Add(g.bytes() - size)
 	}
 	r.mu.Lock()
 	defer r.mu.Unlock()

@@ -29,19 +29,35 @@ var below = map[string][]string{
 
 	"node": {
 		"node/server", "node/repl", "node/config", "node/persist", "node/command", "node/store",
+		"node/store/arena", "node/store/value", "node/store/hash", "node/store/list", "node/store/set", "node/store/stream", "node/store/zset",
 		"node/journal", "node/rdb", "node/acl", "node/resp", "migrate", "gossip", "gossip/bus", "slots",
 	},
-	"node/server":  {"node/command", "node/config", "node/acl", "node/resp", "slots"},
-	"node/script":  {"node/command"},
-	"node/command": {"node/store", "node/journal", "node/rdb", "node/acl", "node/resp", "slots"},
+	"node/server": {"node/command", "node/config", "node/acl", "node/resp", "slots"},
+	"node/script": {"node/command"},
+	"node/command": {
+		"node/store", "node/store/value", "node/store/listpack", "node/store/hash", "node/store/list", "node/store/set", "node/store/stream", "node/store/zset",
+		"node/journal", "node/rdb", "node/acl", "node/resp", "slots",
+	},
 	"node/persist": {"node/journal", "node/rdb", "node/resp", "node/store", "slots"},
 	"node/repl":    {"node/journal", "node/rdb", "node/resp", "node/store", "slots"},
-	"node/rdb":     {"node/store", "slots"},
+	"node/rdb": {
+		"node/store", "node/store/value", "node/store/tree", "node/store/listpack", "node/store/hash", "node/store/list", "node/store/set", "node/store/stream", "node/store/zset",
+		"slots",
+	},
 	"node/journal": {"node/resp", "slots"},
-	"node/store":   {"slots"},
-	"node/config":  {},
-	"node/acl":     {},
-	"node/resp":    {},
+	"node/store": {
+		"node/store/arena", "node/store/tree", "node/store/value",
+		"slots",
+	},
+	"node/store/arena":    {},
+	"node/store/tree":     {"node/store/arena"},
+	"node/store/listpack": {"node/store/value"},
+	"node/store/value":    {"node/store/arena", "node/store/tree"},
+	// The types of values, each on top of what all of them are made of.
+	"node/store/": {"node/store/arena", "node/store/tree", "node/store/listpack", "node/store/value"},
+	"node/config": {},
+	"node/acl":    {},
+	"node/resp":   {},
 
 	"migrate":    {"slots", "node/store", "node/rdb", "node/journal", "node/resp"},
 	"gossip":     {"slots"},
