@@ -31,7 +31,7 @@ type Options struct {
 	// Reserve is how many bytes of addresses are set aside, none of them used
 	// yet; 0 means as many as the system allows, 512 GiB at most.
 	Reserve int64
-	// Heaps is the number of heaps, 65,536 at most; 0 means 1.
+	// Heaps is the number of heaps, 65,535 at most; 0 means 1.
 	Heaps int
 	// SmallPages leaves the size of the system's pages as it is. Otherwise the
 	// system is asked for huge pages (2 MiB), all but the first few MiB: that
@@ -45,6 +45,8 @@ type Options struct {
 type Memory struct {
 	base  unsafe.Pointer
 	heaps []Heap
+	// shared has the pages of the larger blocks of all heaps.
+	shared Heap
 
 	table unsafe.Pointer // the side table: one frame struct per frame
 	// opened is the number of frames, from the first, that may be accessed,
@@ -60,7 +62,7 @@ type Memory struct {
 // system's when that many are not to be had.
 func New(o Options) (*Memory, error) {
 	heaps := max(o.Heaps, 1)
-	if heaps > 1<<16 {
+	if heaps > sharedIndex {
 		return nil, fmt.Errorf("arena: %d heaps are too many", heaps)
 	}
 	if o.Reserve < 0 || o.Reserve > maxReserve {
@@ -83,6 +85,7 @@ func New(o Options) (*Memory, error) {
 	for i := range m.heaps {
 		m.heaps[i].memory, m.heaps[i].index = m, uint16(i)
 	}
+	m.shared.memory, m.shared.index = m, sharedIndex
 	m.runs.init(m, !o.SmallPages)
 	runtime.AddCleanup(m, release, lease{mapping: r.mapping, rounds: graceRounds})
 	return m, nil
@@ -92,7 +95,7 @@ const (
 	// leastReserve holds a frame that is never used and a few more.
 	leastReserve = 8 * frameBytes
 	// leastDefault is where New stops to ask for less.
-	leastDefault = 1 << 30
+	leastDefault = 256 << 20
 )
 
 // graceRounds is how many collections pass between the one that finds a Memory
@@ -156,7 +159,8 @@ func (m *Memory) Trim() int64 {
 	for i := range m.heaps {
 		m.heaps[i].trim()
 	}
-	return int64(m.runs.giveBack(0, true)) * frameBytes
+	m.shared.trim()
+	return int64(m.runs.giveBack(0, allRuns, true)) * frameBytes
 }
 
 // word returns the first eight bytes of the block r.

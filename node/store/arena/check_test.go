@@ -25,7 +25,7 @@ func inspect(m *Memory) error {
 	var dirty, clean []extent
 	var used, dirtyFrames uint32
 	var bytes int64
-	pages := make([][]uint32, len(m.heaps)*classCount)
+	pages := make([][]uint32, (len(m.heaps)+1)*classCount)
 	for x := uint32(1); x < r.top; {
 		f, n := m.frame(x), uint32(0)
 		inner := func(i uint32) frame { return frame{} }
@@ -56,7 +56,7 @@ func inspect(m *Memory) error {
 			used += n
 			bytes += int64(f.used) * int64(c.size)
 			inner = func(i uint32) frame { return frame{kind: f.kind, back: uint8(i)} }
-			at := int(f.heap)*classCount + int(f.kind-kindPage)
+			at := min(int(f.heap), len(m.heaps))*classCount + int(f.kind-kindPage)
 			pages[at] = append(pages[at], x)
 			free := int(c.blocks) - int(f.fresh)
 			for i := f.free; i != 0; i = uint16(*m.word(Ref(x)*frameUnits + Ref(uint32(i-1)*c.units))) {
@@ -126,8 +126,11 @@ func inspect(m *Memory) error {
 }
 
 func inspectShelves(m *Memory, pages [][]uint32) error {
-	for i := range m.heaps {
-		h, idle := &m.heaps[i], 0
+	for i := range len(m.heaps) + 1 {
+		h, idle := &m.shared, 0
+		if i < len(m.heaps) {
+			h = &m.heaps[i]
+		}
 		for k := range classCount {
 			s, c, want := &h.shelves[k], &classes[k], pages[i*classCount+k]
 			blocks, listed := 0, 0
@@ -183,12 +186,16 @@ func trimmed(t interface {
 		t.Fatalf("%d bytes used by no block", m.Used())
 	}
 	spare := 0
-	for i := range m.heaps {
-		if m.heaps[i].spare != 0 {
-			spare += int(classes[m.heaps[i].spare-1].frames)
+	for i := range len(m.heaps) + 1 {
+		h := &m.shared
+		if i < len(m.heaps) {
+			h = &m.heaps[i]
+		}
+		if h.spare != 0 {
+			spare += int(classes[h.spare-1].frames)
 		}
 	}
-	if kept := idleFrames + m.runs.used/idleShare; m.Mapped() > int64(kept+uint32(spare))*frameBytes {
+	if kept := m.runs.keep(); m.Mapped() > int64(kept+uint32(spare))*frameBytes {
 		t.Fatalf("%d bytes mapped for no block", m.Mapped())
 	}
 	m.Trim()

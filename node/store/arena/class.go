@@ -12,7 +12,10 @@ const (
 
 	fineClasses   = fineSize / unit
 	middleClasses = 3 * 16
-	classCount    = fineClasses + middleClasses + 7*8
+	// ownSize is the size up to which each heap has pages of its own.
+	ownSize    = 4 << 10
+	ownClasses = fineClasses + middleClasses + 2*8
+	classCount = fineClasses + middleClasses + 7*8
 )
 
 // class is the geometry of the pages of a size class.
@@ -77,27 +80,22 @@ func makeClasses() (all [classCount]class) {
 	return all
 }
 
-// pageFrames returns how many frames a page with blocks of that size has: the
-// fewest that hold eight blocks (one, if they are large) and leave less than
-// 1/64 of the page unused; if there is no such number, the one that leaves the
-// smallest share.
+// pageFrames returns how many frames a page with blocks of that size has. A page
+// loses what is left when blocks fill it; against that stands that a heap has one
+// page that is half full, on average, of each class that it uses.
 func pageFrames(size int) int {
-	least := 8 * size
-	if size > 8<<10 {
-		least = size
+	least, perFrame := 4*size, 1.0/100
+	if size > ownSize {
+		least, perFrame = size, 1.0/500
 	}
-	best, bestLost := 0, 1.0
+	best, bestCost := 0, 2.0
 	for frames := 1; frames <= maxPageFrames; frames++ {
 		page := frames * frameBytes
 		if page < least {
 			continue
 		}
-		lost := float64(page%size) / float64(page)
-		if lost < 1.0/64 {
-			return frames
-		}
-		if lost < bestLost {
-			best, bestLost = frames, lost
+		if cost := float64(page%size)/float64(page) + float64(frames)*perFrame; cost < bestCost {
+			best, bestCost = frames, cost
 		}
 	}
 	return best

@@ -7,7 +7,8 @@
 // used bit by bit. A block in it is named by a Ref, a number of 36 bits, so
 // that millions of blocks can refer to each other and to nothing that the
 // collector would have to read. Blocks come from Heaps, which share the range
-// but not their mutex; a block is freed through the heap that it came from.
+// but (up to 4 KiB) not their mutex; a block is freed through the heap that it
+// came from.
 //
 // A block has the bytes of its size class: steps of 8 bytes up to 128, 16
 // classes per doubling up to 1 KiB, 8 per doubling up to 128 KiB, and whole

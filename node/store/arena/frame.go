@@ -18,7 +18,7 @@ const (
 //   - the first frame of a page: everything but frames; it belongs to the heap
 //     and is guarded by the heap's mutex, except for kind and back,
 //   - another frame of a page: kind and back only,
-//   - the first frame of a large block: kind, heap and frames,
+//   - the first frame of a large block: kind and frames,
 //   - the first and the last frame of a free run: kind and frames; the first
 //     also the links of the set of free runs,
 //   - all others: zero.
@@ -33,7 +33,7 @@ type frame struct {
 	// bin is the list of its class that a page is in, or binFull or binCurrent.
 	bin uint8
 	_   uint8
-	// heap is the index of the heap that the page or the block belongs to.
+	// heap is the index of the heap that the page belongs to.
 	heap uint16
 	// used is the number of blocks that are not free.
 	used uint16

@@ -11,6 +11,9 @@ import (
 // A heap keeps a shelf of pages for each class. Blocks are taken from one of
 // them, the current one, until it is full; then the fullest of the others takes
 // its place. So pages with few blocks left are used last, and get empty.
+//
+// Blocks above ownSize are rarer and their pages longer: they lie in pages that
+// all heaps share, which one more heap keeps; the others only count them.
 type Heap struct {
 	memory *Memory
 	index  uint16
@@ -44,6 +47,9 @@ type shelf struct {
 	bins [bins]uint32
 }
 
+// sharedIndex is the index of the heap that keeps the shared pages.
+const sharedIndex = 1<<16 - 1
+
 const (
 	// bins is the number of lists by fill.
 	bins     = 8
@@ -65,11 +71,42 @@ func (h *Heap) Used() int64 { return h.published.Load() }
 // Alloc returns a block of at least n bytes, n >= 1, which show anything. It
 // panics with ErrExhausted if there is no space for it.
 func (h *Heap) Alloc(n int) Ref {
-	if uint(n-1) >= largestClass {
-		return h.allocLarge(n)
+	if uint(n-1) >= ownSize {
+		return h.allocShared(n)
 	}
-	m, k := h.memory, classOf(n)
-	c := &classes[k]
+	return h.alloc(classOf(n))
+}
+
+// allocShared is Alloc for blocks above ownSize.
+func (h *Heap) allocShared(n int) Ref {
+	if n < 1 {
+		panic("arena: a block has at least one byte")
+	}
+	m, r, size := h.memory, Ref(0), 0
+	if n <= largestClass {
+		k := classOf(n)
+		r, size = m.shared.alloc(k), int(classes[k].size)
+	} else {
+		frames := framesOf(n)
+		if frames > int(m.limit) {
+			panic(ErrExhausted)
+		}
+		first := m.runs.take(uint32(frames), kindLarge)
+		if first == 0 {
+			panic(ErrExhausted)
+		}
+		r, size = Ref(first)*frameUnits, frames*frameBytes
+		if poisoned {
+			m.paint(r, size, patternNew)
+		}
+	}
+	h.add(int64(size))
+	return r
+}
+
+// alloc returns a block of class k out of the heap's own pages.
+func (h *Heap) alloc(k int) Ref {
+	m, c := h.memory, &classes[k]
 	h.mutex.Lock()
 	s := &h.shelves[k]
 	page := s.current
@@ -131,22 +168,35 @@ func (h *Heap) turn(k int) uint32 {
 func (h *Heap) Free(r Ref) {
 	m := h.memory
 	page, kind := m.locate(r)
-	if kind == kindLarge {
-		h.freeLarge(page)
-		return
+	switch {
+	case kind == kindLarge:
+		size := int64(m.frame(page).frames) * frameBytes
+		if poisoned {
+			m.paint(r, int(size), patternFree)
+		}
+		m.runs.put(page)
+		h.add(-size)
+	case kind >= kindPage+ownClasses:
+		m.shared.free(r, page, int(kind)-kindPage)
+		h.add(-int64(classes[kind-kindPage].size))
+	default:
+		h.free(r, page, int(kind)-kindPage)
 	}
-	k := int(kind) - kindPage
-	c := &classes[k]
+}
+
+// free gives back the block r of class k in a page that is the heap's own.
+func (h *Heap) free(r Ref, page uint32, k int) {
+	m, c := h.memory, &classes[k]
 	offset := uint64(r) - uint64(page)*frameUnits
 	i := uint32(offset * c.reciprocal >> 32)
 	f := m.frame(page)
 
 	h.mutex.Lock()
-	if f.heap != h.index || uint64(i*c.units) != offset || i >= uint32(f.fresh) || f.used == 0 {
+	if f.heap != h.index || uint64(i*c.units) != offset || i >= uint32(f.fresh) {
 		h.mutex.Unlock()
 		panic("arena: free of what is no block of the heap")
 	}
-	if m.isFree(f, page, r, c) {
+	if f.used == 0 || m.isFree(f, page, r, c) {
 		h.mutex.Unlock()
 		panic("arena: block freed twice")
 	}
@@ -242,41 +292,7 @@ func (h *Heap) unlink(s *shelf, page uint32) {
 	}
 }
 
-// allocLarge returns a run of frames as a block.
-func (h *Heap) allocLarge(n int) Ref {
-	if n < 1 {
-		panic("arena: a block has at least one byte")
-	}
-	m, frames := h.memory, framesOf(n)
-	if frames > int(m.limit) {
-		panic(ErrExhausted)
-	}
-	first := m.runs.take(uint32(frames), kindLarge)
-	if first == 0 {
-		panic(ErrExhausted)
-	}
-	m.frame(first).heap = h.index
-	h.add(int64(frames) * frameBytes)
-	r := Ref(first) * frameUnits
-	if poisoned {
-		m.paint(r, frames*frameBytes, patternNew)
-	}
-	return r
-}
-
-func (h *Heap) freeLarge(first uint32) {
-	m, f := h.memory, h.memory.frame(first)
-	if f.heap != h.index {
-		panic("arena: free of what is no block of the heap")
-	}
-	size := int64(f.frames) * frameBytes
-	if poisoned {
-		m.paint(Ref(first)*frameUnits, int(size), patternFree)
-	}
-	h.add(-size)
-	m.runs.put(first)
-}
-
+// add counts bytes of blocks that do not lie in the heap's own pages.
 func (h *Heap) add(n int64) {
 	h.mutex.Lock()
 	h.used += n
@@ -316,6 +332,9 @@ func (h *Heap) Sparse(r Ref) bool {
 	if kind == kindLarge {
 		return false
 	}
+	if kind >= kindPage+ownClasses {
+		h = &h.memory.shared
+	}
 	f, c, s := h.memory.frame(page), &classes[kind-kindPage], &h.shelves[kind-kindPage]
 	h.mutex.Lock()
 	defer h.mutex.Unlock()
@@ -327,7 +346,7 @@ func (h *Heap) Sparse(r Ref) bool {
 	if elsewhere < used {
 		return false
 	}
-	if blocks*16 < pages*perPage*15 {
+	if blocks*32 < pages*perPage*31 {
 		// The shelf as a whole wastes space: half of its pages make room for
 		// the rest.
 		return used*pages <= blocks

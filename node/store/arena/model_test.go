@@ -102,6 +102,9 @@ func TestAgainstModel(t *testing.T) {
 			blocks[i] = blocks[len(blocks)-1]
 			blocks = blocks[:len(blocks)-1]
 		}
+		if rapid.Bool().Draw(t, "beyond small pages") {
+			alloc(0, int(smallFrames+rapid.Uint32Range(0, 300).Draw(t, "pad")-150)*frameBytes)
+		}
 		t.Repeat(map[string]func(*rapid.T){
 			"alloc": func(t *rapid.T) {
 				alloc(rapid.IntRange(0, heaps-1).Draw(t, "heap"), sizes().Draw(t, "size"))

@@ -11,8 +11,9 @@ const (
 // paint fills the size bytes of the block r.
 func (m *Memory) paint(r Ref, size int, pattern byte) {
 	b := m.Bytes(r, size)
-	for i := range b {
-		b[i] = pattern
+	b[0] = pattern
+	for n := 1; n < size; n *= 2 {
+		copy(b[n:], b[:n])
 	}
 }
 

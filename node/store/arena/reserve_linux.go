@@ -10,10 +10,6 @@ import (
 // defaultReserve is what a Memory reserves if it is not told how much.
 const defaultReserve = maxReserve
 
-// smallBytes at the beginning of a range have no huge pages, so that a Memory
-// with little in it stays small.
-const smallBytes = 2 * hugeBytes
-
 // mapping is what the system has to be told to take a range back.
 type mapping struct {
 	start unsafe.Pointer
@@ -37,9 +33,9 @@ func reserve(table, size int64, huge bool) (reserved, error) {
 	}
 	skip := -(uintptr(p) + uintptr(table)) & (hugeBytes - 1)
 	base := unsafe.Add(p, uintptr(table)+skip)
-	if huge && size > smallBytes {
+	if small := int64(smallFrames * frameBytes); huge && size > small {
 		// A system without huge pages refuses; nothing depends on them.
-		_ = unix.Madvise(unsafe.Slice((*byte)(unsafe.Add(base, smallBytes)), size-smallBytes), unix.MADV_HUGEPAGE)
+		_ = unix.Madvise(unsafe.Slice((*byte)(unsafe.Add(base, small)), size-small), unix.MADV_HUGEPAGE)
 	}
 	return reserved{mapping: mapping{p, all}, base: base, table: p}, nil
 }

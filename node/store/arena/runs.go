@@ -31,14 +31,21 @@ const (
 	// hugeFrames is the number of frames in one of the system's huge pages.
 	hugeFrames = hugeBytes / frameBytes
 	hugeBytes  = 2 << 20
+	// The first smallFrames are never part of a huge page, so that a Memory with
+	// little in it stays small.
+	smallFrames = 16 * hugeFrames
 	// idleFrames dirty frames, and 1/idleShare of those in use, are kept.
-	idleFrames = (4 << 20) / frameBytes
-	idleShare  = 32
+	idleFrames = (2 << 20) / frameBytes
+	idleShare  = 64
 	// The range is opened in steps of at least openFrames and at most
 	// openMaxFrames, and of 1/openShare of what is open.
 	openFrames    = (32 << 20) / frameBytes
 	openMaxFrames = (1 << 30) / frameBytes
 	openShare     = 4
+	// fewRuns bounds how long a Free may be busy with giving back; the next ones
+	// go on with it.
+	fewRuns = 32
+	allRuns = 1 << 62
 )
 
 func (r *runs) init(m *Memory, huge bool) {
@@ -55,7 +62,7 @@ func (r *runs) take(n uint32, kind uint8) uint32 {
 	if first == 0 {
 		// A run that is long enough may be dirty in parts.
 		r.mutex.Unlock()
-		r.giveBack(0, true)
+		r.giveBack(0, allRuns, true)
 		r.mutex.Lock()
 		first = r.find(n)
 	}
@@ -78,30 +85,55 @@ func (r *runs) take(n uint32, kind uint8) uint32 {
 // find takes n frames out of what is free. The caller holds the mutex.
 func (r *runs) find(n uint32) uint32 {
 	if x := r.dirty.fit(n); x != 0 {
-		r.cut(&r.dirty, kindDirty, x, n)
+		all := r.drop(&r.dirty, x)
+		if all > n {
+			r.add(&r.dirty, kindDirty, x+n, all-n)
+		}
 		r.dirtyFrames -= n
 		return x
 	}
-	x := r.clean.fit(n)
+	x, more := r.clean.fit(n), uint32(0)
 	if x != 0 {
-		r.cut(&r.clean, kindClean, x, n)
+		all := r.drop(&r.clean, x)
+		if more = r.beyond(x, n, x+all); n+more < all {
+			r.add(&r.clean, kindClean, x+n+more, all-n-more)
+		}
 	} else {
-		if n > r.memory.limit-r.top || !r.open(r.top+n) {
+		if n > r.memory.limit-r.top {
 			return 0
 		}
-		x = r.top
-		r.top += n
+		x, more = r.top, r.beyond(r.top, n, r.memory.limit)
+		if !r.open(x + n + more) {
+			return 0
+		}
+		r.top = x + n + more
 	}
-	r.mapped.Add(int64(n))
+	r.mapped.Add(int64(n + more))
+	if more > 0 {
+		r.dirtyFrames += more
+		r.join(&r.dirty, kindDirty, x+n, more)
+	}
 	return x
 }
 
-// cut takes the free run x out and puts back what follows its first n frames.
-func (r *runs) cut(s *freeSet, kind uint8, x, n uint32) {
-	all := r.drop(s, x)
-	if all > n {
-		r.add(s, kind, x+n, all-n)
+// beyond returns how many of the clean frames between x+n and end get resident
+// when the n frames from x on are used: the rest of the last huge page, if it
+// was clean as a whole.
+func (r *runs) beyond(x, n, end uint32) uint32 {
+	last := (x + n - 1) &^ (hugeFrames - 1)
+	if !r.huge || last < max(x, smallFrames) || last+hugeFrames > end {
+		return 0
 	}
+	return last + hugeFrames - (x + n)
+}
+
+// keep returns how many dirty frames may stay. The caller holds the mutex.
+func (r *runs) keep() uint32 {
+	n := idleFrames + r.used/idleShare
+	if r.huge {
+		n += hugeFrames // what beyond has added may wait for its use
+	}
+	return n
 }
 
 // drop takes the free run x out, clears its rows, and returns its length.
@@ -165,21 +197,22 @@ func (r *runs) put(first uint32) {
 	r.used -= n
 	r.dirtyFrames += n
 	r.join(&r.dirty, kindDirty, first, n)
-	keep := idleFrames + r.used/idleShare
+	keep := r.keep()
 	over := r.dirtyFrames > keep
 	r.mutex.Unlock()
 	if over {
 		// A quarter more than necessary, so that it is not to be done again at
 		// once.
-		r.giveBack(keep/4*3, false)
+		r.giveBack(keep/4*3, fewRuns, false)
 	}
 }
 
 // giveBack gives dirty frames to the system, the longest runs first, until no
-// more than keep are left, and returns how many. The mutex is free while the
+// more than keep are left or that many runs are given, and returns how many
+// frames that were. The mutex is free while the
 // system works; no other user of the range waits for it. Unless wait is set it
 // does nothing if it is being done already.
-func (r *runs) giveBack(keep uint32, wait bool) (given uint32) {
+func (r *runs) giveBack(keep uint32, most int, wait bool) (given uint32) {
 	if wait {
 		r.giving.Lock()
 	} else if !r.giving.TryLock() {
@@ -188,7 +221,7 @@ func (r *runs) giveBack(keep uint32, wait bool) (given uint32) {
 	defer r.giving.Unlock()
 	r.mutex.Lock()
 	defer r.mutex.Unlock()
-	for r.dirtyFrames > keep {
+	for ; r.dirtyFrames > keep && most > 0; most-- {
 		x := r.dirty.longest()
 		n := r.drop(&r.dirty, x)
 		if from, to := (x+hugeFrames-1)&^(hugeFrames-1), (x+n)&^(hugeFrames-1); r.huge && keep > 0 && from < to {
