@@ -114,7 +114,20 @@ func (d *driver) deadline() []string {
 	}[d.IntN(12)]
 }
 
+// families are the generators of the families that have files of their own.
+var families = []func(*driver) []string{
+	(*driver).bitmap,
+}
+
 func (d *driver) command() []string {
+	if n := d.IntN(2 + len(families)); n < len(families) {
+		return families[n](d)
+	}
+	return d.plain()
+}
+
+// plain draws a command of strings and keys.
+func (d *driver) plain() []string {
 	k := d.key()
 	switch d.IntN(34) {
 	case 0, 1:
