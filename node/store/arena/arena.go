@@ -74,6 +74,11 @@ func New(o Options) (*Memory, error) {
 	}
 	size = max(size, leastReserve) &^ (frameBytes - 1)
 	r, err := reserve(tableBytes(size), size, !o.SmallPages)
+	for i := 0; err != nil && i <= graceRounds; i++ {
+		// Addresses of Memories that nobody reaches may be had after collections.
+		runtime.GC()
+		r, err = reserve(tableBytes(size), size, !o.SmallPages)
+	}
 	for err != nil && o.Reserve == 0 && size > leastDefault {
 		size /= 2
 		r, err = reserve(tableBytes(size), size, !o.SmallPages)

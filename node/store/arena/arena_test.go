@@ -237,8 +237,5 @@ func TestUnreachable(t *testing.T) {
 		}
 		h := m.Heap(0)
 		clear(m.Bytes(h.Alloc(1000), 1000))
-		if i%30 == 0 {
-			runtime.GC()
-		}
 	}
 }

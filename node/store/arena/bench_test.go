@@ -64,6 +64,38 @@ func BenchmarkParallel(b *testing.B) {
 	})
 }
 
+// BenchmarkOneHeap has every processor use the same heap.
+func BenchmarkOneHeap(b *testing.B) {
+	h := newMemory(b, Options{}).Heap(0)
+	b.RunParallel(func(pb *testing.PB) {
+		for pb.Next() {
+			h.Free(h.Alloc(92))
+		}
+	})
+}
+
+// BenchmarkPages takes and gives pages back, among many free runs.
+func BenchmarkPages(b *testing.B) {
+	m := newMemory(b, Options{})
+	h := m.Heap(0)
+	refs := make([]Ref, 100_000)
+	for i := range refs {
+		refs[i] = h.Alloc(largestClass + 1 + i%64*frameBytes)
+	}
+	for i, r := range refs {
+		if i%2 == 0 {
+			h.Free(r)
+		}
+	}
+	x := uint32(1)
+	for b.Loop() {
+		x = x*1664525 + 1013904223
+		i := int(x>>12)%(len(refs)/2)*2 + 1
+		h.Free(refs[i])
+		refs[i] = h.Alloc(largestClass + 1 + int(x>>8%64)*frameBytes)
+	}
+}
+
 // BenchmarkFill allocates blocks of 92 bytes and writes to them, fresh memory
 // included.
 func BenchmarkFill(b *testing.B) {
