@@ -1,0 +1,236 @@
+package command
+
+import (
+	"math"
+	"strconv"
+
+	"slotmesh/node/resp"
+	"slotmesh/node/store/hash"
+	"slotmesh/node/store/value"
+)
+
+// This file is the commands that return a part of a hash: HSCAN and HRANDFIELD.
+
+func runHScan(c *Call) error {
+	cursor, ok := parseCursor(c.Args[2])
+	if !ok {
+		return resp.ErrInvalidCursor
+	}
+	r, ok, err := c.readHash(c.Args[1])
+	if err != nil {
+		return err
+	}
+	if !ok {
+		// The reference does not read the options then.
+		c.Reply.Array(2)
+		c.Reply.BulkString("0")
+		c.Reply.Array(0)
+		return nil
+	}
+	o, err := parseElementScan(c.Args[3:])
+	if err != nil {
+		return err
+	}
+	var found list
+	var buf [20]byte
+	next := r.Scan(cursor, o.count, func(item hash.Item) {
+		if o.pattern != nil {
+			field := item.Field.Bytes
+			if item.Field.IsInt {
+				field = item.Field.Append(buf[:0])
+			}
+			if !Match(o.pattern, field) {
+				return
+			}
+		}
+		bulkText(&found.body, item.Field)
+		bulkText(&found.body, item.Value)
+		found.n += 2
+	})
+	c.Reply.Array(2)
+	c.Reply.BulkString(strconv.FormatUint(next, 10))
+	found.reply(c.Reply)
+	return nil
+}
+
+// elementScan are the options of HSCAN.
+type elementScan struct {
+	// pattern is nil if it would match everything.
+	pattern []byte
+	count   int
+}
+
+func parseElementScan(words [][]byte) (o elementScan, err error) {
+	o.count = 10
+	for i := 0; i < len(words); i += 2 {
+		if i+1 == len(words) {
+			return o, resp.ErrSyntax
+		}
+		switch text := words[i+1]; {
+		case isWord(words[i], "count"):
+			n, ok := value.ParseInt(text)
+			if !ok {
+				return o, resp.ErrNotInteger
+			}
+			if n < 1 {
+				return o, resp.ErrSyntax
+			}
+			o.count = int(min(n, 1<<31))
+		case isWord(words[i], "match"):
+			o.pattern = text
+			if string(text) == "*" {
+				o.pattern = nil
+			}
+		default:
+			return o, resp.ErrSyntax
+		}
+	}
+	return o, nil
+}
+
+// maxRandom is how many fields HRANDFIELD returns at most when they may be
+// returned again and again. The reference knows no bound and runs out of memory.
+const maxRandom = 1 << 28
+
+func runHRandField(c *Call) error {
+	if len(c.Args) == 2 {
+		return randomField(c)
+	}
+	count, ok := value.ParseInt(c.Args[2])
+	if !ok {
+		return resp.ErrNotInteger
+	}
+	if count == math.MinInt64 {
+		return resp.Error("ERR value is out of range, value must between -9223372036854775807 and 9223372036854775807")
+	}
+	withValues := false
+	if len(c.Args) > 3 {
+		if len(c.Args) > 4 || !isWord(c.Args[3], "withvalues") {
+			return resp.ErrSyntax
+		}
+		if count < -math.MaxInt64/2 || count > math.MaxInt64/2 {
+			return resp.ErrOutOfRange
+		}
+		withValues = true
+	}
+	r, ok, err := c.readHash(c.Args[1])
+	if err != nil {
+		return err
+	}
+	if !ok || count == 0 {
+		c.Reply.Array(0)
+		return nil
+	}
+	if count < -maxRandom {
+		return resp.ErrOutOfRange
+	}
+	show := randomReply(c, withValues)
+	switch n := int64(r.Len()); {
+	case count < 0:
+		show.open(-count)
+		for range -count {
+			show.item(c.pickField(&r))
+		}
+	case count >= n:
+		show.open(n)
+		for it := r.All(); it.Next(); {
+			show.item(it.Item)
+		}
+	case n < int64(r.Size()) || n < 3*count:
+		show.open(count)
+		c.sampleFields(&r, int(n), int(count), show.item)
+	default:
+		show.open(count)
+		for place := range c.distinctPlaces(int(n), int(count)) {
+			item, _ := r.At(place)
+			show.item(item)
+		}
+	}
+	return nil
+}
+
+func randomField(c *Call) error {
+	r, ok, err := c.readHash(c.Args[1])
+	if err != nil {
+		return err
+	}
+	if !ok {
+		c.Reply.Null()
+		return nil
+	}
+	bulkText(c.Reply, c.pickField(&r).Field)
+	return nil
+}
+
+// randomFields writes what HRANDFIELD chose: values, when asked for, stand in
+// pairs in RESP3 and behind their fields in RESP2.
+type randomFields struct {
+	reply      *resp.Writer
+	withValues bool
+}
+
+func randomReply(c *Call, withValues bool) randomFields { return randomFields{c.Reply, withValues} }
+
+func (f randomFields) open(n int64) {
+	if f.withValues && !f.reply.RESP3() {
+		n *= 2
+	}
+	f.reply.Array(int(n))
+}
+
+func (f randomFields) item(item hash.Item) {
+	if f.withValues && f.reply.RESP3() {
+		f.reply.Array(2)
+	}
+	bulkText(f.reply, item.Field)
+	if f.withValues {
+		bulkText(f.reply, item.Value)
+	}
+}
+
+// pickTries is how often pickField takes a field that has expired for a reason to
+// try again.
+const pickTries = 32
+
+// pickField chooses one of the fields that are there, each as likely as the
+// others. There is at least one.
+func (c *Call) pickField(r *hash.Reader) (item hash.Item) {
+	size := r.Size()
+	for range pickTries {
+		var ok bool
+		if item, ok = r.At(c.below(size)); ok {
+			return item
+		}
+	}
+	c.sampleFields(r, r.Len(), 1, func(chosen hash.Item) { item = chosen })
+	return item
+}
+
+// below returns a random number from 0 to n-1.
+func (c *Call) below(n int) int { return int(c.engine.Random() % uint64(n)) }
+
+// sampleFields chooses count of the n fields that are there and shows them in
+// their order. Each is taken with the chance that is left for it (Knuth's
+// selection sampling).
+func (c *Call) sampleFields(r *hash.Reader, n, count int, show func(hash.Item)) {
+	for it := r.All(); count > 0 && it.Next(); n-- {
+		if c.below(n) < count {
+			show(it.Item)
+			count--
+		}
+	}
+}
+
+// distinctPlaces returns count different numbers from 0 to n-1, in no order
+// (Floyd's sampling).
+func (c *Call) distinctPlaces(n, count int) map[int]struct{} {
+	places := make(map[int]struct{}, count)
+	for last := n - count; last < n; last++ {
+		place := c.below(last + 1)
+		if _, taken := places[place]; taken {
+			place = last
+		}
+		places[place] = struct{}{}
+	}
+	return places
+}
