@@ -8,9 +8,6 @@ import (
 	"time"
 
 	"slotmesh/node/command"
-	"slotmesh/node/resp"
-	"slotmesh/node/store/value"
-	"slotmesh/slots"
 )
 
 // serverRows are the commands about the server that fit nowhere else.
@@ -36,7 +33,7 @@ func (n *Node) serverRows() []command.Spec {
 			Group: "server", Since: "5.0.0", Summary: "Returns the server's version, and a picture.", Run: lolwut,
 		},
 		n.shutdownRow(),
-		moduleRow(), memoryRow(), aclRow(n),
+		moduleRow(), n.memoryRow(), aclRow(n),
 	}
 }
 
@@ -82,61 +79,6 @@ func moduleRow() command.Spec {
 			},
 		},
 	}
-}
-
-// memoryRow is MEMORY USAGE, which redis-cli --memkeys asks for.
-func memoryRow() command.Spec {
-	return command.Spec{
-		Name: "memory", Arity: -2, Group: "server", Since: "4.0.0", Complexity: "Depends on subcommand.",
-		Summary: "Tells about the use of memory.",
-		Sub: []command.Spec{
-			{
-				Name: "usage", Syntax: "key [SAMPLES count]", Arity: -3, Flags: command.ReadOnly,
-				Keys:  []command.KeySpec{{Flags: command.KeyRO, Begin: 2, Step: 1}},
-				Group: "server", Since: "4.0.0", Complexity: "O(N) where N is the number of samples.",
-				Summary: "Estimates the memory that a key takes.", Run: memoryUsage,
-			},
-			{
-				Name: "help", Arity: 2, Flags: command.Loading | command.Stale, Group: "server", Since: "4.0.0", Complexity: "O(1)",
-				Summary: "Lists the subcommands.",
-				Run: func(c *command.Call) error {
-					command.Help(c.Reply, "MEMORY", "USAGE <key> [SAMPLES <count>]", "    Return an estimate of the bytes that <key> and its value take.")
-					return nil
-				},
-			},
-		},
-	}
-}
-
-// keyOverheadBytes is what the store keeps for a key beside its bytes: the
-// record, its place in the index, and what the allocator rounds up.
-const keyOverheadBytes = 64
-
-func memoryUsage(c *command.Call) error {
-	for i := 3; i < len(c.Args); i += 2 {
-		if !strings.EqualFold(string(c.Args[i]), "samples") || i+1 == len(c.Args) {
-			return resp.ErrSyntax
-		}
-		samples, ok := value.ParseInt(c.Args[i+1])
-		if !ok {
-			return resp.ErrNotInteger
-		}
-		if samples < 0 {
-			return resp.ErrSyntax
-		}
-	}
-	key := c.Args[2]
-	ref := c.Engine().Store().Find(c.DB, slots.Of(key), key)
-	if !ref.OK() || ref.Expires() && ref.ExpireAt() <= c.Now {
-		c.Reply.Null()
-		return nil
-	}
-	size := int64(keyOverheadBytes + len(key) + ref.Value().TextLen())
-	if ref.Expires() {
-		size += 16
-	}
-	c.Reply.Int(size)
-	return nil
 }
 
 // aclRow is the part of ACL that tells about the one user there is.
