@@ -1,0 +1,320 @@
+package list
+
+import (
+	"encoding/binary"
+
+	"slotmesh/node/store/listpack"
+	"slotmesh/node/store/tree"
+	"slotmesh/node/store/value"
+)
+
+// List is a list open for change. It holds nothing of its own: any number may be
+// open of one cell, one after the other.
+type List struct{ c *value.Cell }
+
+// Open returns the list of a cell, which is of KindList: a key's, or a draft's.
+func Open(c *value.Cell) List { return List{c} }
+
+// Read returns a reader, good until the list changes.
+func (l List) Read() Reader { return Read(l.c.Value()) }
+
+// Len is the number of elements.
+func (l List) Len() int {
+	r := l.Read()
+	return r.n
+}
+
+// The middle of all positions: where a list begins.
+const origin = 1 << 63
+
+// big is a large list open for change. save keeps what became of it.
+type big struct {
+	c     *value.Cell
+	t     tree.Tree
+	first uint64
+	n     int
+}
+
+func (l List) big(v *value.Value) big {
+	b := big{c: l.c, t: tree.Tree{View: v.Tree(0), Space: l.c.Space()}}
+	b.first, b.n = parseState(v.Rest())
+	return b
+}
+
+func (b *big) save() {
+	p := b.c.Edit()
+	b.t.Root.Put(p)
+	rest := p[tree.RootSize:]
+	binary.LittleEndian.PutUint64(rest, b.first)
+	binary.LittleEndian.PutUint64(rest[8:], uint64(b.n))
+}
+
+// Push adds an element in front of the first or behind the last one.
+func (l List) Push(text []byte, front bool) {
+	v := l.c.Value()
+	need := listpack.EntrySize(text)
+	if v.Roots == 0 {
+		if len(v.Bytes)+need <= packedMax {
+			l.pushPacked(v.Bytes, text, need, front)
+			return
+		}
+		l.unpack(v.Bytes)
+		v = l.c.Value()
+	}
+	b := l.big(&v)
+	b.push(text, need, front)
+	b.save()
+}
+
+func (l List) pushPacked(lp, text []byte, need int, front bool) {
+	if len(lp) == 0 {
+		lp = l.c.SpliceRoom(0, 0, listpack.EmptySize+need, 0)
+		listpack.PutEmpty(lp[:listpack.EmptySize])
+		listpack.Put(lp[listpack.HeaderSize:], text)
+		listpack.Fix(lp, 1)
+		return
+	}
+	pos := listpack.End(lp)
+	if front {
+		pos = listpack.HeaderSize
+	}
+	room := 0
+	if len(lp) > 128 {
+		room = len(lp) / 8
+	}
+	lp = l.c.SpliceRoom(pos, 0, need, room)
+	listpack.Put(lp[pos:], text)
+	listpack.Fix(lp, 1)
+}
+
+// unpack makes a packed list a large one, which may be empty.
+func (l List) unpack(lp []byte) {
+	b := big{c: l.c, first: origin, t: tree.Tree{View: tree.View{Memory: l.c.Memory()}, Space: l.c.Space()}}
+	if len(lp) > 0 {
+		b.n = listpack.Len(lp)
+	}
+	if b.n > 0 {
+		fillBlock(b.t.Append(origin, usedBy(lp)), lp)
+	}
+	l.c.Splice(0, len(lp), tree.RootSize+stateSize)
+	l.c.SetRoots(1)
+	b.save()
+}
+
+// repack makes a large list that consists of lp a packed one.
+func (b *big) repack(lp []byte) {
+	p := b.c.Splice(0, tree.RootSize+stateSize, len(lp))
+	copy(p, lp)
+	b.c.SetRoots(0)
+	b.t.Free()
+}
+
+// push adds an element at an end.
+func (b *big) push(text []byte, need int, front bool) {
+	if b.n > 0 {
+		c := b.end(front)
+		block := c.Item()
+		lp := packOf(block)
+		if roomIn(block, lp, front) >= need || b.widen(&c, need, front) {
+			block = b.t.Resize(&c, len(c.Item()))
+			put(block, packOf(block), text, need, front)
+			b.grown(front)
+			return
+		}
+		b.tighten(&c)
+		b.fixHead()
+	}
+	b.addBlock(text, need, front)
+	b.grown(front)
+}
+
+// end returns the place of the block at an end.
+func (b *big) end(front bool) tree.Cursor {
+	if front {
+		return b.t.At(0)
+	}
+	return b.t.At(b.t.Len() - 1)
+}
+
+// grown counts an element that came at an end.
+func (b *big) grown(front bool) {
+	b.n++
+	if front {
+		b.first--
+	}
+}
+
+// widen makes room for need bytes at an end of the block at c, or reports that
+// it is full.
+func (b *big) widen(c *tree.Cursor, need int, front bool) bool {
+	block := c.Item()
+	used := usedBy(packOf(block))
+	switch {
+	case used+need > blockMax:
+		return false
+	case len(block)-used >= max(need, len(block)/4):
+		block = b.t.Resize(c, len(block))
+	case len(block) >= blockMax:
+		return false
+	default:
+		block = b.t.Resize(c, blockSize(used+need, len(block)))
+	}
+	slide(block, used-startSize, front)
+	return true
+}
+
+// blockSize is the size that a block of size have grows to, to hold need.
+func blockSize(need, have int) int {
+	size := max(blockMin, have)
+	for size < need || size <= have && size < blockMax {
+		size = 2*size + 8
+	}
+	return min(size, blockMax)
+}
+
+// tighten gives back the room of a block that comes to lie inside the list, if it
+// is worth it.
+func (b *big) tighten(c *tree.Cursor) {
+	block := c.Item()
+	lp := packOf(block)
+	if used := usedBy(lp); len(block)-used > len(block)/8 {
+		slide(b.t.Resize(c, len(block)), len(lp), false)
+		b.t.Resize(c, used)
+	}
+}
+
+// fixHead makes the prefix of the first block the position of its first element.
+func (b *big) fixHead() {
+	if b.t.Len() == 0 {
+		return
+	}
+	if c := b.t.At(0); c.Prefix() != b.first {
+		b.t.SetPrefix(&c, b.first)
+	}
+}
+
+// addBlock puts a new block with one element at an end. The caller counts the
+// element.
+func (b *big) addBlock(text []byte, need int, front bool) {
+	at, position := b.t.Len(), b.first+uint64(b.n)
+	if front {
+		at, position = 0, b.first-1
+	}
+	c := b.t.At(at)
+	b.insertBlock(&c, position, text, need, front)
+}
+
+// insertBlock puts a new block with one element before c, which is then there.
+func (b *big) insertBlock(c *tree.Cursor, position uint64, text []byte, need int, front bool) {
+	size := startSize + listpack.EmptySize + need
+	if need <= loneMax {
+		size = blockSize(size, 0)
+	}
+	block := b.t.Insert(c, position, size)
+	newPack(block, front && need <= loneMax)
+	if need > loneMax {
+		lp := block[startSize:]
+		listpack.Put(lp[listpack.HeaderSize:], text)
+		header(lp, 1)
+		return
+	}
+	put(block, packOf(block), text, need, front)
+}
+
+// Pop removes the first or the last element. The list must not be empty, and may
+// be so afterwards.
+func (l List) Pop(front bool) {
+	v := l.c.Value()
+	if v.Roots == 0 {
+		lp := v.Bytes
+		pos, end := listpack.Last(lp), listpack.End(lp)
+		if front {
+			pos, end = listpack.HeaderSize, listpack.Skip(lp, listpack.HeaderSize, 1)
+		}
+		listpack.Fix(l.c.Splice(pos, end-pos, 0), -1)
+		return
+	}
+	b := l.big(&v)
+	b.pop(front)
+	if !b.settle() {
+		b.save()
+	}
+}
+
+func (b *big) pop(front bool) {
+	c := b.end(front)
+	lp := packOf(c.Item())
+	b.n--
+	if front {
+		b.first++
+	}
+	if binary.LittleEndian.Uint16(lp[4:]) == 1 || b.n == 0 {
+		b.t.Delete(&c)
+		return
+	}
+	block := b.t.Resize(&c, len(c.Item()))
+	lp = packOf(block)
+	size := listpack.End(lp) - listpack.Last(lp)
+	if front {
+		size = listpack.Skip(lp, listpack.HeaderSize, 1) - listpack.HeaderSize
+	}
+	drop(block, lp, 1, size, front)
+	if len(block) > blockMin && 8*(len(lp)-size) < len(block) {
+		slide(block, len(lp)-size, false)
+		b.t.Resize(&c, blockSize(len(block)/3, 0))
+	}
+}
+
+// settle packs what is left of a list if that is very little, and reports so:
+// then there is nothing to save.
+func (b *big) settle() bool {
+	if b.t.Len() != 1 {
+		return false
+	}
+	c := b.t.At(0)
+	lp := packOf(c.Item())
+	if len(lp) > repackMax {
+		return false
+	}
+	b.repack(lp)
+	return true
+}
+
+// PushPack adds the elements of a listpack behind the last one, as it is where
+// that fits. It aliases nothing. lp has been validated.
+func (l List) PushPack(lp []byte) {
+	n := listpack.Len(lp)
+	if n == 0 {
+		return
+	}
+	v := l.c.Value()
+	if v.Roots == 0 && len(v.Bytes) == 0 && len(lp) <= packedMax {
+		copy(l.c.Splice(0, 0, len(lp)), lp)
+		return
+	}
+	if len(lp) < blockMax/4 || len(lp) > 2*blockMax || binary.LittleEndian.Uint16(lp[4:]) == listpack.UnknownLen {
+		var scratch [20]byte
+		for pos := listpack.First(lp); pos >= 0; {
+			text, number, isInt, next := listpack.Entry(lp, pos)
+			if isInt {
+				text = Text{Int: number, IsInt: true}.Append(scratch[:0])
+			}
+			l.Push(text, false)
+			pos = next
+		}
+		return
+	}
+	if v.Roots == 0 {
+		l.unpack(v.Bytes)
+		v = l.c.Value()
+	}
+	b := l.big(&v)
+	if b.n > 0 {
+		c := b.end(false)
+		b.tighten(&c)
+		b.fixHead()
+	}
+	fillBlock(b.t.Append(b.first+uint64(b.n), usedBy(lp)), lp)
+	b.n += n
+	b.save()
+}
