@@ -16,6 +16,9 @@ type Entry struct {
 	Slot  slots.Slot
 	Key   []byte
 	Value value.Value
+	// Draft, if not nil, is what Value is to be: Insert takes it over, and who
+	// does not insert the entry discards it.
+	Draft *value.Draft
 	// ExpireAtMs is the Unix time of the key's end in milliseconds, 0 for none.
 	ExpireAtMs int64
 	// IdleSec is the time since the last access, -1 when the policy does not
@@ -216,6 +219,10 @@ func (sp *space) create(hash uint32, key []byte, v value.Value, clock uint32) Re
 // way in for files and full syncs: the caller holds e.Slot, or has the store
 // for itself.
 func (s *Store) Insert(e Entry, now int64) Ref {
+	if e.Draft != nil {
+		e.Value = e.Draft.Value()
+		defer e.Draft.Close()
+	}
 	ref := s.Set(e.DB, e.Slot, e.Key, e.Value, false, now)
 	if e.ExpireAtMs > 0 {
 		ref.SetExpire(e.ExpireAtMs)
