@@ -11,8 +11,6 @@ import (
 	"slotmesh/node/command"
 	"slotmesh/node/config"
 	"slotmesh/node/resp"
-	"slotmesh/node/store/hash"
-	"slotmesh/node/store/zset"
 )
 
 // configRows are CONFIG and its subcommands.
@@ -207,17 +205,20 @@ func (n *Node) followAccessPolicy() {
 
 // limitDirectives are the directives that command.Limits come from.
 var limitDirectives = []string{
-	"hash-max-listpack-entries", "hash-max-listpack-value",
-	"zset-max-listpack-entries", "zset-max-listpack-value",
+	"hash-max-listpack-entries", "hash-max-listpack-value", "hll-sparse-max-bytes", "set-max-intset-entries",
+	"stream-node-max-bytes", "stream-node-max-entries", "zset-max-listpack-entries", "zset-max-listpack-value",
 }
 
-// followLimits tells the engine up to what size collections are small.
+// followLimits tells the engine up to what size values are small.
 func (n *Node) followLimits() error {
 	number := func(name string) int { return int(min(n.cfg.Int(name).Load(), math.MaxInt32)) }
-	n.engine.SetLimits(command.Limits{
-		Hash: hash.Limits{Entries: number("hash-max-listpack-entries"), Value: number("hash-max-listpack-value")},
-		ZSet: zset.Limits{Entries: number("zset-max-listpack-entries"), Value: number("zset-max-listpack-value")},
-	})
+	l := command.DefaultLimits()
+	l.Hash.Entries, l.Hash.Value = number("hash-max-listpack-entries"), number("hash-max-listpack-value")
+	l.Set.IntsetEntries = number("set-max-intset-entries")
+	l.Stream.MaxBytes, l.Stream.MaxEntries = n.cfg.Int("stream-node-max-bytes").Load(), n.cfg.Int("stream-node-max-entries").Load()
+	l.ZSet.Entries, l.ZSet.Value = number("zset-max-listpack-entries"), number("zset-max-listpack-value")
+	l.HLLSparseBytes = number("hll-sparse-max-bytes")
+	n.engine.SetLimits(l)
 	return nil
 }
 

@@ -70,7 +70,7 @@ func NewEngine(o EngineOptions) *Engine {
 	e.gate.lanes = make([]lane, o.Lanes+backgroundLanes)
 	e.random.Store(o.Seed)
 	e.maxBulk.Store(512 << 20)
-	e.SetLimits(defaultLimits)
+	e.SetLimits(DefaultLimits())
 	return e
 }
 

@@ -1,25 +1,19 @@
 package command
 
-import (
-	"slotmesh/node/store/hash"
-	"slotmesh/node/store/zset"
-)
+import "slotmesh/node/rdb"
 
-// Limits say up to what size collections keep the encodings of small ones. They
-// are the directives of those names.
+// Limits say up to what size values keep their small forms.
 type Limits struct {
-	Hash hash.Limits
-	ZSet zset.Limits
+	rdb.Limits
+	// HLLSparseBytes is hll-sparse-max-bytes: the greatest sparse HyperLogLog.
+	HLLSparseBytes int
 }
 
-// defaultLimits are those of the reference's configuration.
-var defaultLimits = Limits{
-	Hash: hash.Limits{Entries: 512, Value: 64},
-	ZSet: zset.DefaultLimits,
-}
+// DefaultLimits are those of the reference's configuration.
+func DefaultLimits() Limits { return Limits{Limits: rdb.DefaultLimits(), HLLSparseBytes: 3000} }
 
-// SetLimits replaces the limits. What is there already keeps its encoding until
-// it is changed.
+// SetLimits replaces the limits. What is there already keeps its form until it
+// is changed.
 func (e *Engine) SetLimits(l Limits) { e.limits.Store(&l) }
 
 // Limits returns the limits in force.

@@ -29,7 +29,7 @@ var below = map[string][]string{
 
 	"node": {
 		"node/server", "node/repl", "node/config", "node/persist", "node/command", "node/store",
-		"node/store/arena", "node/store/value", "node/store/hash", "node/store/list", "node/store/set", "node/store/stream", "node/store/zset",
+		"node/store/arena", "node/store/value",
 		"node/journal", "node/rdb", "node/acl", "node/resp", "migrate", "gossip", "gossip/bus", "slots",
 	},
 	"node/server": {"node/command", "node/config", "node/acl", "node/resp", "slots"},
