@@ -5,6 +5,7 @@ import (
 	"encoding/binary"
 
 	"slotmesh/node/store"
+	"slotmesh/node/store/hash"
 	"slotmesh/node/store/value"
 	"slotmesh/slots"
 )
@@ -17,9 +18,9 @@ type Digest [sha1.Size]byte
 // add exclusive-ors the hash of b into d: the order of additions does not
 // matter.
 func (d *Digest) add(b []byte) {
-	hash := sha1.Sum(b)
+	sum := sha1.Sum(b)
 	for i := range d {
-		d[i] ^= hash[i]
+		d[i] ^= sum[i]
 	}
 }
 
@@ -32,9 +33,34 @@ func (d *Digest) mix(b []byte) {
 // addKey mixes what belongs to a key, without its name.
 func (d *Digest) addKey(ref store.Ref) {
 	d.mix(binary.BigEndian.AppendUint32(nil, uint32(ref.Kind())))
-	d.mix(ref.Value().AppendText(nil))
+	switch v := ref.Value(); v.Kind {
+	case value.KindHash:
+		d.addHash(v)
+	case value.KindSet:
+		d.addSet(v)
+	default:
+		d.mix(v.AppendText(nil))
+	}
 	if ref.Expires() {
 		d.add([]byte("!!expire!!"))
+	}
+}
+
+// addHash adds the content of a hash; fields that expired and are still there
+// count.
+func (d *Digest) addHash(v value.Value) {
+	r := hash.Read(v, 0)
+	var text []byte
+	for it := r.All(); it.Next(); {
+		var field Digest
+		text = it.Field.Append(text[:0])
+		field.mix(text)
+		text = it.Value.Append(text[:0])
+		field.mix(text)
+		if it.Deadline != 0 {
+			field.add([]byte("!!hexpire!!"))
+		}
+		d.add(field[:])
 	}
 }
 

@@ -36,7 +36,7 @@ func runDriver(t *testing.T, seed uint64, commands int) {
 	for i := range commands {
 		args := d.command()
 		theirs, our := ref.do(args...), ours.do(args...)
-		if our != theirs {
+		if our != theirs && !(unordered[args[0]] && sameSet(our, theirs)) {
 			t.Errorf("seed %d, command %d: %q\n ours:   %.300q\n theirs: %.300q", seed, i, args, our, theirs)
 			if failures++; failures > 5 {
 				return
@@ -114,9 +114,15 @@ func (d *driver) deadline() []string {
 	}[d.IntN(12)]
 }
 
+// unordered are commands whose replies have no order that is promised.
+var unordered = map[string]bool{
+	"HGETALL": true, "HKEYS": true, "HVALS": true, "HRANDFIELD": true, "HSCAN": true,
+}
+
 // families are the generators of the families that have files of their own.
 var families = []func(*driver) []string{
 	(*driver).bitmap,
+	(*driver).hash,
 }
 
 func (d *driver) command() []string {

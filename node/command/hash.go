@@ -115,13 +115,15 @@ func hashBytes(v value.Value) int {
 func longCount(c *Call) bool { return len(c.Args) > 2 && len(c.Args[2]) > 3 }
 
 // longScan is longCount for the COUNT of a scan.
-func longScan(c *Call) bool { return len(c.Args) > 4 && max(len(c.Args[4]), len(c.Args[len(c.Args)-1])) > 3 }
+func longScan(c *Call) bool {
+	return len(c.Args) > 4 && max(len(c.Args[4]), len(c.Args[len(c.Args)-1])) > 3
+}
 
 var (
-	wordHSet    = []byte("HSET")
-	wordHSetEx  = []byte("HSETEX")
-	wordFields  = []byte("FIELDS")
-	wordOne     = []byte("1")
+	wordHSet     = []byte("HSET")
+	wordHSetEx   = []byte("HSETEX")
+	wordFields   = []byte("FIELDS")
+	wordOne      = []byte("1")
 	errHashInt   = resp.Error("ERR hash value is not an integer")
 	errHashFloat = resp.Error("ERR hash value is not a float")
 )

@@ -130,13 +130,13 @@ func fieldDeadline(c *Call, text []byte, unit int64, relative bool) (int64, erro
 	return n*unit + base, nil
 }
 
-// chosen gathers fields for an effect.
-type chosen struct {
+// chosenFields gathers fields for an effect.
+type chosenFields struct {
 	fields [][]byte
 	buf    [8][]byte
 }
 
-func (f *chosen) add(field []byte) {
+func (f *chosenFields) add(field []byte) {
 	if f.fields == nil {
 		f.fields = f.buf[:0]
 	}
@@ -145,7 +145,7 @@ func (f *chosen) add(field []byte) {
 
 // deletedEffect makes HDEL of the fields the effect of the command, if there are
 // any.
-func (c *Call) deletedEffect(key []byte, f *chosen) {
+func (c *Call) deletedEffect(key []byte, f *chosenFields) {
 	if len(f.fields) > 0 {
 		c.Effect(append([][]byte{wordHDel, key}, f.fields...)...)
 	}
@@ -153,7 +153,7 @@ func (c *Call) deletedEffect(key []byte, f *chosen) {
 
 // fieldsEffect makes word key [time] FIELDS n fields the effect of the command, if
 // there are fields.
-func (c *Call) fieldsEffect(word, key []byte, at int64, f *chosen) {
+func (c *Call) fieldsEffect(word, key []byte, at int64, f *chosenFields) {
 	if len(f.fields) == 0 {
 		return
 	}
@@ -236,7 +236,7 @@ func expireFields(c *Call, unit int64, relative bool) error {
 type deadlineChange struct {
 	at               int64
 	over             bool
-	changed, deleted chosen
+	changed, deleted chosenFields
 }
 
 func (c *Call) newDeadline(at int64) deadlineChange {
@@ -354,7 +354,7 @@ func runHGetDel(c *Call) error {
 		return nil
 	}
 	h := c.openHash(&ref)
-	var deleted chosen
+	var deleted chosenFields
 	for _, field := range fields {
 		r := h.Reader(c.fieldTime())
 		replyField(c, &r, true, field)
@@ -428,7 +428,7 @@ func runHGetEx(c *Call) error {
 		return nil
 	}
 	h := c.openHash(&ref)
-	var persisted chosen
+	var persisted chosenFields
 	for _, field := range fields {
 		r := h.Reader(c.fieldTime())
 		replyField(c, &r, true, field)
@@ -569,7 +569,7 @@ func deletePairs(c *Call, ref store.Ref, key []byte, pairs [][]byte) {
 		return
 	}
 	h := c.openHash(&ref)
-	var deleted chosen
+	var deleted chosenFields
 	for i := 0; i < len(pairs); i += 2 {
 		if h.Delete(pairs[i]) {
 			deleted.add(pairs[i])

@@ -2,6 +2,7 @@ package command
 
 import (
 	"bufio"
+	"fmt"
 	"os"
 	"path/filepath"
 	"slices"
@@ -82,24 +83,27 @@ func splitLine(t *testing.T, line string) []string {
 	return args
 }
 
-// sameSet compares arrays regardless of order.
+// sameSet compares arrays, and arrays in them, regardless of order.
 func sameSet(a, b string) bool {
 	x, ok1 := decoded(a).([]any)
 	y, ok2 := decoded(b).([]any)
 	if !ok1 || !ok2 {
 		return a == b
 	}
-	flat := func(list []any) []string {
-		var words []string
-		for _, v := range list {
-			if s, ok := v.(string); ok {
-				words = append(words, s)
-			}
+	return slices.Equal(sortedTexts(x), sortedTexts(y))
+}
+
+// sortedTexts are the elements of a list as texts, in order.
+func sortedTexts(list []any) []string {
+	texts := make([]string, len(list))
+	for i, v := range list {
+		if inner, ok := v.([]any); ok {
+			v = sortedTexts(inner)
 		}
-		slices.Sort(words)
-		return words
+		texts[i] = fmt.Sprintf("%T %v", v, v)
 	}
-	return slices.Equal(flat(x), flat(y))
+	slices.Sort(texts)
+	return texts
 }
 
 // about compares numbers that depend on the time.
