@@ -280,6 +280,18 @@ func addItems(dst, src *node, from, to, skip int) {
 		copy(dst.prefixes()[first:], src.prefixes()[from:to])
 	}
 	low := int(dst.low)
+	if src.dead == 0 && to-from == int(src.count) && skip < 0 {
+		// All cells at once, in the order they lie in.
+		size := int(src.size) - int(src.low)
+		low -= size
+		copy(unsafe.Slice((*byte)(dst.at(low)), size), unsafe.Slice((*byte)(src.at(int(src.low))), size))
+		for i, offset := range src.offsets() {
+			offsets[first+i] = offset + uint16(low) - src.low
+		}
+		dst.low = uint16(low)
+		dst.externals += src.externals
+		return
+	}
 	for i, offset := range src.offsets()[from:to] {
 		if from+i == skip {
 			continue
