@@ -106,14 +106,15 @@ func (w *Writer) Bool(b bool) {
 // Double appends a floating point number, as a bulk string in RESP2, in the text
 // of FormatDouble.
 func (w *Writer) Double(f float64) {
-	text := FormatDouble(f)
+	var room [maxDouble]byte
+	text := AppendDouble(room[:0], f)
 	if w.RESP3() {
 		w.Buf = append(w.Buf, ',')
-		w.Buf = append(w.Buf, text...)
-		w.Buf = append(w.Buf, "\r\n"...)
-		return
+	} else {
+		w.open('$', len(text))
 	}
-	w.BulkString(text)
+	w.Buf = append(w.Buf, text...)
+	w.Buf = append(w.Buf, "\r\n"...)
 }
 
 // BigNumber appends a decimal integer of any size.
@@ -150,14 +151,24 @@ func (w *Writer) open(kind byte, n int) {
 // FormatDouble returns the text of f as the reference prints a double reply: 17
 // significant digits without trailing zeros (printf's %.17g), "inf", "-inf" or
 // "nan".
-func FormatDouble(f float64) string {
+func FormatDouble(f float64) string { return string(AppendDouble(nil, f)) }
+
+// maxDouble is the length of the longest text of a double.
+const maxDouble = 24
+
+// AppendDouble appends what FormatDouble returns.
+func AppendDouble(dst []byte, f float64) []byte {
+	// Up to here all digits of a whole number are printed.
+	const whole = 1e17
 	switch {
+	case f > -whole && f < whole && f == math.Trunc(f) && (f != 0 || !math.Signbit(f)):
+		return strconv.AppendInt(dst, int64(f), 10)
 	case math.IsInf(f, 1):
-		return "inf"
+		return append(dst, "inf"...)
 	case math.IsInf(f, -1):
-		return "-inf"
+		return append(dst, "-inf"...)
 	case math.IsNaN(f):
-		return "nan"
+		return append(dst, "nan"...)
 	}
-	return strconv.FormatFloat(f, 'g', 17, 64)
+	return strconv.AppendFloat(dst, f, 'g', 17, 64)
 }

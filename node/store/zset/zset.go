@@ -28,6 +28,9 @@ func Read(v value.Value) Reader { return Reader{v} }
 
 func (r *Reader) packed() bool { return r.v.Roots == 0 }
 
+// Encoding is what OBJECT ENCODING says.
+func (r *Reader) Encoding() value.Encoding { return r.v.Enc }
+
 // signed reports whether there may be zeros with a sign: the payload of such a
 // large set has a byte behind the roots, for their order does not tell.
 func (r *Reader) signed() bool { return len(r.v.Rest()) > 0 }

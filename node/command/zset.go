@@ -1,0 +1,490 @@
+package command
+
+import (
+	"math/rand/v2"
+	"strconv"
+
+	"slotmesh/node/resp"
+	"slotmesh/node/store"
+	"slotmesh/node/store/value"
+	"slotmesh/node/store/zset"
+)
+
+// SortedSets are the rows of sorted sets. This file has those of single members,
+// zsetrange.go those of ranges, zsetpop.go those that take members away in
+// order, zsetalgebra.go those of several sets.
+func SortedSets() []Spec {
+	rows := zsetRows()
+	rows = append(rows, zsetRangeRows()...)
+	rows = append(rows, zsetPopRows()...)
+	rows = append(rows, zsetAlgebraRows()...)
+	return inGroup("sorted-set", rows)
+}
+
+// The key specs of sorted sets beyond those that are shared.
+var (
+	zsetDrops = []KeySpec{{Flags: KeyRW | KeyDelete, Begin: 1, Step: 1}}
+	zsetPops  = []KeySpec{{Flags: KeyRW | KeyAccess | KeyDelete, Begin: 1, Step: 1}}
+)
+
+func zsetRows() []Spec {
+	return []Spec{
+		{
+			Name: "zadd", Syntax: "key [NX | XX] [GT | LT] [CH] [INCR] score:double member [score member ...]",
+			Arity: -4, Flags: Write | DenyOOM | Fast, Keys: updatesKey,
+			Since: "1.2.0", Complexity: "O(log(N)) for each member, where N is the size of the set.",
+			Summary: "Adds members to a sorted set or changes their scores.", Run: func(c *Call) error { return zadd(c, 0) }, Heavy: manyArgs,
+		},
+		{
+			Name: "zcard", Syntax: "key", Arity: 2, Flags: ReadOnly | Fast, Keys: []KeySpec{{Flags: KeyRO, Begin: 1, Step: 1}},
+			Since: "1.2.0", Complexity: "O(1)", Summary: "Returns the number of members of a sorted set.", Run: runZCard,
+		},
+		{
+			Name: "zincrby", Syntax: "key increment:integer member", Arity: 4, Flags: Write | DenyOOM | Fast, Keys: countsKey,
+			Since: "1.2.0", Complexity: "O(log(N)) where N is the size of the set.",
+			Summary: "Adds to the score of a member.", Run: func(c *Call) error { return zadd(c, zset.Increment) },
+		},
+		{
+			Name: "zmscore", Syntax: "key member [member ...]", Arity: -3, Flags: ReadOnly | Fast, Keys: readsKey,
+			Since: "6.2.0", Complexity: "O(N) where N is the number of members asked for.",
+			Summary: "Returns the scores of members.", Run: runZMScore, Heavy: manyArgs,
+		},
+		{
+			Name: "zrandmember", Syntax: "key [count [WITHSCORES]]", Arity: -2, Flags: ReadOnly, Keys: readsKey,
+			Since: "6.2.0", Complexity: "O(N) where N is the number of members returned.",
+			Summary: "Returns members of a sorted set at random.", Tips: []string{"nondeterministic_output"},
+			Run: runZRandMember, Heavy: func(c *Call) bool { return len(c.Args) > 2 && len(c.Args[2]) > 3 },
+		},
+		{
+			Name: "zrank", Syntax: "key member", Arity: 3, Flags: ReadOnly | Fast, Keys: readsKey,
+			Since: "2.0.0", Complexity: "O(log(N)) where N is the size of the set.",
+			Summary: "Returns how many members come before one.", Run: func(c *Call) error { return zrank(c, false) },
+		},
+		{
+			Name: "zrem", Syntax: "key member [member ...]", Arity: -3, Flags: Write | Fast, Keys: zsetDrops,
+			Since: "1.2.0", Complexity: "O(M*log(N)) where N is the size of the set and M the number of members removed.",
+			Summary: "Removes members from a sorted set.", Run: runZRem, Heavy: manyArgs,
+		},
+		{
+			Name: "zrevrank", Syntax: "key member", Arity: 3, Flags: ReadOnly | Fast, Keys: readsKey,
+			Since: "2.0.0", Complexity: "O(log(N)) where N is the size of the set.",
+			Summary: "Returns how many members come after one.", Run: func(c *Call) error { return zrank(c, true) },
+		},
+		{
+			Name: "zscan", Syntax: "key cursor [MATCH pattern] [COUNT count]", Arity: -3, Flags: ReadOnly, Keys: readsKey,
+			Since: "2.8.0", Complexity: "O(1) for each call, O(N) for the whole, where N is the size of the set.",
+			Summary: "Returns the members of a sorted set and their scores step by step.", Tips: []string{"nondeterministic_output"},
+			Run: runZScan, Heavy: func(c *Call) bool { return zscanCount(c) > zsetTurn },
+		},
+		{
+			Name: "zscore", Syntax: "key member", Arity: 3, Flags: ReadOnly | Fast, Keys: readsKey,
+			Since: "1.2.0", Complexity: "O(1)", Summary: "Returns the score of a member.", Run: runZScore,
+		},
+	}
+}
+
+// zsetTurn is how many members may be answered with on a loop.
+const zsetTurn = 1000
+
+// zsetOf returns a reader of the sorted set at key for a command that reads it;
+// that of a key that is not there is empty, and ok is false.
+func (c *Call) zsetOf(key []byte) (r zset.Reader, ok bool, err error) {
+	ref, err := c.ReadKind(key, value.KindZSet)
+	if err != nil || !ref.OK() {
+		return r, false, err
+	}
+	return zset.Read(ref.Value()), true, nil
+}
+
+func (c *Call) openZSet(ref *store.Ref) zset.ZSet { return zset.Open(&ref.Cell, c.Limits().ZSet) }
+
+// zaddOptions are the words before the scores.
+type zaddOptions struct {
+	mode zset.Mode
+	// changed makes the reply count updates as well.
+	changed bool
+	// pairs is where scores and members begin.
+	pairs int
+}
+
+func parseZAdd(c *Call, mode zset.Mode) (o zaddOptions, err error) {
+	o.mode, o.pairs = mode, 2
+options:
+	for ; o.pairs < len(c.Args); o.pairs++ {
+		word := c.Args[o.pairs]
+		if len(word) < 2 || len(word) > 4 {
+			break
+		}
+		switch {
+		case isWord(word, "nx"):
+			o.mode |= zset.OnlyNew
+		case isWord(word, "xx"):
+			o.mode |= zset.OnlyOld
+		case isWord(word, "gt"):
+			o.mode |= zset.Greater
+		case isWord(word, "lt"):
+			o.mode |= zset.Less
+		case isWord(word, "ch"):
+			o.changed = true
+		case isWord(word, "incr"):
+			o.mode |= zset.Increment
+		default:
+			break options
+		}
+	}
+	has := func(m zset.Mode) bool { return o.mode&m == m }
+	words := len(c.Args) - o.pairs
+	switch {
+	case words == 0 || words%2 != 0:
+		return o, resp.ErrSyntax
+	case has(zset.OnlyNew | zset.OnlyOld):
+		return o, resp.Error("ERR XX and NX options at the same time are not compatible")
+	case has(zset.Greater | zset.OnlyNew), has(zset.Less | zset.OnlyNew), has(zset.Greater | zset.Less):
+		return o, resp.Error("ERR GT, LT, and/or NX options at the same time are not compatible")
+	case has(zset.Increment) && words > 2:
+		return o, resp.Error("ERR INCR option supports a single increment-element pair")
+	}
+	return o, nil
+}
+
+func zadd(c *Call, mode zset.Mode) error {
+	o, err := parseZAdd(c, mode)
+	if err != nil {
+		return err
+	}
+	var room [16]float64
+	scores := room[:0]
+	for i := o.pairs; i < len(c.Args); i += 2 {
+		score, ok := zset.ParseScore(c.Args[i])
+		if !ok {
+			return resp.ErrNotFloat
+		}
+		scores = append(scores, score)
+	}
+	return zaddScores(c, o, scores, o.pairs+1, 2)
+}
+
+// zaddScores adds the members that stand from first on, each step words after
+// the other, with these scores, and replies.
+func zaddScores(c *Call, o zaddOptions, scores []float64, first, step int) error {
+	key := c.Args[1]
+	ref, err := c.WriteKind(key, value.KindZSet)
+	if err != nil {
+		return err
+	}
+	incr := o.mode&zset.Increment != 0
+	if !ref.OK() {
+		if o.mode&zset.OnlyOld != 0 {
+			if incr {
+				c.Reply.Null()
+			} else {
+				c.Reply.Int(0)
+			}
+			return nil
+		}
+		ref = c.Create(key, value.KindZSet, value.EncListpack)
+	}
+	z := c.openZSet(&ref)
+	added, updated := int64(0), int64(0)
+	var score float64
+	var outcome zset.Outcome
+	for i := range scores {
+		score, outcome = z.Add(c.Args[first+i*step], scores[i], o.mode)
+		switch outcome {
+		case zset.Added:
+			added++
+		case zset.Updated:
+			updated++
+		case zset.NotANumber:
+			return resp.Error("ERR resulting score is not a number (NaN)")
+		}
+	}
+	c.changedTimes(key, added+updated)
+	switch {
+	case incr && outcome == zset.Left:
+		c.Reply.Null()
+	case incr:
+		c.Reply.Double(score)
+	case o.changed:
+		c.Reply.Int(added + updated)
+	default:
+		c.Reply.Int(added)
+	}
+	return nil
+}
+
+// changedTimes is Changed for n changes, none included.
+func (c *Call) changedTimes(key []byte, n int64) {
+	if n > 0 {
+		c.Changed(key)
+		c.dirty += n - 1
+	}
+}
+
+func runZRem(c *Call) error {
+	key := c.Args[1]
+	ref, err := c.WriteKind(key, value.KindZSet)
+	if err != nil {
+		return err
+	}
+	removed := int64(0)
+	if ref.OK() {
+		z := c.openZSet(&ref)
+		for _, member := range c.Args[2:] {
+			if !z.Remove(member) {
+				continue
+			}
+			removed++
+			if z.Len() == 0 {
+				c.Remove(key)
+				break
+			}
+		}
+		c.changedTimes(key, removed)
+	}
+	c.Reply.Int(removed)
+	return nil
+}
+
+func runZCard(c *Call) error {
+	r, _, err := c.zsetOf(c.Args[1])
+	if err != nil {
+		return err
+	}
+	c.Reply.Int(int64(r.Len()))
+	return nil
+}
+
+func runZScore(c *Call) error {
+	r, _, err := c.zsetOf(c.Args[1])
+	if err != nil {
+		return err
+	}
+	replyScore(c, &r, c.Args[2])
+	return nil
+}
+
+func runZMScore(c *Call) error {
+	r, _, err := c.zsetOf(c.Args[1])
+	if err != nil {
+		return err
+	}
+	c.Reply.Array(len(c.Args) - 2)
+	for _, member := range c.Args[2:] {
+		replyScore(c, &r, member)
+	}
+	return nil
+}
+
+// replyScore answers with the score of a member, or null.
+func replyScore(c *Call, r *zset.Reader, member []byte) {
+	if score, ok := r.Score(member); ok {
+		c.Reply.Double(score)
+	} else {
+		c.Reply.Null()
+	}
+}
+
+func zrank(c *Call, backward bool) error {
+	r, _, err := c.zsetOf(c.Args[1])
+	if err != nil {
+		return err
+	}
+	rank, _, ok := r.Rank(c.Args[2])
+	switch {
+	case !ok:
+		c.Reply.Null()
+	case backward:
+		c.Reply.Int(int64(r.Len() - 1 - rank))
+	default:
+		c.Reply.Int(int64(rank))
+	}
+	return nil
+}
+
+func runZRandMember(c *Call) error {
+	if len(c.Args) == 2 {
+		r, ok, err := c.zsetOf(c.Args[1])
+		if err != nil {
+			return err
+		}
+		if !ok {
+			c.Reply.Null()
+			return nil
+		}
+		at := r.At(int(c.engine.Random() % uint64(r.Len())))
+		c.Reply.Bulk(at.Member())
+		return nil
+	}
+	count, withScores, err := parseZRandMember(c)
+	if err != nil {
+		return err
+	}
+	r, ok, err := c.zsetOf(c.Args[1])
+	if err != nil {
+		return err
+	}
+	if !ok || count == 0 {
+		c.Reply.Array(0)
+		return nil
+	}
+	n := r.Len()
+	if count >= int64(n) {
+		zsetReply{c, withScores, false}.ranks(&r, 0, n, false)
+		return nil
+	}
+	reply := zsetReply{c, withScores, false}
+	random := rand.New(rand.NewPCG(c.engine.Random(), c.engine.Random()))
+	if count < 0 {
+		reply.open(int(-count))
+		for range -count {
+			at := r.At(random.IntN(n))
+			reply.member(&at)
+		}
+		return nil
+	}
+	reply.open(int(count))
+	for _, rank := range randomRanks(random, n, int(count)) {
+		at := r.At(rank)
+		reply.member(&at)
+	}
+	return nil
+}
+
+func parseZRandMember(c *Call) (count int64, withScores bool, err error) {
+	count, ok := value.ParseInt(c.Args[2])
+	if !ok {
+		return 0, false, resp.ErrNotInteger
+	}
+	if count == -1<<63 {
+		return 0, false, resp.Error("ERR value is out of range, value must between -9223372036854775807 and 9223372036854775807")
+	}
+	if len(c.Args) > 3 {
+		if len(c.Args) > 4 || !isWord(c.Args[3], "withscores") {
+			return 0, false, resp.ErrSyntax
+		}
+		withScores = true
+		if count < -(1<<62-1) || count > 1<<62-1 {
+			return 0, false, resp.ErrOutOfRange
+		}
+	}
+	if count < -maxRandom {
+		return 0, false, resp.ErrOutOfRange
+	}
+	return count, withScores, nil
+}
+
+// randomRanks draws count different numbers below n, in random order.
+func randomRanks(random *rand.Rand, n, count int) []int {
+	if count*3 > n {
+		all := random.Perm(n)
+		return all[:count]
+	}
+	drawn := make(map[int]struct{}, count)
+	ranks := make([]int, 0, count)
+	for len(ranks) < count {
+		rank := random.IntN(n)
+		if _, twice := drawn[rank]; !twice {
+			drawn[rank] = struct{}{}
+			ranks = append(ranks, rank)
+		}
+	}
+	return ranks
+}
+
+// zscanShift leaves 53 bits of a hash for a cursor: clients that know no larger
+// numbers than those of a double keep it exactly.
+const zscanShift = 64 - 53
+
+// zscanCount returns the COUNT of a call that is not checked yet.
+func zscanCount(c *Call) int64 {
+	for i := 3; i+1 < len(c.Args); i += 2 {
+		if isWord(c.Args[i], "count") {
+			n, _ := value.ParseInt(c.Args[i+1])
+			return n
+		}
+	}
+	return 0
+}
+
+func runZScan(c *Call) error {
+	cursor, ok := parseCursor(c.Args[2])
+	if !ok {
+		return resp.ErrInvalidCursor
+	}
+	r, ok, err := c.zsetOf(c.Args[1])
+	if err != nil {
+		return err
+	}
+	if !ok {
+		c.Reply.Array(2)
+		c.Reply.BulkString("0")
+		c.Reply.Array(0)
+		return nil
+	}
+	count, pattern, err := parseZScan(c)
+	if err != nil {
+		return err
+	}
+	var found list
+	text := zset.AppendScore
+	if r.Encoding() == value.EncListpack {
+		text = zset.AppendPackedScore
+	}
+	visit := func(member []byte, score float64) {
+		if pattern == nil || Match(pattern, member) {
+			found.add(member)
+			var room [32]byte
+			found.add(text(room[:0], score))
+		}
+	}
+	next := uint64(0)
+	if r.Packed() || r.Encoding() == value.EncListpack {
+		for at := r.At(0); at.Valid(); at.Next() {
+			visit(at.Member(), at.Score())
+		}
+	} else if cursor < 1<<53 {
+		place := cursor
+		at := r.FromHash(cursor << zscanShift)
+		for n := int64(0); at.Valid(); n++ {
+			here := at.Hash() >> zscanShift
+			if n >= count && here != place {
+				next = here
+				break
+			}
+			place = here
+			visit(at.Member(), at.Score())
+			at.Next()
+		}
+	}
+	c.Reply.Array(2)
+	c.Reply.BulkString(strconv.FormatUint(next, 10))
+	found.reply(c.Reply)
+	return nil
+}
+
+func parseZScan(c *Call) (count int64, pattern []byte, err error) {
+	count = 10
+	for i := 3; i < len(c.Args); i += 2 {
+		word, ok := c.Args[i], false
+		switch {
+		case i+1 == len(c.Args):
+			return 0, nil, resp.ErrSyntax
+		case isWord(word, "count"):
+			if count, ok = value.ParseInt(c.Args[i+1]); !ok {
+				return 0, nil, resp.ErrNotInteger
+			}
+			if count < 1 {
+				return 0, nil, resp.ErrSyntax
+			}
+		case isWord(word, "match"):
+			pattern = c.Args[i+1]
+			if string(pattern) == "*" {
+				pattern = nil
+			}
+		default:
+			return 0, nil, resp.ErrSyntax
+		}
+	}
+	return count, pattern, nil
+}

@@ -1,0 +1,471 @@
+package command
+
+import (
+	"bytes"
+	"cmp"
+	"math"
+	"slices"
+
+	"slotmesh/node/resp"
+	"slotmesh/node/store"
+	"slotmesh/node/store/arena"
+	"slotmesh/node/store/set"
+	"slotmesh/node/store/value"
+	"slotmesh/node/store/zset"
+)
+
+func zsetAlgebraRows() []Spec {
+	const (
+		weights = " [WEIGHTS weight:integer [weight ...]] [AGGREGATE <SUM | MIN | MAX>]"
+		union   = "O(N)+O(M*log(M)) where N is the size of all the sets and M that of the result."
+		inter   = "O(N*K)+O(M*log(M)) where N is the size of the smallest of K sets and M that of the result."
+		diff    = "O(N)+O(M*log(M)) where N is the size of all the sets and M that of the result."
+	)
+	reads := KeySpec{Flags: KeyRO | KeyAccess, Begin: 1, KeyNum: true, FirstKey: 1, Step: 1}
+	row := func(name, syntax string, since, complexity, summary string, a zsetAlgebra) Spec {
+		s := Spec{
+			Name: name, Arity: -3, Flags: ReadOnly | MovableKeys, Keys: []KeySpec{reads},
+			Syntax: "numkeys key [key ...]" + syntax, Since: since, Complexity: complexity, Summary: summary,
+			Run: func(c *Call) error { return zsetAlgebraCall(c, a) }, Heavy: Always,
+		}
+		if a.store {
+			from := reads
+			from.Begin = 2
+			s.Arity, s.Flags = -4, Write|DenyOOM|MovableKeys
+			s.Keys = []KeySpec{{Flags: KeyOW | KeyUpdate, Begin: 1, Step: 1}, from}
+			s.Syntax = "destination " + s.Syntax
+		}
+		return s
+	}
+	return []Spec{
+		row("zdiff", " [WITHSCORES]", "6.2.0", diff,
+			"Returns the members of a sorted set that are in none of others.", zsetAlgebra{op: opDiff}),
+		row("zdiffstore", "", "6.2.0", diff,
+			"Stores the members of a sorted set that are in none of others.", zsetAlgebra{op: opDiff, store: true}),
+		row("zinter", weights+" [WITHSCORES]", "6.2.0", inter,
+			"Returns the members that several sorted sets have in common.", zsetAlgebra{op: opInter}),
+		row("zintercard", " [LIMIT limit:integer]", "7.0.0", "O(N*K) where N is the size of the smallest of K sets.",
+			"Counts the members that several sorted sets have in common.", zsetAlgebra{op: opInter, onlyCount: true}),
+		row("zinterstore", weights, "2.0.0", inter,
+			"Stores the members that several sorted sets have in common.", zsetAlgebra{op: opInter, store: true}),
+		row("zunion", weights+" [WITHSCORES]", "6.2.0", union,
+			"Returns the members of several sorted sets.", zsetAlgebra{op: opUnion}),
+		row("zunionstore", weights, "2.0.0", union,
+			"Stores the members of several sorted sets.", zsetAlgebra{op: opUnion, store: true}),
+	}
+}
+
+type zsetOp uint8
+
+const (
+	opUnion zsetOp = iota
+	opInter
+	opDiff
+)
+
+// zsetAlgebra is an operation on several sets, as its row and its options say.
+type zsetAlgebra struct {
+	op        zsetOp
+	store     bool
+	onlyCount bool
+
+	withScores bool
+	// aggregate makes one score of two.
+	aggregate func(a, b float64) float64
+	limit     int64
+	inputs    []zsetInput
+}
+
+// zsetInput is one of the sets: a sorted set, or a set whose scores are 1.
+type zsetInput struct {
+	key    []byte
+	weight float64
+	isSet  bool
+	set    set.Reader
+	zset   zset.Reader
+	n      int
+}
+
+// The ways to make one score of two. What is no number becomes 0, and does not
+// win. Source: the reference's zunionInterAggregate.
+
+func addScores(a, b float64) float64 {
+	if sum := a + b; !math.IsNaN(sum) {
+		return sum
+	}
+	return 0
+}
+
+func lesserScore(a, b float64) float64 {
+	if b < a {
+		return b
+	}
+	return a
+}
+
+func greaterScore(a, b float64) float64 {
+	if b > a {
+		return b
+	}
+	return a
+}
+
+// parse looks the keys up and reads the options.
+func (a *zsetAlgebra) parse(c *Call) error {
+	number := 1
+	if a.store {
+		number = 2
+	}
+	n, ok := value.ParseInt(c.Args[number])
+	if !ok {
+		return resp.ErrNotInteger
+	}
+	if n < 1 {
+		return resp.Errf("ERR at least 1 input key is needed for '", c.Spec.FullName(), "' command")
+	}
+	if n > int64(len(c.Args)-number-1) {
+		return resp.ErrSyntax
+	}
+	a.inputs = make([]zsetInput, n)
+	for i := range a.inputs {
+		in := &a.inputs[i]
+		in.key, in.weight = c.Args[number+1+i], 1
+		ref := c.Read(in.key)
+		if ref.OK() && ref.Kind() != value.KindZSet && ref.Kind() != value.KindSet {
+			return resp.ErrWrongType
+		}
+	}
+	a.aggregate = addScores
+	if err := a.parseOptions(c, c.Args[number+1+int(n):]); err != nil {
+		return err
+	}
+	// An expired key is gone by now, so that this does not move the others.
+	for i := range a.inputs {
+		a.inputs[i].open(c.Peek(a.inputs[i].key))
+	}
+	return nil
+}
+
+func (a *zsetAlgebra) parseOptions(c *Call, words [][]byte) error {
+	for len(words) > 0 {
+		word := words[0]
+		weighs := a.op != opDiff && !a.onlyCount
+		switch {
+		case weighs && len(words) > len(a.inputs) && isWord(word, "weights"):
+			for i := range a.inputs {
+				weight, ok := zset.ParseScore(words[1+i])
+				if !ok {
+					return resp.Error("ERR weight value is not a float")
+				}
+				a.inputs[i].weight = weight
+			}
+			words = words[1+len(a.inputs):]
+		case weighs && len(words) > 1 && isWord(word, "aggregate"):
+			switch {
+			case isWord(words[1], "sum"):
+				a.aggregate = addScores
+			case isWord(words[1], "min"):
+				a.aggregate = lesserScore
+			case isWord(words[1], "max"):
+				a.aggregate = greaterScore
+			default:
+				return resp.ErrSyntax
+			}
+			words = words[2:]
+		case !a.store && !a.onlyCount && isWord(word, "withscores"):
+			a.withScores = true
+			words = words[1:]
+		case a.onlyCount && len(words) > 1 && isWord(word, "limit"):
+			var ok bool
+			if a.limit, ok = value.ParseInt(words[1]); !ok || a.limit < 0 {
+				return resp.Error("ERR LIMIT can't be negative")
+			}
+			words = words[2:]
+		default:
+			return resp.ErrSyntax
+		}
+	}
+	return nil
+}
+
+func (in *zsetInput) open(ref store.Ref) {
+	if !ref.OK() {
+		return
+	}
+	v := ref.Value()
+	if in.isSet = v.Kind == value.KindSet; in.isSet {
+		in.set = set.Read(v)
+		in.n = in.set.Len()
+		return
+	}
+	in.zset = zset.Read(v)
+	in.n = in.zset.Len()
+}
+
+func (in *zsetInput) score(member []byte) (float64, bool) {
+	if in.isSet {
+		return 1, in.n > 0 && in.set.Has(member)
+	}
+	return in.zset.Score(member)
+}
+
+// weigh is the input's share of a score.
+func (in *zsetInput) weigh(score float64) float64 {
+	if weighed := score * in.weight; !math.IsNaN(weighed) {
+		return weighed
+	}
+	return 0
+}
+
+// each visits the members until visit returns false.
+func (in *zsetInput) each(visit func(member []byte, score float64) bool) {
+	switch {
+	case in.n == 0:
+	case in.isSet:
+		for it := in.set.All(); it.Next(); {
+			if !visit(it.Member(), 1) {
+				return
+			}
+		}
+	default:
+		for at := in.zset.At(0); at.Valid() && visit(at.Member(), at.Score()); {
+			at.Next()
+		}
+	}
+}
+
+func zsetAlgebraCall(c *Call, a zsetAlgebra) error {
+	if err := a.parse(c); err != nil {
+		return err
+	}
+	if a.onlyCount {
+		c.Reply.Int(a.countCommon())
+		return nil
+	}
+	found := scoreTable{memory: c.Store().Memory()}
+	switch a.op {
+	case opUnion:
+		a.unite(&found)
+	case opInter:
+		a.intersect(func(member []byte, score float64) bool {
+			found.add(member, score)
+			return true
+		})
+	default:
+		a.subtract(&found)
+	}
+	found.sort()
+	if !a.store {
+		reply := zsetReply{c, a.withScores, false}
+		reply.open(len(found.entries))
+		for i := range found.entries {
+			reply.pair(found.member(&found.entries[i]), found.entries[i].score)
+		}
+		return nil
+	}
+	key := c.Args[1]
+	if len(found.entries) == 0 {
+		c.storeNoZSet(key)
+		return nil
+	}
+	c.storeZSet(key, found.draft(c, key))
+	return nil
+}
+
+// bySize puts the smallest sets first: that is less work, and the order in
+// which the reference adds.
+func (a *zsetAlgebra) bySize() {
+	slices.SortStableFunc(a.inputs, func(x, y zsetInput) int { return cmp.Compare(x.n, y.n) })
+}
+
+func (a *zsetAlgebra) unite(found *scoreTable) {
+	a.bySize()
+	for i := range a.inputs {
+		in := &a.inputs[i]
+		in.each(func(member []byte, score float64) bool {
+			score = in.weigh(score)
+			if e, old := found.find(member); old {
+				e.score = a.aggregate(e.score, score)
+			} else {
+				e.score = score
+			}
+			return true
+		})
+	}
+}
+
+// intersect visits the members that all inputs have.
+func (a *zsetAlgebra) intersect(visit func(member []byte, score float64) bool) {
+	a.bySize()
+	if len(a.inputs) == 0 || a.inputs[0].n == 0 {
+		return
+	}
+	first := &a.inputs[0]
+	first.each(func(member []byte, score float64) bool {
+		total := first.weigh(score)
+		for i := range a.inputs[1:] {
+			in := &a.inputs[i+1]
+			other, ok := in.score(member)
+			if !ok {
+				return true
+			}
+			total = a.aggregate(total, other*in.weight)
+		}
+		return visit(member, total)
+	})
+}
+
+func (a *zsetAlgebra) countCommon() int64 {
+	n := int64(0)
+	a.intersect(func([]byte, float64) bool {
+		n++
+		return n != a.limit
+	})
+	return n
+}
+
+// subtract takes the others away from the first input: by asking each of them
+// for its members, or, where that is less work, by removing theirs from a copy.
+func (a *zsetAlgebra) subtract(found *scoreTable) {
+	first, others := &a.inputs[0], a.inputs[1:]
+	asked, removed := 0, first.n
+	for i := range others {
+		asked += first.n
+		removed += others[i].n
+	}
+	if asked/2 <= removed {
+		first.each(func(member []byte, score float64) bool {
+			for i := range others {
+				if _, there := others[i].score(member); there {
+					return true
+				}
+			}
+			found.add(member, score)
+			return true
+		})
+		return
+	}
+	first.each(func(member []byte, score float64) bool {
+		found.add(member, score)
+		return true
+	})
+	for i := range others {
+		others[i].each(func(member []byte, _ float64) bool {
+			found.remove(member)
+			return true
+		})
+	}
+	found.entries = slices.DeleteFunc(found.entries, func(e scoreEntry) bool { return e.gone })
+}
+
+// scoreTable gathers members and their scores: a hash table over entries whose
+// texts lie one after the other in memory of their own.
+type scoreTable struct {
+	memory  *arena.Memory
+	entries []scoreEntry
+	texts   []byte
+	// places holds numbers of entries plus one, by the entry's hash, open addressed.
+	// It is made with the first find.
+	places []int32
+}
+
+type scoreEntry struct {
+	hash  uint64
+	from  int
+	size  int
+	score float64
+	gone  bool
+}
+
+func (t *scoreTable) member(e *scoreEntry) []byte { return t.texts[e.from : e.from+e.size] }
+
+// add adds a member that is not there yet.
+func (t *scoreTable) add(member []byte, score float64) *scoreEntry {
+	t.entries = append(t.entries, scoreEntry{from: len(t.texts), size: len(member), score: score})
+	t.texts = append(t.texts, member...)
+	return &t.entries[len(t.entries)-1]
+}
+
+// find returns the entry of member, a new one unless old is true.
+func (t *scoreTable) find(member []byte) (e *scoreEntry, old bool) {
+	if 4*len(t.entries) >= 3*len(t.places) {
+		t.grow()
+	}
+	hash := t.memory.Hash(member)
+	mask := uint64(len(t.places) - 1)
+	at := hash & mask
+	for ; t.places[at] != 0; at = (at + 1) & mask {
+		e := &t.entries[t.places[at]-1]
+		if e.hash == hash && string(t.member(e)) == string(member) {
+			return e, true
+		}
+	}
+	e = t.add(member, 0)
+	e.hash = hash
+	t.places[at] = int32(len(t.entries))
+	return e, false
+}
+
+func (t *scoreTable) remove(member []byte) {
+	if t.places == nil {
+		for i := range t.entries {
+			t.entries[i].hash = t.memory.Hash(t.member(&t.entries[i]))
+		}
+		t.grow()
+	}
+	hash := t.memory.Hash(member)
+	mask := uint64(len(t.places) - 1)
+	for at := hash & mask; t.places[at] != 0; at = (at + 1) & mask {
+		e := &t.entries[t.places[at]-1]
+		if e.hash == hash && string(t.member(e)) == string(member) {
+			e.gone = true
+			return
+		}
+	}
+}
+
+func (t *scoreTable) grow() {
+	size := 16
+	for size < 2*len(t.entries) {
+		size *= 2
+	}
+	t.places = make([]int32, size)
+	mask := uint64(size - 1)
+	for i := range t.entries {
+		at := t.entries[i].hash & mask
+		for t.places[at] != 0 {
+			at = (at + 1) & mask
+		}
+		t.places[at] = int32(i + 1)
+	}
+}
+
+// sort puts the entries in the order of a sorted set.
+func (t *scoreTable) sort() {
+	slices.SortFunc(t.entries, func(a, b scoreEntry) int {
+		if a.score != b.score {
+			return cmp.Compare(a.score, b.score)
+		}
+		return bytes.Compare(t.member(&a), t.member(&b))
+	})
+}
+
+// draft makes a sorted set of the entries, which are sorted.
+func (t *scoreTable) draft(c *Call, key []byte) *value.Draft {
+	d := c.Draft(key, value.KindZSet, value.EncListpack)
+	limits := c.Limits().ZSet
+	enc := value.EncListpack
+	if len(t.entries) > limits.Entries || slices.ContainsFunc(t.entries, func(e scoreEntry) bool { return e.size > limits.Value }) {
+		// The encoding decides how the first scores are kept.
+		enc = value.EncSkiplist
+	}
+	d.SetEncoding(enc)
+	b := zset.NewBuilder(&d.Cell, limits)
+	b.Expect(len(t.entries), len(t.texts))
+	for i := range t.entries {
+		e := &t.entries[i]
+		b.Append(t.member(e), e.score)
+	}
+	b.Close()
+	return d
+}
