@@ -267,8 +267,8 @@ func (m *Machine) settleEpoch() {
 // decide up to date.
 func (m *Machine) describeSelf() {
 	r := &m.self.rec
-	if m.cfg.Address != r.Address || m.cfg.ReplicaNoFailover != r.NoFailover || m.announcedEmpty() != r.Empty {
-		r.Address, r.NoFailover, r.Empty = m.cfg.Address, m.cfg.ReplicaNoFailover, m.announcedEmpty()
+	if m.cfg.Address != r.Address || m.cfg.ReplicaNoFailover != r.NoFailover || m.announcedEmpty() != r.Empty || m.dataKept.recovered != r.Recovered {
+		r.Address, r.NoFailover, r.Empty, r.Recovered = m.cfg.Address, m.cfg.ReplicaNoFailover, m.announcedEmpty(), m.dataKept.recovered
 		m.claims.selfDirty = true
 	}
 }

@@ -61,13 +61,20 @@ func (w *testNet) start(name string) *testNode {
 }
 
 func (n *testNode) boot(empty bool) {
-	m, err := New(Options{Config: n.cfg, Saved: n.saved, Rand: rand.New(rand.NewPCG(n.net.rng.Uint64(), 7)), Now: n.net.now, Empty: empty})
+	n.bootWith(Options{Empty: empty}, Replication{Offset: 100, LinkUp: true})
+}
+
+// bootWith starts the process with data as opts and repl tell.
+func (n *testNode) bootWith(opts Options, repl Replication) {
+	opts.Config, opts.Saved, opts.Now = n.cfg, n.saved, n.net.now
+	opts.Rand = rand.New(rand.NewPCG(n.net.rng.Uint64(), 7))
+	m, err := New(opts)
 	if err != nil {
 		n.net.t.Fatalf("%s: %v", n.name, err)
 	}
 	n.m, n.alive, n.links = m, true, map[*testNode]bool{}
-	n.repl = Replication{Offset: 100, Empty: empty, LinkUp: true}
-	if empty {
+	n.repl = repl
+	if n.repl.Empty = opts.Empty; opts.Empty {
 		n.repl.Offset = 0
 	}
 	n.step(n.repl)
@@ -286,6 +293,9 @@ func (w *testNet) cluster(primaries, replicas int) {
 		}
 		return true
 	})
+	for _, n := range w.nodes[primaries:] {
+		n.step(n.repl) // synced
+	}
 	w.run(500*time.Millisecond, "", nil)
 }
 

@@ -55,6 +55,7 @@ func someBodies() []body {
 		voteMsg{9, shard, granted, 10, []slots.NodeID{id}},
 		handoverMsg{handoverConsent, 1, 2, 3},
 		tombstoneMsg{[]tombstone{{id, 2, false}}},
+		comparedMsg{6, true},
 	}
 }
 
@@ -76,8 +77,8 @@ func TestMessagesRoundTrip(t *testing.T) {
 		}
 		seen[want.kind()] = true
 	}
-	if len(seen) != int(kindMeet) {
-		t.Errorf("%d of %d kinds tested", len(seen), kindMeet)
+	if len(seen) != int(kindCompared) {
+		t.Errorf("%d of %d kinds tested", len(seen), kindCompared)
 	}
 }
 

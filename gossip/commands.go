@@ -371,6 +371,9 @@ func (m *Machine) replicate(ev Replicate) error {
 	case !m.self.rec.Replica && (m.self.nOwned > 0 || ev.HasKeys):
 		return refuse("To set a master the node must be empty and without assigned slots.")
 	}
+	if n.rec.Shard != m.self.rec.Shard {
+		m.dataKept.foreign = true
+	}
 	m.becomeReplica(n)
 	return nil
 }
@@ -423,6 +426,7 @@ func (m *Machine) reset(ev Reset) error {
 		r.Shard = slots.ShardID(m.newID())
 	}
 	m.startedWithSlots = false
+	m.dataKept = dataState{}
 	if ev.Hard {
 		m.hardReset()
 	}

@@ -121,6 +121,9 @@ func writeNode(l *configLine, n *member) {
 			flags = append(flags, f.name)
 		}
 	}
+	if f := r.Recovered; f != nil {
+		flags = append(flags, fmt.Sprintf("%s%016x:%d", recoveredFlag, f.History, f.Offset))
+	}
 	l.word(dash(strings.Join(flags, ",")))
 	l.word(dash(r.Address.IP))
 	l.word(dash(n.ip))
@@ -249,6 +252,9 @@ func (m *Machine) finishRestore() {
 	m.claims.successor = nil
 	m.claims.gained = true
 	m.startedWithSlots = m.self.nOwned > 0
+	// A replica that said so has not synced since.
+	m.dataKept.foreign = m.self.rec.Replica && m.self.rec.Empty
+	m.self.rec.Recovered = nil
 	m.save = false
 }
 
@@ -335,9 +341,19 @@ func (c *configReader) line() error {
 	return nil
 }
 
+// recoveredFlag begins the flag that holds what a primary recovered: a history
+// and an offset.
+const recoveredFlag = "recovered:"
+
 func setFlags(n *member, text string) bool {
 	for name := range strings.SplitSeq(text, ",") {
 		found := false
+		if text, is := strings.CutPrefix(name, recoveredFlag); is {
+			history, offset, _ := strings.Cut(text, ":")
+			h, err1 := strconv.ParseUint(history, 16, 64)
+			o, err2 := strconv.ParseInt(offset, 10, 64)
+			n.rec.Recovered, found = &Recovery{h, o}, err1 == nil && err2 == nil && !n.rec.Replica
+		}
 		for _, f := range memberFlags(n) {
 			if f.name == name {
 				*f.on, found = true, true

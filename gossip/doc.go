@@ -32,10 +32,16 @@
 //   - PFAIL is this node's own evidence only. FAIL needs fresh reports from a
 //     majority of the primaries that own slots.
 //   - Bytes from outside, whatever they are, lead to an error or nothing.
+//   - A primary that was started without its data, or with less than a replica
+//     in touch with it has, does not serve before that replica had its chance to
+//     take over; a replica without its shard's data is not promoted unless an
+//     operator forces it.
 //
-// # What it does not promise yet
+// # What it does not promise
 //
-//   - A replica that REPLICATE moved to another shard and that has not synced
-//     there yet is not announced as Empty, and could be promoted.
-//   - A primary that returns behind its replicas, but not Empty, serves at once.
+//   - TAKEOVER asks nobody: the slots change hands at once, and what the old
+//     primary acknowledged and did not replicate is lost. Several at once can make
+//     a majority of those that a lost site has left over.
+//   - A primary that was started with less waits for a replica that has more no
+//     longer than NodeTimeout: then it serves what it has.
 package gossip

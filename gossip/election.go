@@ -72,10 +72,10 @@ func (m *Machine) reasonToStand() (reason, *member) {
 	case m.data.LinkUp && m.handover.agreedAt(m.data.Offset):
 		// Without the link the offset may be one of another history.
 		return becauseConsent, p
-	case m.data.Empty || m.cfg.ReplicaNoFailover:
+	case m.announcedEmpty() || m.cfg.ReplicaNoFailover:
 		return 0, nil
-	case p.rec.Empty && p.complete():
-		return becauseEmpty, p
+	case p.yields() && p.complete() && (p.rec.Empty || m.ahead(p)):
+		return becauseLacking, p
 	case p.fail && m.dataFresh():
 		return becauseFail, p
 	}
@@ -117,7 +117,7 @@ func (m *Machine) tickElection() {
 		switch why {
 		case becauseReclaim:
 			e.at += reclaimAfter + m.jitter(reclaimAfter)
-		case becauseFail, becauseEmpty:
+		case becauseFail, becauseLacking:
 			if rank := m.rank(owner); rank > 0 {
 				e.at += time.Duration(rank)*rankDelay + m.jitter(50*time.Millisecond)
 				m.log("Start of election delayed for %d milliseconds (rank #%d, offset %d).", (e.at-m.now)/time.Millisecond, rank, m.data.Offset)
@@ -240,8 +240,8 @@ func (m *Machine) judgeVote(n *member, b voteRequestMsg) verdict {
 		}
 		p.promised = 0
 		return granted
-	case becauseEmpty:
-		if !p.rec.Empty || p == m.self && m.mayServe() {
+	case becauseLacking:
+		if !p.yields() || p == m.self && m.mayServe() {
 			return refusedState
 		}
 		p.promised = 0
@@ -366,6 +366,7 @@ func (m *Machine) promote(p *member, epoch uint64) {
 	m.endElection()
 	r := &m.self.rec
 	r.Replica, r.Primary, r.Elector, r.SeizedEpoch = false, slots.NodeID{}, false, epoch
+	m.dataKept.foreign = false
 	m.setSelfEpoch(epoch)
 	clear(m.claims.open)
 	for _, o := range p.rec.Open {
@@ -396,7 +397,7 @@ func (m *Machine) becomeReplica(p *member) {
 		}
 	}
 	m.claims.successor = nil
-	m.synced, m.data.LinkUp = false, false
+	m.synced, m.data.LinkUp, m.dataKept.recovered = false, false, nil
 	m.claims.selfDirty, m.claims.tableDirty, m.claims.electorsDirty = true, true, true
 	if wasPrimary {
 		m.startedWithSlots = false

@@ -351,7 +351,7 @@ func (m *Machine) tellMates() {
 func (m *Machine) replicated(ev Replication) {
 	m.data = ev
 	if ev.LinkUp && m.self.rec.Replica {
-		m.synced = true
+		m.synced, m.dataKept.foreign = true, false
 	}
 	m.self.offset = ev.Offset
 	m.age(m.self)

@@ -340,7 +340,7 @@ func (m *Machine) judgeRenew(n *member, b renewMsg) verdict {
 		return refusedElectors
 	case m.votedAgainst(n):
 		return refusedVoted
-	case n.fail || m.now < n.contested || n.rec.Empty:
+	case n.fail || m.now < n.contested || n.yields():
 		return refusedState
 	case m.now < n.holdUntil:
 		return refusedPromise

@@ -23,6 +23,9 @@ type Options struct {
 	// Replication.Empty. It is needed before the first event, so that no lease
 	// is asked for slots whose keys are gone.
 	Empty bool
+	// Recovered is what it was started with instead, if it loaded files: nil when
+	// there were none. Its replicas may have more.
+	Recovered *Recovery
 	// Faults are for the simulation of package sim.
 	Faults Faults
 }
@@ -125,8 +128,12 @@ func New(opts Options) (*Machine, error) {
 	}
 	m.aloof = len(m.members) == 1
 	m.data.Empty = opts.Empty
+	if m.startedWithSlots && !opts.Empty {
+		m.dataKept.recovered = opts.Recovered
+	}
 	m.describeSelf()
 	m.claims.selfDirty = true // a start is a new statement: its Seq orders this life after the last
+	m.dataKept.firstSeq = m.self.rec.Seq + 1
 	m.view.start(opts.Now)
 	m.settle()
 	return m, nil
@@ -423,6 +430,8 @@ func (m *Machine) direct(n *member, b body) {
 		m.voted(n, b)
 	case handoverMsg:
 		m.handoverStep(n, b)
+	case comparedMsg:
+		n.compared, n.ahead = b.Seq, b.Ahead
 	}
 }
 

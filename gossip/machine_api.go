@@ -100,6 +100,10 @@ type (
 
 	// Replication tells the state of this node's own data.
 	Replication struct {
+		// History names the line of writes in which Offset counts, and Past the one
+		// that it goes on from: up to Shared both are the same. 0 is none.
+		History, Past uint64
+		Shared        int64
 		// Offset is the replication offset: of what was written here on a
 		// primary, of what was applied on a replica.
 		Offset int64
@@ -120,6 +124,13 @@ type (
 	// Reconfigure brings a changed configuration.
 	Reconfigure struct{ Config Config }
 )
+
+// Recovery is what a node's own files held when it was started: the writes of a
+// history up to an offset.
+type Recovery struct {
+	History uint64
+	Offset  int64
+}
 
 // The operator's commands, one for each CLUSTER subcommand that changes
 // something. Step returns a CommandError with the reference's text when the

@@ -42,6 +42,11 @@ type member struct {
 
 	grant grant // of a lease, to this node
 
+	// compared is the Seq of this node's record at which n, a replica, compared
+	// its data with what this node recovered; ahead is what it found.
+	compared uint64
+	ahead    bool
+
 	// As a voter sees it, see lease.go.
 	promised  Instant // a lease granted to it runs until then
 	promiseOf uint64  // under its record of this Seq

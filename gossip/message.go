@@ -24,6 +24,7 @@ const (
 	kindHandover
 	kindTombstone
 	kindMeet
+	kindCompared
 )
 
 // body is the content of one kind of message.
@@ -135,6 +136,13 @@ type (
 	// tombstoneMsg spreads what was forgotten or let in again.
 	tombstoneMsg struct{ Tombstones []tombstone }
 
+	// comparedMsg answers a primary's record that names what it Recovered: whether
+	// the sender, a replica of it, has more. Seq is the record's.
+	comparedMsg struct {
+		Seq   uint64
+		Ahead bool
+	}
+
 	// meetMsg is the first word to a node that an operator named with MEET.
 	meetMsg struct{ Record *record }
 )
@@ -176,7 +184,7 @@ const (
 	becauseFail    reason = iota + 1
 	becauseForced         // CLUSTER FAILOVER FORCE
 	becauseConsent        // the primary handed over
-	becauseEmpty          // the primary came back without its data
+	becauseLacking        // the primary came back without its data, or with less
 	becauseReclaim        // the owner itself, after votes against it came to nothing
 )
 
@@ -192,6 +200,7 @@ const (
 func (recordMsg) kind() byte      { return kindRecord }
 func (stateMsg) kind() byte       { return kindState }
 func (wantMsg) kind() byte        { return kindWant }
+func (comparedMsg) kind() byte    { return kindCompared }
 func (pingMsg) kind() byte        { return kindPing }
 func (pongMsg) kind() byte        { return kindPong }
 func (progressMsg) kind() byte    { return kindProgress }
@@ -304,6 +313,11 @@ func (b voteMsg) put(e *encoder) {
 	putIDs(e, b.Excluded)
 }
 
+func (b comparedMsg) put(e *encoder) {
+	e.uint(b.Seq)
+	e.bool(b.Ahead)
+}
+
 func (b handoverMsg) put(e *encoder) {
 	e.byte(byte(b.Step))
 	e.fixed64(b.Token)
@@ -398,6 +412,8 @@ func getBody(d *decoder, kind byte) body {
 			d.fail("unknown step")
 		}
 		return b
+	case kindCompared:
+		return comparedMsg{d.uint(), d.bool()}
 	case kindTombstone:
 		return tombstoneMsg{getTombstones(d)}
 	}

@@ -113,7 +113,8 @@ type record struct {
 	NoFailover  bool
 	Empty       bool
 	Elector     bool
-	SeizedEpoch uint64 // the last epoch at which slots were taken without their owner's consent
+	Recovered   *Recovery // of a primary that waits for replicas with more
+	SeizedEpoch uint64    // the last epoch at which slots were taken without their owner's consent
 	Address     Address
 	WinSeq      [windows]uint64
 	Open        []openSlot
@@ -132,6 +133,7 @@ const (
 	flagNoFailover
 	flagEmpty
 	flagElector
+	flagRecovered
 )
 
 func putAddress(e *encoder, a Address) {
@@ -174,12 +176,16 @@ func (r *record) put(e *encoder) {
 	e.uint(r.Seq)
 	e.uint(r.Epoch)
 	var flags byte
-	for i, v := range [...]bool{r.Replica, r.NoFailover, r.Empty, r.Elector} {
+	for i, v := range [...]bool{r.Replica, r.NoFailover, r.Empty, r.Elector, r.Recovered != nil} {
 		flags |= boolByte(v) << i
 	}
 	e.byte(flags)
 	if r.Replica {
 		e.id(r.Primary)
+	}
+	if r.Recovered != nil {
+		e.fixed64(r.Recovered.History)
+		e.int(r.Recovered.Offset)
 	}
 	e.uint(r.SeizedEpoch)
 	putAddress(e, r.Address)
@@ -309,7 +315,7 @@ func getWindow(d *decoder) window {
 func getRecord(d *decoder) *record {
 	r := &record{ID: d.id(), Shard: d.shard(), Seq: d.uint(), Epoch: d.uint()}
 	flags := d.byte()
-	if flags >= 1<<4 {
+	if flags >= 1<<5 || flags&flagReplica != 0 && flags&flagRecovered != 0 {
 		d.fail("unknown flags")
 	}
 	r.Replica = flags&flagReplica != 0
@@ -318,6 +324,9 @@ func getRecord(d *decoder) *record {
 	r.Elector = flags&flagElector != 0
 	if r.Replica {
 		r.Primary = d.id()
+	}
+	if flags&flagRecovered != 0 {
+		r.Recovered = &Recovery{d.fixed64(), d.int()}
 	}
 	r.SeizedEpoch = d.uint()
 	r.Address = getAddress(d)

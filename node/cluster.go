@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"hash/fnv"
 	"log/slog"
 	"math/rand/v2"
 	"net/netip"
@@ -92,13 +93,18 @@ func (c *cluster) load() error {
 	if err != nil {
 		return err
 	}
-	c.machine, err = gossip.New(gossip.Options{
+	data := c.replicationEvent()
+	opts := gossip.Options{
 		Config: c.settings(),
 		Saved:  saved,
 		Rand:   rand.New(rand.NewPCG(rand.Uint64(), rand.Uint64())),
 		Now:    c.now(),
-		Empty:  c.replication.State().Empty,
-	})
+		Empty:  data.Empty,
+	}
+	if saved != nil && !data.Empty {
+		opts.Recovered = recovered(data)
+	}
+	c.machine, err = gossip.New(opts)
 	if err != nil {
 		return &stateFileError{path: c.statePath, err: err}
 	}
@@ -495,6 +501,7 @@ func (c *cluster) drop(lost slots.Set) {
 func (c *cluster) follow(view *gossip.View) {
 	p := view.Node(view.Self.Primary)
 	if p == nil || p.NoAddress || p.Address.IP == "" {
+		c.following = endpoint{}
 		return
 	}
 	to := endpoint{p.Address.IP, p.Address.Port}
@@ -512,7 +519,31 @@ func (c *cluster) replicationEvent() gossip.Replication {
 	drained := c.drained.Load()
 	ev := c.replication.State()
 	ev.Drained = drained
+	id, former, second := c.replication.o.Journal.IDs()
+	ev.History = historyWord(id)
+	if second > 0 {
+		ev.Past, ev.Shared = historyWord(former), second-1
+	}
+	if v := c.view.Load(); v != nil && v.Self.IsReplica && c.following == (endpoint{}) {
+		ev.LinkUp = false // the link is to a primary of before
+	}
 	return ev
+}
+
+// recovered is what the files held that were loaded at the start. Who writes goes
+// on under a new history from there.
+func recovered(data gossip.Replication) *gossip.Recovery {
+	if data.Past != 0 && data.Shared == data.Offset {
+		return &gossip.Recovery{History: data.Past, Offset: data.Shared}
+	}
+	return &gossip.Recovery{History: data.History, Offset: data.Offset}
+}
+
+// historyWord is the name of a history among the nodes.
+func historyWord(id string) uint64 {
+	h := fnv.New64a()
+	h.Write([]byte(id))
+	return h.Sum64() | 1 // 0 is none
 }
 
 // The bus's events.

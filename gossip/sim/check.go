@@ -162,12 +162,12 @@ func (w *world) checkPromotion(h *host, previous *gossip.View) {
 }
 
 // checkWipe judges a full sync: the data of a replica that could have taken
-// over is not replaced by that of a primary that came back without. What a
-// replica has of another shard is not the primary's: the operator who ordered
+// over is not replaced by that of a primary that came back without, or with less.
+// What a replica has of another shard is not the primary's: the operator who ordered
 // it here gave it up.
 func (w *world) checkWipe(h, p *host) {
-	if h.moved {
-		return
+	if h.moved || p.view.Self.Slots.Empty() {
+		return // a primary whose slots have all moved on has nothing to lose
 	}
 	lost, position, missing := h.data.missingIn(p.data)
 	if !missing {
@@ -177,7 +177,7 @@ func (w *world) checkWipe(h, p *host) {
 		if born == lost {
 			return
 		}
-		if born.born != bornEmpty {
+		if born.born != bornEmpty && !(born.born == bornTruncated && born.before.holds(lost, position)) {
 			continue
 		}
 		if w.undisturbedSince(h, born.at) {

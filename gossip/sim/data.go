@@ -7,10 +7,14 @@ import "time"
 // point where it left the old one. Positions count from the very beginning, as
 // replication offsets do.
 type history struct {
+	// name is what the nodes know it by.
+	name   uint64
 	parent *history
 	forkAt int64
-	// born tells how this history began.
-	born birth
+	// born tells how this history began, and before what there was when the one
+	// before it was cut off.
+	born   birth
+	before dataset
 	// owner is the host that writes it and at is when it began.
 	owner int
 	at    time.Duration
@@ -24,8 +28,16 @@ const (
 	bornFresh     birth = iota // a new node
 	bornPromoted               // a replica became primary
 	bornEmpty                  // a primary came back without its data
-	bornTruncated              // a primary came back with less than it had
+	bornRestarted              // a node came back with all that it had written
+	bornTruncated              // a node came back with less than it had
 )
+
+// newHistory gives a history its name.
+func (w *world) newHistory(h history) *history {
+	w.histories++
+	h.name = w.histories
+	return &h
+}
 
 // dataset is what a node holds: a history up to a length.
 type dataset struct {

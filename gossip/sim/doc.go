@@ -31,7 +31,7 @@
 // slot the last acknowledgement of an old claim before the first of a newer
 // one, in the simulation's own time, which no node knows; no acknowledged
 // write lost by an agreed handover; no data wiped by a primary that came back
-// empty; at the end one slot table, distinct epochs, nobody believed failed
+// empty or with less than its replica; at the end one slot table, distinct epochs, nobody believed failed
 // who is not, everything up. A checker that no bug can trip is worth nothing:
 // plant.go plants the classic ones and the tests demand that each is caught.
 //
@@ -44,10 +44,8 @@
 // without owner, which the operator's fix assigns: Uncovered. TAKEOVER is used
 // only while the old primary is down, FORGET only of nodes that nobody takes
 // for an owner. Data of a replica that was cut off, paused or forgotten while
-// its primary came back empty may be replaced: ExcusedWipes. So may what a
-// replica brings from the shard that an operator took it from. A primary that
-// comes back with less than its replicas have, but not with nothing, is
-// simulated and not judged.
+// its primary came back empty, or with less, may be replaced: ExcusedWipes. So
+// may what a replica brings from the shard that an operator took it from.
 //
 // # Running it
 //

@@ -114,7 +114,9 @@ func (h *host) boot() {
 		Rand:   rand.New(rand.NewPCG(w.rng.Uint64(), w.rng.Uint64())),
 		Now:    h.clock(),
 		Empty:  h.empty,
-		Faults: w.plant.inside,
+
+		Recovered: h.recovered(),
+		Faults:    w.plant.inside,
 	})
 	if err != nil {
 		w.violate("restart", "%s does not start from its own state: %v", h.name(), err)

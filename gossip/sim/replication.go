@@ -63,6 +63,12 @@ func (h *host) replicationEvent() gossip.Replication {
 		LinkUp:     h.linked,
 		SinceHeard: h.w.now - h.heard,
 	}
+	if line := h.data.history; line != nil {
+		ev.History = line.name
+		if line.parent != nil {
+			ev.Past, ev.Shared = line.parent.name, line.forkAt
+		}
+	}
 	if h.view != nil && !h.view.Self.IsReplica {
 		for _, other := range h.w.hosts {
 			if other.linked && other.source == h.index {
@@ -72,6 +78,19 @@ func (h *host) replicationEvent() gossip.Replication {
 		ev.Drained = h.view.HoldWrites && h.outstanding == 0
 	}
 	return ev
+}
+
+// recovered is what the files held with which the process was started.
+func (h *host) recovered() *gossip.Recovery {
+	line := h.data.history
+	switch {
+	case line == nil:
+		return nil
+	case line.parent != nil && line.forkAt == h.data.length:
+		return &gossip.Recovery{History: line.parent.name, Offset: line.forkAt}
+	default:
+		return &gossip.Recovery{History: line.name, Offset: h.data.length}
+	}
 }
 
 // streamTick moves replication on and tells the machine.
@@ -163,6 +182,8 @@ func (h *host) receiveStream() {
 
 // goOn begins to follow p's stream from where the data ends.
 func (h *host) goOn(p *host) {
+	// The answer to the attempt names the primary's history.
+	h.data.history = p.data.history
 	h.linked, h.syncing, h.connectAt, h.moved = true, false, 0, false
 	h.heard, h.incoming, h.incomingDrained = h.w.now, p.data, p.drained
 }
@@ -171,7 +192,7 @@ func (h *host) goOn(p *host) {
 // this node's own: the first write after a start or a promotion begins one.
 func (h *host) ownHistory() {
 	if h.data.history == nil {
-		h.data.history = &history{owner: h.index}
+		h.data.history = h.w.newHistory(history{owner: h.index})
 	}
 	if h.data.history.owner != h.index {
 		h.fork(bornPromoted, h.data.length-1)
@@ -181,7 +202,7 @@ func (h *host) ownHistory() {
 }
 
 func (h *host) fork(born birth, at int64) {
-	h.data.history = &history{parent: h.data.history, forkAt: at, born: born, owner: h.index, at: h.w.now}
+	h.data.history = h.w.newHistory(history{parent: h.data.history, forkAt: at, born: born, owner: h.index, at: h.w.now})
 }
 
 // promoted is the end of the life as a replica.
@@ -208,14 +229,22 @@ func (h *host) reset() {
 func (h *host) restore(kind restart) {
 	w := h.w
 	h.data, h.empty = h.stored, false
+	// Who wrote itself goes on under a new name, and offers the old one up to here.
+	wrote := h.data.history != nil && h.data.history.owner == h.index
 	switch kind {
+	case restartWhole:
+		if wrote {
+			h.fork(bornRestarted, h.data.length)
+		}
 	case restartTruncated:
-		if lose := w.rng.Int64N(20); lose > 0 && h.data.length > 0 {
+		if lose := w.rng.Int64N(20); h.data.length > 0 && (lose > 0 || wrote) {
+			before := h.data
 			h.data.length = max(0, h.data.length-lose)
 			h.fork(bornTruncated, h.data.length)
+			h.data.history.before = before
 		}
 	case restartEmpty:
-		h.data = dataset{history: &history{born: bornEmpty, owner: h.index, at: w.now}}
+		h.data = dataset{history: w.newHistory(history{born: bornEmpty, owner: h.index, at: w.now})}
 		h.empty, h.moved = true, false
 		h.drained = 0
 	}

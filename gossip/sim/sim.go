@@ -64,6 +64,7 @@ type world struct {
 	trace   trace
 	tracing bool
 
+	histories  uint64 // how many there have been
 	violations []Violation
 	replies    []reply
 	freeReply  []int64
