@@ -117,11 +117,13 @@ func (d *driver) deadline() []string {
 // unordered are commands whose replies have no order that is promised.
 var unordered = map[string]bool{
 	"HGETALL": true, "HKEYS": true, "HVALS": true, "HRANDFIELD": true, "HSCAN": true,
+	"SMEMBERS": true, "SINTER": true, "SUNION": true, "SDIFF": true, "SPOP": true, "SRANDMEMBER": true, "SSCAN": true,
 }
 
 // families are the generators of the families that have files of their own.
 var families = []func(*driver) []string{
 	(*driver).bitmap,
+	(*driver).set,
 	(*driver).hash,
 }
 

@@ -91,7 +91,7 @@ func selectRow() Spec {
 
 func testTable(t testing.TB) *Table {
 	t.Helper()
-	table, err := NewTable(Strings(), Hashes(), SortedSets(), Bitmaps(), Keys(), Introspection(), []Spec{selectRow()})
+	table, err := NewTable(Strings(), Hashes(), SortedSets(), Bitmaps(), Sets(), Keys(), Introspection(), []Spec{selectRow()})
 	if err != nil {
 		t.Fatal(err)
 	}

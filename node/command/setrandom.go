@@ -1,0 +1,205 @@
+package command
+
+import (
+	"math"
+	"slices"
+
+	"slotmesh/node/resp"
+	"slotmesh/node/store/set"
+	"slotmesh/node/store/value"
+)
+
+// This file is the commands that choose members at random: SPOP, whose effect
+// names them, and SRANDMEMBER.
+
+// sample are places in a set, each at most once.
+type sample struct {
+	places []int
+	// few is room for them while they are few; seen has a bit for each place when
+	// they are many.
+	few  [64]int
+	seen []uint64
+}
+
+// choose chooses k of n places. Source: Floyd's algorithm, which draws k numbers
+// and never a second time.
+func (sm *sample) choose(c *Call, n, k int) {
+	sm.places = sm.few[:0]
+	if k > len(sm.few) {
+		sm.places = make([]int, 0, k)
+		sm.seen = make([]uint64, n/64+1)
+	}
+	for last := n - k; last < n; last++ {
+		place := c.below(last + 1)
+		if sm.has(place) {
+			place = last
+		}
+		sm.places = append(sm.places, place)
+		if sm.seen != nil {
+			sm.seen[place/64] |= 1 << (place % 64)
+		}
+	}
+}
+
+func (sm *sample) has(place int) bool {
+	if sm.seen != nil {
+		return sm.seen[place/64]>>(place%64)&1 != 0
+	}
+	return slices.Contains(sm.places, place)
+}
+
+var wordSRem = []byte("SREM")
+
+func runSPop(c *Call) error {
+	key := c.Args[1]
+	if len(c.Args) > 3 {
+		return resp.ErrSyntax
+	}
+	if len(c.Args) == 3 {
+		return popMany(c)
+	}
+	ref, err := c.WriteKind(key, value.KindSet)
+	if err != nil {
+		return err
+	}
+	if !ref.OK() {
+		c.Reply.Null()
+		return nil
+	}
+	s := set.Open(&ref.Cell)
+	r := s.Reader()
+	n := r.Len()
+	place := c.below(n)
+	var scratch set.Scratch
+	member := c.keep(r.Member(place, &scratch))
+	s.RemoveAt(place)
+	if n == 1 {
+		c.Remove(key)
+	}
+	c.Changed(key)
+	c.Effect(wordSRem, key, member)
+	c.Reply.Bulk(member)
+	return nil
+}
+
+// popTurn is how many members one effect of SPOP names at most.
+const popTurn = 1024
+
+// popMany is SPOP with a count.
+func popMany(c *Call) error {
+	key := c.Args[1]
+	count, ok := value.ParseInt(c.Args[2])
+	if !ok || count < 0 {
+		return resp.ErrNotPositive
+	}
+	ref, err := c.WriteKind(key, value.KindSet)
+	if err != nil {
+		return err
+	}
+	if !ref.OK() || count == 0 {
+		c.Reply.Set(0)
+		return nil
+	}
+	s := set.Open(&ref.Cell)
+	r := s.Reader()
+	n := r.Len()
+	if count >= int64(n) {
+		replyMembers(c, &r)
+		c.Remove(key)
+		c.Changed(key)
+		c.Effect(wordDel, key)
+		return nil
+	}
+	var sm sample
+	sm.choose(c, n, int(count))
+	// From the last place to the first, so that those to come stay what they are.
+	slices.Sort(sm.places)
+	slices.Reverse(sm.places)
+	journaled := !c.Applied && c.engine.journal.Active()
+	var args [][]byte
+	if journaled {
+		args = make([][]byte, 0, 2+min(len(sm.places), popTurn))
+		args = append(args, wordSRem, key)
+	}
+	c.Reply.Set(len(sm.places))
+	var scratch set.Scratch
+	for _, place := range sm.places {
+		member := s.Reader().Member(place, &scratch)
+		c.Reply.Bulk(member)
+		if journaled {
+			if len(args) == 2+popTurn {
+				c.Effect(args...)
+				args = args[:2]
+			}
+			args = append(args, c.keep(member))
+		}
+		s.RemoveAt(place)
+	}
+	c.changedBy(key, len(sm.places))
+	c.Effect(args...)
+	return nil
+}
+
+func runSRandMember(c *Call) error {
+	if len(c.Args) > 3 {
+		return resp.ErrSyntax
+	}
+	if len(c.Args) == 3 {
+		return randomMembers(c)
+	}
+	r, ok, err := c.readSet(c.Args[1])
+	if err != nil {
+		return err
+	}
+	if !ok {
+		c.Reply.Null()
+		return nil
+	}
+	var scratch set.Scratch
+	c.Reply.Bulk(r.Member(c.below(r.Len()), &scratch))
+	return nil
+}
+
+// randomMembers is SRANDMEMBER with a count: negative for members that may come
+// again and again.
+func randomMembers(c *Call) error {
+	count, ok := value.ParseInt(c.Args[2])
+	if !ok {
+		return resp.ErrNotInteger
+	}
+	if count == math.MinInt64 {
+		return resp.Error("ERR value is out of range, value must between -9223372036854775807 and 9223372036854775807")
+	}
+	r, ok, err := c.readSet(c.Args[1])
+	if err != nil {
+		return err
+	}
+	if !ok || count == 0 {
+		c.Reply.Array(0)
+		return nil
+	}
+	n := r.Len()
+	var scratch set.Scratch
+	switch {
+	case count < -maxRandom:
+		return resp.ErrOutOfRange
+	case count < 0:
+		c.Reply.Array(int(-count))
+		for range -count {
+			c.Reply.Bulk(r.Member(c.below(n), &scratch))
+		}
+	case count >= int64(n):
+		c.Reply.Array(n)
+		for it := r.All(); it.Next(); {
+			c.Reply.Bulk(it.Member())
+		}
+	default:
+		var sm sample
+		sm.choose(c, n, int(count))
+		c.Reply.Array(len(sm.places))
+		for _, place := range sm.places {
+			c.Reply.Bulk(r.Member(place, &scratch))
+		}
+	}
+	return nil
+}
