@@ -9,6 +9,7 @@ import (
 	"math/rand/v2"
 	"slices"
 	"sort"
+	"sync"
 	"testing"
 
 	"pgregory.net/rapid"
@@ -35,12 +36,15 @@ type world struct {
 	model     []entry
 	snapshots []snapshot
 	retired   []arena.Ref
-	// The shape of what is drawn: how many prefixes and ids there are, and the
-	// greatest size of an ordinary item.
-	prefixes, ids, size int
-	fill                byte
+	// The shape of what is drawn: how many prefixes and ids there are, and of
+	// which sizes an ordinary item is. Large items in the leaves make high trees.
+	prefixes, ids, least, size int
+	fill                       byte
 	// base is what the heap held before.
 	base int64
+	// What a test does when a snapshot was opened, and before all are closed.
+	opened  func(snapshot)
+	closing func()
 }
 
 type snapshot struct {
@@ -66,6 +70,9 @@ func newWorld(m *arena.Memory, draw func(n int) int) *world {
 	w.prefixes = []int{1, 3, 50, 1 << 40}[draw(4)]
 	w.ids = []int{100, 10000, 1 << 31}[draw(3)]
 	w.size = []int{4, 24, 100, 700, 6000}[draw(5)]
+	if draw(3) == 0 {
+		w.least, w.size = 400, 150
+	}
 	return w
 }
 
@@ -78,7 +85,7 @@ func (w *world) drawSize() int {
 	case 2:
 		return 4 + w.draw(600)
 	}
-	return 4 + w.draw(w.size)
+	return max(w.least, 4) + w.draw(w.size)
 }
 
 // write fills b behind its first keep bytes and returns a copy.
@@ -205,9 +212,15 @@ func (w *world) cut() {
 	w.tree.Space.Floor = w.tree.Space.Version
 	w.tree.Space.Version++
 	w.tree.Space.Frozen = true
+	if w.opened != nil {
+		w.opened(w.snapshots[len(w.snapshots)-1])
+	}
 }
 
 func (w *world) closeSnapshots() {
+	if w.closing != nil {
+		w.closing()
+	}
 	for i, s := range w.snapshots {
 		same(View{w.tree.Memory, s.root}, s.model, fmt.Sprintf("snapshot %d", i))
 	}
@@ -402,19 +415,97 @@ func (w *world) end() {
 
 func TestAgainstModel(t *testing.T) {
 	memory := newMemory(t)
-	rapid.Check(t, func(t *rapid.T) {
-		w := newWorld(memory, func(n int) int { return rapid.IntRange(0, n-1).Draw(t, "n") })
-		for range w.draw(60) {
+	rapid.Check(t, func(t *rapid.T) { live(t, memory) })
+}
+
+func FuzzAgainstModel(f *testing.F) {
+	memory := newMemory(f)
+	f.Fuzz(rapid.MakeFuzz(func(t *rapid.T) { live(t, memory) }))
+}
+
+func live(t *rapid.T, memory *arena.Memory) {
+	w := newWorld(memory, func(n int) int { return rapid.IntRange(0, n-1).Draw(t, "n") })
+	for range w.draw(60) {
+		w.step()
+	}
+	w.end()
+}
+
+// TestReadersOfSnapshots reads old roots while the tree changes, without a lock.
+func TestReadersOfSnapshots(t *testing.T) {
+	memory := newMemory(t)
+	for seed := range uint64(4) {
+		w := newWorld(memory, rand.New(rand.NewPCG(seed, 2)).IntN)
+		var readers sync.WaitGroup
+		w.opened = func(s snapshot) {
+			readers.Go(func() {
+				for range 3 {
+					same(View{memory, s.root}, s.model, "read aside")
+				}
+			})
+		}
+		w.closing = readers.Wait
+		for range 300 {
 			w.step()
 		}
 		w.end()
-	})
+	}
+}
+
+// TestHigh cuts and thins a tree of several levels that a snapshot reads.
+func TestHigh(t *testing.T) {
+	r := rand.New(rand.NewPCG(1, 3))
+	w := newWorld(newMemory(t), r.IntN)
+	w.tree.Root.Plain = false
+	w.prefixes, w.ids = 1<<40, 1<<31
+	for i := range 60_000 {
+		prefix := mix(uint64(i))
+		c, _ := w.tree.Find(prefix, nil)
+		b := w.tree.Insert(&c, prefix, 430+i%80)
+		binary.BigEndian.PutUint32(b, uint32(i))
+		w.model = append(w.model, entry{prefix, w.write(b, 4)})
+	}
+	slices.SortFunc(w.model, func(a, b entry) int { return cmp.Compare(a.prefix, b.prefix) })
+	w.check()
+	if w.tree.Root.Height < 3 {
+		t.Fatalf("height %d", w.tree.Root.Height)
+	}
+	cut := func(from, to int) {
+		w.tree.DeleteRange(from, to)
+		w.model = slices.Delete(w.model, from, to)
+	}
+	w.cut()
+	for range 50 {
+		from := r.IntN(len(w.model))
+		cut(from, min(from+r.IntN(2000), len(w.model)))
+		w.put(9)
+	}
+	w.check()
+	w.cut()
+	// What is left of each stretch is a few items: their nodes must merge.
+	for from := 0; from < len(w.model); from += 1 + r.IntN(4) {
+		cut(from, min(from+r.IntN(60), len(w.model)))
+	}
+	w.check()
+	s := wellFormed(&w.tree)
+	if s.leaves > 3*s.liveBytes/minLeaf || s.inner > s.leaves/(minInner/2)+3 {
+		t.Errorf("%d items in %+v", len(w.model), s)
+	}
+	for len(w.model) > 20 {
+		rank := r.IntN(len(w.model))
+		c := w.tree.At(rank)
+		w.delete(&c, rank)
+	}
+	if s := wellFormed(&w.tree); w.tree.Root.Height > 1 {
+		t.Errorf("%d items in %+v", len(w.model), s)
+	}
+	w.end()
 }
 
 func TestAgainstModelSeeds(t *testing.T) {
-	seeds, steps := 40, 300
+	seeds, steps := 20, 300
 	if *long {
-		seeds, steps = 1000, 3000
+		seeds, steps = 200, 3000
 	}
 	m := newMemory(t)
 	for seed := range seeds {

@@ -119,7 +119,7 @@ func (n *node) live() int {
 
 // wasteful reports whether a leaf deserves a smaller block.
 func (n *node) wasteful() bool {
-	return int(n.size)-n.live() > int(n.size)/4+64
+	return int(n.size)-n.live() > int(n.size)/8+64
 }
 
 // A cell is the length in one byte up to 127, in two (the first with its top bit

@@ -54,7 +54,7 @@ func TestFill(t *testing.T) {
 		}
 	}
 	tree := random(t, n)
-	report("random", tree, 46)
+	report("random", tree, 39)
 	for i := range n * 9 / 10 {
 		c, found := tree.Find(mix(uint64(i)), nil)
 		if !found {
@@ -62,7 +62,7 @@ func TestFill(t *testing.T) {
 		}
 		tree.Delete(&c)
 	}
-	report("after deleting nine tenths", tree, 48)
+	report("after deleting nine tenths", tree, 44)
 	report("appended", ordered(t, n), 36.8)
 	tree = newTree(t, false)
 	for i := range n {
@@ -90,6 +90,40 @@ func TestFill(t *testing.T) {
 	for _, n := range []int{1, 2, 5, 10, 20, 50, 100, 128, 200, 500} {
 		tree := random(t, n)
 		t.Logf("%d items: %d bytes, %.1f each", n, tree.Root.Bytes, float64(tree.Root.Bytes)/float64(n))
+	}
+}
+
+// TestCompact thins a tree out and looks at what the system gets back.
+func TestCompact(t *testing.T) {
+	const n = 400_000
+	tree := random(t, n)
+	for i := range n * 3 / 4 {
+		c, _ := tree.Find(mix(uint64(i)), nil)
+		tree.Delete(&c)
+	}
+	sparse := func() (n int) {
+		for c := tree.At(0); c.Valid(); {
+			if tree.Space.Heap.Sparse(c.path[tree.Root.Height].node()) {
+				n++
+			}
+			for leaf := c.path[tree.Root.Height].node(); c.Next() && c.path[tree.Root.Height].node() == leaf; {
+			}
+		}
+		return n
+	}
+	before, steps, loose := tree.Memory.Mapped(), 0, sparse()
+	for from, done := 0, false; !done; steps++ {
+		at := from
+		if from, done = tree.Compact(from, 10); from <= at {
+			t.Fatalf("step %d stays at %d", steps, from)
+		}
+	}
+	wellFormed(tree)
+	after := tree.Memory.Mapped()
+	left := sparse()
+	t.Logf("%d bytes in blocks, %d mapped, %d after %d steps, %d of %d leaves in sparse pages, %d after", tree.Root.Bytes, before, after, steps, loose, wellFormed(tree).leaves, left)
+	if after >= before || left > loose/4 {
+		t.Error("not compacted")
 	}
 }
 
