@@ -359,8 +359,16 @@ type replicationLoad struct {
 	now    int64
 }
 
+// Target implements repl.Load.
+func (l *replicationLoad) Target(slot slots.Slot) rdb.Target {
+	return rdb.Target{Space: l.into.DraftSpace(slot), Limits: &l.target.engine.Limits().Limits}
+}
+
 func (l *replicationLoad) Insert(e rdb.Entry) error {
 	if e.DB >= l.into.Databases() {
+		if e.Draft != nil {
+			e.Draft.Discard()
+		}
 		return fmt.Errorf("key %.128q is of database %d, and there are %d", e.Key, e.DB, l.into.Databases())
 	}
 	l.into.Insert(e, l.now)

@@ -211,20 +211,6 @@ func TestReplicaOfInClusterMode(t *testing.T) {
 	}
 }
 
-// TestReplicationTypes: a primary with other types than strings is refused with
-// the data kept, and taken when they are gone.
-func TestReplicationTypes(t *testing.T) {
-	a, b := startPeerReference(t), startPeerNode(t)
-	b.do("SET", "kept", "1")
-	a.do("LPUSH", "list", "1")
-	b.follow(a)
-	waitFor(t, "the attempt", func() bool { return a.field("stats", "sync_full") == "1" })
-	waitFor(t, "the refusal", func() bool { return strings.Contains(b.ask("ROLE"), `"connect"`) })
-	if got := b.ask("GET", "kept"); got != `$"1"` {
-		t.Errorf("the old data are %s", got)
-	}
-}
-
 func TestReplicationChain(t *testing.T) {
 	a, b, c := startPeerNode(t), startPeerNode(t), startPeerReference(t)
 	b.follow(a)

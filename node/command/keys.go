@@ -322,7 +322,9 @@ func runRestore(c *Call) error {
 	if at < 0 {
 		return resp.Error("ERR Invalid TTL value, must be >= 0")
 	}
-	v, err := rdb.ParseDump(payload)
+	v, draft, err := rdb.ParseDump(payload, rdb.Target{
+		Space: c.engine.store.DraftSpace(c.slotOf(key)), Limits: &c.Limits().Limits,
+	})
 	switch {
 	case errors.Is(err, rdb.ErrChecksum):
 		return resp.ErrBadDump
@@ -334,6 +336,9 @@ func runRestore(c *Call) error {
 	}
 	c.Reply.OK()
 	if at != 0 && c.alreadyExpired(at) {
+		if draft != nil {
+			draft.Discard()
+		}
 		if found {
 			c.Delete(key)
 			c.Changed(key)
@@ -342,7 +347,13 @@ func runRestore(c *Call) error {
 		return nil
 	}
 	c.Delete(key)
+	if draft != nil {
+		v = draft.Value()
+	}
 	ref := c.Put(key, v, false)
+	if draft != nil {
+		draft.Close()
+	}
 	if at != 0 {
 		ref.SetExpire(at)
 	}

@@ -17,4 +17,7 @@ func DefaultLimits() Limits { return Limits{Limits: rdb.DefaultLimits(), HLLSpar
 func (e *Engine) SetLimits(l Limits) { e.limits.Store(&l) }
 
 // Limits returns the limits in force.
+func (e *Engine) Limits() *Limits { return e.limits.Load() }
+
+// Limits returns the limits in force.
 func (c *Call) Limits() *Limits { return c.engine.limits.Load() }

@@ -37,11 +37,15 @@ func AppendDump(dst []byte, v value.Value) []byte {
 		dst = appendLarge(dst, v)
 	case len(v.Bytes) >= shortestLZF:
 		var seen [smallTable]uint32
-		dst = appendValue(dst, nil, v, seen[:])
+		dst = appendValue(dst, nil, v, seen[:], nil)
 	default:
-		dst = appendValue(dst, nil, v, nil)
+		dst = appendValue(dst, nil, v, nil, nil)
 	}
-	dst = binary.LittleEndian.AppendUint16(dst, Version)
+	version := uint16(Version)
+	if Type(dst[start]) == typeHashTTL {
+		version = MaxVersion
+	}
+	dst = binary.LittleEndian.AppendUint16(dst, version)
 	return binary.LittleEndian.AppendUint64(dst, updateCRC(0, dst[start:]))
 }
 
@@ -50,28 +54,31 @@ func AppendDump(dst []byte, v value.Value) []byte {
 //go:noinline
 func appendLarge(dst []byte, v value.Value) []byte {
 	var seen [lzfTableSize]uint32
-	return appendValue(dst, nil, v, seen[:])
+	return appendValue(dst, nil, v, seen[:], nil)
 }
 
-// ParseDump reads a payload of DUMP. The value may alias payload. The error is
-// ErrChecksum or wraps ErrFormat.
-func ParseDump(payload []byte) (value.Value, error) {
+// ParseDump reads a payload of DUMP. A string comes as a value that may alias
+// payload, a collection as a draft. The error is ErrChecksum or wraps ErrFormat.
+func ParseDump(payload []byte, to Target) (value.Value, *value.Draft, error) {
 	if len(payload) < footerSize+1 {
-		return value.Value{}, ErrChecksum
+		return value.Value{}, nil, ErrChecksum
 	}
 	body, footer := payload[:len(payload)-footerSize], payload[len(payload)-footerSize:]
 	version := binary.LittleEndian.Uint16(footer)
 	sum := binary.LittleEndian.Uint64(footer[2:])
 	if version > MaxVersion || updateCRC(0, payload[:len(payload)-8]) != sum {
-		return value.Value{}, ErrChecksum
+		return value.Value{}, nil, ErrChecksum
 	}
 	d := &decoder{buf: body, pos: 1}
-	v, err := d.readValue(Type(body[0]), nil)
+	v, draft, err := d.readValue(Type(body[0]), nil, to)
 	switch {
 	case err != nil:
-		return value.Value{}, fmt.Errorf("%w: %w", ErrFormat, err)
+		return value.Value{}, nil, fmt.Errorf("%w: %w", ErrFormat, err)
 	case d.pos != len(body):
-		return value.Value{}, fmt.Errorf("%w: %d bytes after the value", ErrFormat, len(body)-d.pos)
+		if draft != nil {
+			draft.Discard()
+		}
+		return value.Value{}, nil, fmt.Errorf("%w: %d bytes after the value", ErrFormat, len(body)-d.pos)
 	}
-	return v, nil
+	return v, draft, nil
 }

@@ -38,7 +38,7 @@ func writeFile(t testing.TB, h Header, entries []store.Entry) []byte {
 }
 
 func readFile(r io.Reader) (*Reader, []store.Entry, error) {
-	file := NewReader(r)
+	file := NewReader(r, func(slots.Slot) Target { return target() })
 	var entries []store.Entry
 	for {
 		e, err := file.Next()
@@ -159,7 +159,7 @@ func TestRefusedFiles(t *testing.T) {
 		{"version 0", "REDIS0000\xff", "version"},
 		{"version 13", "REDIS0013\xff", "version"},
 		{"no number", "REDISabcd\xff", "version"},
-		{"hash", "REDIS0010\x04\x04hash\x01\x01f\x01v", `key "hash" has type hash`},
+		{"hash twice a field", "REDIS0010\x04\x04hash\x02\x01f\x01v\x01f\x01w", "twice"},
 		{"module", "REDIS0009\x07\x01k\x81\x6c\xa9\x86\x8a\xeb\xdf\x44\x01", "data of module"},
 		{"module aux", "REDIS0009\xf7\x81\x6c\xa9\x86\x8a\xeb\xdf\x44\x01", "data of module"},
 		{"unknown type", "REDIS0010\x63\x01k", "type 99"},
@@ -185,7 +185,7 @@ func TestOldAndForeignFields(t *testing.T) {
 	}
 	file = "REDIS0011\xf5\x05#!lua\xf4\x01\x02\x03\x00\x01k\x01v\xff\x00\x00\x00\x00\x00\x00\x00\x00"
 	notices := 0
-	r := NewReader(strings.NewReader(file))
+	r := NewReader(strings.NewReader(file), func(slots.Slot) Target { return target() })
 	r.Notice = func(string) { notices++ }
 	e, err := r.Next()
 	if err != nil || string(e.Key) != "k" || len(r.Functions) != 1 || string(r.Functions[0]) != "#!lua" || notices != 1 {

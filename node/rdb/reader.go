@@ -26,6 +26,7 @@ type Reader struct {
 	Functions [][]byte
 	// Notice, when set, is told of what is skipped.
 	Notice func(text string)
+	target func(slots.Slot) Target
 	// OnResize, when set, is told how many keys of a database follow, and how
 	// many of them have an expiry. The numbers are claims, nothing more.
 	OnResize func(db int, keys, expires uint64)
@@ -40,8 +41,9 @@ const (
 
 // NewReader reads a file from r. It takes more from r than the file when r has
 // more at hand; see ReadAhead.
-func NewReader(r io.Reader) *Reader {
-	return &Reader{d: decoder{src: r, summing: true}, Aux: make(map[string]string)}
+// target says where collections come to lie.
+func NewReader(r io.Reader, target func(slots.Slot) Target) *Reader {
+	return &Reader{d: decoder{src: r, summing: true}, Aux: make(map[string]string), target: target}
 }
 
 // Version returns the file's version once the first entry, or the end, was read.
@@ -132,7 +134,13 @@ func (r *Reader) next() (store.Entry, error) {
 				return store.Entry{}, err
 			}
 		default:
-			return r.entry(Type(op), e)
+			found, err := r.entry(Type(op), e)
+			if errors.Is(err, errEmpty) {
+				r.notice("an empty collection is left out")
+				e.ExpireAtMs, e.IdleSec, e.Freq = 0, -1, -1
+				continue
+			}
+			return found, err
 		}
 	}
 }
@@ -145,7 +153,7 @@ func (r *Reader) entry(t Type, e store.Entry) (store.Entry, error) {
 	}
 	e.DB, e.Key = r.db, key.content()
 	e.Slot = slots.Of(e.Key)
-	if e.Value, err = r.d.readValue(t, e.Key); err != nil {
+	if e.Value, e.Draft, err = r.d.readValue(t, e.Key, r.target(e.Slot)); err != nil {
 		return store.Entry{}, err
 	}
 	return e, nil

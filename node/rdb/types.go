@@ -13,36 +13,12 @@ type Type byte
 // TypeString is the type of strings, the same in every version.
 const TypeString Type = 0
 
-// readContent reads a value of type t: one row a type that can be read. known is
-// false for every other type.
-func (d *decoder) readContent(t Type) (v value.Value, known bool, err error) {
-	switch t {
-	case TypeString:
-		v, err = d.readString()
-	default:
-		return value.Value{}, false, nil
-	}
-	return v, true, err
-}
-
-// typeOf returns the type that values of v's kind and encoding are written as:
-// one row a kind. A kind without one cannot be in the store.
+// typeOf returns the type that v is written as.
 func typeOf(v value.Value) Type {
-	switch v.Kind {
-	case value.KindString:
+	if v.Kind == value.KindString {
 		return TypeString
 	}
-	panic("rdb: no type for values of kind " + v.Kind.String())
-}
-
-// appendContent appends v as typeOf says: one row a kind. The rows are branches
-// and not function values so that tables stay on the stack.
-func appendContent(b []byte, v value.Value, seen lzfTable) []byte {
-	switch v.Kind {
-	case value.KindString:
-		return appendStringValue(b, v, seen)
-	}
-	panic("rdb: no codec for values of kind " + v.Kind.String())
+	return typeOfCollection(v)
 }
 
 // String names the type as error messages do.
@@ -96,10 +72,15 @@ const (
 	typeModule    Type = 7
 )
 
-// readValue reads a value of type t, whose key is for messages.
-func (d *decoder) readValue(t Type, key []byte) (value.Value, error) {
-	if v, known, err := d.readContent(t); known {
-		return v, err
+// readValue reads a value of type t, whose key is for messages. A string comes
+// as a value, a collection as a draft.
+func (d *decoder) readValue(t Type, key []byte, to Target) (value.Value, *value.Draft, error) {
+	if t == TypeString {
+		v, err := d.readString()
+		return v, nil, err
+	}
+	if draft, known, err := d.readCollection(t, to); known {
+		return value.Value{}, draft, err
 	}
 	refused := &TypeError{Type: t, Key: key}
 	if t == typeModule || t == typeModulePre {
@@ -107,7 +88,7 @@ func (d *decoder) readValue(t Type, key []byte) (value.Value, error) {
 			refused.Module = moduleName(id)
 		}
 	}
-	return value.Value{}, refused
+	return value.Value{}, nil, refused
 }
 
 // moduleName decodes a module type's id: nine characters of six bits above ten
@@ -141,13 +122,17 @@ func appendStringValue(b []byte, v value.Value, seen lzfTable) []byte {
 	return appendString(b, v.Bytes, seen)
 }
 
-// appendValue appends the type byte and, after key (if that is not nil), v.
-func appendValue(b []byte, key []byte, v value.Value, seen lzfTable) []byte {
+// appendValue appends the type byte and, after key (if that is not nil), v. What
+// w can be given on the way goes there; nil keeps all of it.
+func appendValue(b []byte, key []byte, v value.Value, seen lzfTable, w *Writer) []byte {
 	b = append(b, byte(typeOf(v)))
 	if key != nil {
 		b = appendString(b, key, seen)
 	}
-	return appendContent(b, v, seen)
+	if v.Kind == value.KindString {
+		return appendStringValue(b, v, seen)
+	}
+	return appendCollection(b, v, seen, w)
 }
 
 // Entry is what files are made of. The name is here for packages that move

@@ -142,7 +142,7 @@ func (w *Writer) Entry(e store.Entry) error {
 	if key == nil {
 		key = []byte{}
 	}
-	w.buf = appendValue(w.buf, key, e.Value, w.seen)
+	w.buf = appendValue(w.buf, key, e.Value, w.seen, w)
 	return w.flushIfFull()
 }
 

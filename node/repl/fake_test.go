@@ -22,6 +22,8 @@ import (
 	"slotmesh/node/rdb"
 	"slotmesh/node/repl"
 	"slotmesh/node/resp"
+	"slotmesh/node/store/arena"
+	"slotmesh/node/store/tree"
 	"slotmesh/node/store/value"
 	"slotmesh/slots"
 )
@@ -229,7 +231,26 @@ type load struct {
 	data map[string]string
 }
 
+func (l *load) Target(slots.Slot) rdb.Target {
+	limits := rdb.DefaultLimits()
+	return rdb.Target{Space: tree.Space{Heap: memory().Heap(0)}, Limits: &limits}
+}
+
+// memory is where collections lie that the node then refuses.
+var memory = sync.OnceValue(func() *arena.Memory {
+	m, err := arena.New(arena.Options{Reserve: 1 << 30})
+	if err != nil {
+		panic(err)
+	}
+	return m
+})
+
+// Insert takes strings only.
 func (l *load) Insert(e rdb.Entry) error {
+	if e.Draft != nil {
+		e.Draft.Discard()
+		return errors.New("a collection")
+	}
 	l.data[fmt.Sprintf("%d/%s", e.DB, e.Key)] = string(e.Value.AppendText(nil))
 	return nil
 }

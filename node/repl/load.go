@@ -30,7 +30,7 @@ func (l *link) load(answer answer) error {
 			load.Abort()
 		}
 	}()
-	file := rdb.NewReader(snapshot)
+	file := rdb.NewReader(snapshot, load.Target)
 	file.Notice = func(text string) { l.r.o.Log.Info("MASTER <-> REPLICA sync: " + text) }
 	if err := l.fill(load, file); err != nil {
 		return err

@@ -14,6 +14,7 @@ import (
 
 	"slotmesh/node/rdb"
 	"slotmesh/node/store/value"
+	"slotmesh/slots"
 )
 
 // TestReferenceFollowsNode: a real redis-server is the replica.
@@ -157,7 +158,7 @@ func TestRedisCLI(t *testing.T) {
 
 func countEntries(t *testing.T, r io.Reader, want int) {
 	t.Helper()
-	file := rdb.NewReader(r)
+	file := rdb.NewReader(r, func(slots.Slot) rdb.Target { return rdb.Target{} })
 	for n := 0; ; n++ {
 		_, err := file.Next()
 		if err == io.EOF {
@@ -187,7 +188,7 @@ func TestPayloadsWithReference(t *testing.T) {
 			t.Errorf("%.20q arrives as %.20q", content, got)
 		}
 		server.do("SET", "k", content)
-		back, err := rdb.ParseDump(server.do("DUMP", "k").Text)
+		back, _, err := rdb.ParseDump(server.do("DUMP", "k").Text, rdb.Target{})
 		if err != nil || string(back.AppendText(nil)) != content {
 			t.Errorf("%.20q comes as %.20v, %v", content, back, err)
 		}

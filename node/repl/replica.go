@@ -36,6 +36,8 @@ type Target interface {
 
 // Load is a keyspace that is being taken in.
 type Load interface {
+	// Target says where values of keys of slot come to lie.
+	Target(slots.Slot) rdb.Target
 	Insert(rdb.Entry) error
 	// Commit puts it in the place of the present keyspace. adopt runs while
 	// nothing else does.

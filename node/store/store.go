@@ -235,7 +235,7 @@ func (s *Store) Insert(e Entry, now int64) Ref {
 }
 
 // DraftSpace is where the trees of a draft come from that will be the value of
-// a key of slot. It needs no lock.
+// a key of slot. The slot is locked, or the store is the caller's alone.
 func (s *Store) DraftSpace(slot slots.Slot) tree.Space {
 	return tree.Space{Heap: s.memory.Heap(int(slot)), Version: s.version}
 }

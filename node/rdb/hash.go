@@ -1,0 +1,153 @@
+package rdb
+
+import (
+	"encoding/binary"
+	"errors"
+	"math"
+
+	"slotmesh/node/store/hash"
+	"slotmesh/node/store/listpack"
+	"slotmesh/node/store/value"
+)
+
+var errDeadline = errors.New("field has a deadline out of range")
+
+func (d *decoder) readHash(t Type, c *value.Draft, limits *Limits) error {
+	h := hash.Open(&c.Cell, limits.Hash)
+	switch t {
+	case typeHashListpack:
+		lp, err := d.pack()
+		if err != nil {
+			return err
+		}
+		return h.LoadPacked(lp)
+	case typeHashZiplist:
+		lp, err := d.ziplist()
+		if err != nil {
+			return err
+		}
+		return h.LoadPacked(lp)
+	case typeZipmap:
+		zm, err := d.content()
+		if err != nil {
+			return err
+		}
+		return eachOfZipmap(zm, func(field, val []byte) error { return setNew(&h, field, val, 0) })
+	case typeHashTTLLPPre, typeHashTTLListLP:
+		if t == typeHashTTLListLP {
+			// The first deadline, which the fields tell too.
+			if _, err := d.fixed(8); err != nil {
+				return err
+			}
+		}
+		lp, err := d.pack()
+		if err != nil {
+			return err
+		}
+		return setTriplets(&h, lp)
+	}
+	first := int64(0)
+	if t == typeHashTTL {
+		b, err := d.fixed(8)
+		if err != nil {
+			return err
+		}
+		first = int64(binary.LittleEndian.Uint64(b))
+	}
+	return d.elements(func() error {
+		deadline := uint64(0)
+		var err error
+		if t == typeHashTTL || t == typeHashTTLPre {
+			if deadline, err = d.plainLength(); err != nil {
+				return err
+			}
+			if deadline != 0 && t == typeHashTTL {
+				deadline += uint64(first) - 1
+			}
+			if deadline > math.MaxInt64 {
+				return errDeadline
+			}
+		}
+		field, err := d.content()
+		if err != nil {
+			return err
+		}
+		val, err := d.content()
+		if err != nil {
+			return err
+		}
+		return setNew(&h, field, val, int64(deadline))
+	})
+}
+
+// setNew sets a field that must not be there yet.
+func setNew(h *hash.Hash, field, val []byte, deadline int64) error {
+	if !h.SetUntil(field, val, deadline) {
+		return errDuplicate
+	}
+	return nil
+}
+
+// setTriplets sets what a listpack holds: field, value, deadline and so on.
+func setTriplets(h *hash.Hash, lp []byte) error {
+	for pos := listpack.First(lp); pos >= 0; {
+		field := listpack.AppendText(nil, lp, pos)
+		if pos = listpack.Next(lp, pos); pos < 0 {
+			return errOdd
+		}
+		val := listpack.AppendText(nil, lp, pos)
+		if pos = listpack.Next(lp, pos); pos < 0 {
+			return errOdd
+		}
+		_, deadline, isInt, _ := listpack.Entry(lp, pos)
+		if !isInt || deadline < 0 {
+			return errDeadline
+		}
+		pos = listpack.Next(lp, pos)
+		if err := setNew(h, field, val, deadline); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func typeOfHash(v value.Value) Type {
+	r := hash.Read(v, 0)
+	switch {
+	case r.NextDeadline() != 0:
+		return typeHashTTL
+	case v.Enc == value.EncListpack && r.Packed() != nil:
+		return typeHashListpack
+	}
+	return typeHash
+}
+
+// appendHash appends a hash. Deadlines of fields are written as Redis 7.4 writes
+// them: earlier versions have none and refuse the type.
+func appendHash(b []byte, v value.Value, seen lzfTable, w *Writer) []byte {
+	r := hash.Read(v, 0)
+	t := typeOfHash(v)
+	if t == typeHashListpack {
+		return appendString(b, r.Packed(), seen)
+	}
+	first := r.NextDeadline()
+	if t == typeHashTTL {
+		b = binary.LittleEndian.AppendUint64(b, uint64(first))
+	}
+	b = appendLen(b, uint64(r.Size()))
+	var text []byte
+	for it := r.All(); it.Next(); {
+		if t == typeHashTTL {
+			deadline := uint64(0)
+			if it.Deadline != 0 {
+				deadline = uint64(it.Deadline-first) + 1
+			}
+			b = appendLen(b, deadline)
+		}
+		text = it.Field.Append(text[:0])
+		b = appendString(b, text, seen)
+		text = it.Value.Append(text[:0])
+		b = w.spill(appendString(b, text, seen))
+	}
+	return b
+}

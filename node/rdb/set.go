@@ -1,0 +1,61 @@
+package rdb
+
+import (
+	"slotmesh/node/store/set"
+	"slotmesh/node/store/value"
+)
+
+func (d *decoder) readSet(t Type, c *value.Draft, limits *Limits) error {
+	switch t {
+	case typeIntset:
+		ints, err := d.content()
+		if err != nil {
+			return err
+		}
+		if !set.ValidIntset(ints) {
+			return errIntset
+		}
+		set.SetInts(&c.Cell, ints, &limits.Set)
+		return nil
+	case typeSetListpack:
+		lp, err := d.pack()
+		if err != nil {
+			return err
+		}
+		if !set.SetPacked(&c.Cell, lp, &limits.Set) {
+			return errDuplicate
+		}
+		return nil
+	}
+	b := set.Build(&c.Cell, &limits.Set)
+	defer b.Close()
+	return d.elements(func() error {
+		member, err := d.content()
+		if err != nil {
+			return err
+		}
+		if !b.Add(member) {
+			return errDuplicate
+		}
+		return nil
+	})
+}
+
+func typeOfSet(v value.Value) Type {
+	if _, ok := set.Read(v).Ints(); ok {
+		return typeIntset
+	}
+	return typeSet
+}
+
+func appendSet(b []byte, v value.Value, seen lzfTable, w *Writer) []byte {
+	r := set.Read(v)
+	if ints, ok := r.Ints(); ok {
+		return appendString(b, ints, seen)
+	}
+	b = appendLen(b, uint64(r.Len()))
+	for it := r.All(); it.Next(); {
+		b = w.spill(appendString(b, it.Member(), seen))
+	}
+	return b
+}

@@ -1,0 +1,105 @@
+package rdb
+
+import (
+	"encoding/binary"
+	"math"
+	"strconv"
+
+	"slotmesh/node/store/value"
+	"slotmesh/node/store/zset"
+)
+
+// What the length of a score means in its old form, as text.
+const (
+	scoreNaN         = 253
+	scoreInfinity    = 254
+	scoreNegInfinity = 255
+)
+
+func (d *decoder) readZSet(t Type, c *value.Draft, limits *Limits) error {
+	z := zset.Open(&c.Cell, limits.ZSet)
+	switch t {
+	case typeZSetListpack:
+		lp, err := d.pack()
+		if err != nil {
+			return err
+		}
+		return z.SetListpack(lp)
+	case typeZSetZiplist:
+		lp, err := d.ziplist()
+		if err != nil {
+			return err
+		}
+		return z.SetListpack(lp)
+	}
+	return d.elements(func() error {
+		member, err := d.content()
+		if err != nil {
+			return err
+		}
+		var score float64
+		if t == typeZSet {
+			b, err := d.fixed(8)
+			if err != nil {
+				return err
+			}
+			score = math.Float64frombits(binary.LittleEndian.Uint64(b))
+		} else if score, err = d.scoreText(); err != nil {
+			return err
+		}
+		if math.IsNaN(score) {
+			return errNotNumber
+		}
+		if _, outcome := z.Add(member, score, zset.OnlyNew); outcome != zset.Added {
+			return errDuplicate
+		}
+		return nil
+	})
+}
+
+// scoreText reads a score in its old form.
+func (d *decoder) scoreText() (float64, error) {
+	n, err := d.byte()
+	if err != nil {
+		return 0, err
+	}
+	switch n {
+	case scoreNaN:
+		return 0, errNotNumber
+	case scoreInfinity:
+		return math.Inf(1), nil
+	case scoreNegInfinity:
+		return math.Inf(-1), nil
+	}
+	text, err := d.bytes(uint64(n))
+	if err != nil {
+		return 0, err
+	}
+	score, err := strconv.ParseFloat(string(text), 64)
+	if err != nil {
+		return 0, errNotNumber
+	}
+	return score, nil
+}
+
+func typeOfZSet(v value.Value) Type {
+	if r := zset.Read(v); v.Enc == value.EncListpack && r.Listpack() != nil {
+		return typeZSetListpack
+	}
+	return typeZSet
+}
+
+func appendZSet(b []byte, v value.Value, seen lzfTable, w *Writer) []byte {
+	r := zset.Read(v)
+	if v.Enc == value.EncListpack {
+		if lp := r.Listpack(); lp != nil {
+			return appendString(b, lp, seen)
+		}
+	}
+	b = appendLen(b, uint64(r.Len()))
+	for c := r.At(0); c.Valid(); c.Next() {
+		b = appendString(b, c.Member(), seen)
+		b = w.spill(binary.LittleEndian.AppendUint64(b, math.Float64bits(c.Score())))
+	}
+	return b
+}
