@@ -481,6 +481,24 @@ func TestHigh(t *testing.T) {
 		w.put(9)
 	}
 	w.check()
+	// Resize leaves small nodes as they are. Whoever comes by merges them, and may
+	// meet nodes that only the snapshot has read.
+	for rank := range w.model {
+		c := w.tree.At(rank)
+		w.resize(&c, rank, 10)
+	}
+	for range 20 {
+		w.cut()
+		from := r.IntN(len(w.model) * 9 / 10)
+		c := w.tree.At(from)
+		for h := w.tree.Root.Height; c.Next() && (c.path[h].at() > 0 || c.path[h-1].at() > 0); {
+		}
+		if rank := c.Rank() - 1; c.Prev() {
+			w.delete(&c, rank)
+		}
+		cut(from, from+r.IntN(len(w.model)/20))
+	}
+	w.check()
 	w.cut()
 	// What is left of each stretch is a few items: their nodes must merge.
 	for from := 0; from < len(w.model); from += 1 + r.IntN(4) {
