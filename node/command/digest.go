@@ -38,6 +38,8 @@ func (d *Digest) addKey(ref store.Ref) {
 		d.addHash(v)
 	case value.KindSet:
 		d.addSet(v)
+	case value.KindList:
+		d.addList(v)
 	default:
 		d.mix(v.AppendText(nil))
 	}

@@ -52,6 +52,8 @@ func joinArgs(args [][]byte) string {
 type testConn struct {
 	db               int
 	asking, readOnly bool
+	// asleep is the end of a call that waits for keys.
+	asleep testSleeper
 }
 
 func (c *testConn) ID() uint64   { return 1 }
@@ -67,7 +69,24 @@ func (c *testConn) ReadOnlyConn() bool { return c.readOnly }
 
 func (c *testConn) Park(func(func(func(*resp.Writer))) func()) { panic("not parked here") }
 
-func (c *testConn) Sleep(*Blocked, time.Duration) Sleeper { panic("not put to sleep here") }
+// Sleep lets node.do wait for the reply.
+func (c *testConn) Sleep(b *Blocked, timeout time.Duration) Sleeper {
+	c.asleep = make(testSleeper, 1)
+	asleep := c.asleep
+	if timeout > 0 {
+		time.AfterFunc(timeout, func() {
+			if b.Withdraw() {
+				asleep.Wake(b.TimedOut)
+			}
+		})
+	}
+	return asleep
+}
+
+type testSleeper chan func(*resp.Writer)
+
+func (s testSleeper) Serving()                      {}
+func (s testSleeper) Wake(reply func(*resp.Writer)) { s <- reply }
 
 func (c *testConn) Hijack(func(socket net.Conn, pending []byte, done func())) {
 	panic("not hijacked here")
@@ -91,7 +110,7 @@ func selectRow() Spec {
 
 func testTable(t testing.TB) *Table {
 	t.Helper()
-	table, err := NewTable(Strings(), Hashes(), SortedSets(), Bitmaps(), Sets(), Keys(), Introspection(), []Spec{selectRow()})
+	table, err := NewTable(Strings(), Hashes(), SortedSets(), Bitmaps(), Sets(), Lists(), Keys(), Introspection(), []Spec{selectRow()})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -141,6 +160,10 @@ func (n *node) do(args ...string) string {
 	}
 	c.Spec, c.Reply, c.Conn, c.DB = spec, &n.out, n.conn, n.conn.db
 	n.engine.ExecuteWait(c)
+	if asleep := n.conn.asleep; asleep != nil {
+		n.conn.asleep = nil
+		(<-asleep)(&n.out)
+	}
 	return string(n.out.Buf)
 }
 

@@ -1,0 +1,534 @@
+package command
+
+import (
+	"math"
+	"strconv"
+
+	"slotmesh/node/resp"
+	"slotmesh/node/store"
+	lists "slotmesh/node/store/list"
+	"slotmesh/node/store/value"
+)
+
+var (
+	popsKey = []KeySpec{{Flags: KeyRW | KeyAccess | KeyDelete, Begin: 1, Step: 1}}
+	// movesKeys are a key that loses an element and one that gets it.
+	movesKeys = []KeySpec{
+		{Flags: KeyRW | KeyAccess | KeyDelete, Begin: 1, Step: 1},
+		{Flags: KeyRW | KeyInsert, Begin: 2, Step: 1},
+	}
+)
+
+// Lists are the rows of lists. Those that wait stand in list_blocking.go.
+func Lists() []Spec {
+	const perElement = "O(N) where N is the number of elements given."
+	const perReturned = "O(N) where N is the number of elements returned."
+	const perWalked = "O(N) where N is the number of elements looked at."
+	rows := []Spec{
+		{
+			Name: "lindex", Syntax: "key index", Arity: 3, Flags: ReadOnly, Keys: readsKey,
+			Since: "1.0.0", Complexity: "O(log N) where N is the length of the list.",
+			Summary: "Returns the element at an index.", Run: runLIndex,
+		},
+		{
+			Name: "linsert", Syntax: "key <BEFORE | AFTER> pivot element", Arity: 5, Flags: Write | DenyOOM, Keys: insertsKey,
+			Since: "2.2.0", Complexity: "O(N) where N is the number of elements up to the pivot.",
+			Summary: "Inserts an element beside another one.", Run: runLInsert, Heavy: longList,
+		},
+		{
+			Name: "llen", Syntax: "key", Arity: 2, Flags: ReadOnly | Fast, Keys: []KeySpec{{Flags: KeyRO, Begin: 1, Step: 1}},
+			Since: "1.0.0", Complexity: "O(1)", Summary: "Returns the length of a list.", Run: runLLen,
+		},
+		{
+			Name: "lmove", Syntax: "source destination <LEFT | RIGHT> <LEFT | RIGHT>", Arity: 5, Flags: Write | DenyOOM, Keys: movesKeys,
+			Since: "6.2.0", Complexity: "O(1)", Summary: "Moves an element from one end of a list to one of another list, and returns it.",
+			Run: runLMove,
+		},
+		{
+			Name: "lmpop", Syntax: "numkeys key [key ...] <LEFT | RIGHT> [COUNT count]", Arity: -4, Flags: Write | MovableKeys,
+			Keys:  []KeySpec{{Flags: KeyRW | KeyAccess | KeyDelete, Begin: 1, KeyNum: true, FirstKey: 1, Step: 1}},
+			Since: "7.0.0", Complexity: "O(N+M) where N is the number of keys and M the number of elements returned.",
+			Summary: "Removes elements from the first list that has any, and returns them.", Run: runLMPop, Heavy: longPops,
+		},
+		{
+			Name: "lpop", Syntax: "key [count]", Arity: -2, Flags: Write | Fast, Keys: popsKey,
+			Since: "1.0.0", Complexity: perReturned, Summary: "Removes the first elements of a list and returns them.",
+			Run: func(c *Call) error { return popList(c, true) }, Heavy: longCount,
+		},
+		{
+			Name: "lpos", Syntax: "key element [RANK rank:integer] [COUNT num-matches:integer] [MAXLEN len]", Arity: -3, Flags: ReadOnly, Keys: readsKey,
+			Since: "6.0.6", Complexity: perWalked, Summary: "Returns at which indexes an element stands.", Run: runLPos, Heavy: longList,
+		},
+		{
+			Name: "lpush", Syntax: "key element [element ...]", Arity: -3, Flags: Write | DenyOOM | Fast, Keys: insertsKey,
+			Since: "1.0.0", Complexity: perElement, Summary: "Adds elements before the first of a list, which is made if need be.",
+			Run: func(c *Call) error { return pushList(c, true, false) }, Heavy: manyArgs,
+		},
+		{
+			Name: "lpushx", Syntax: "key element [element ...]", Arity: -3, Flags: Write | DenyOOM | Fast, Keys: insertsKey,
+			Since: "2.2.0", Complexity: perElement, Summary: "Adds elements before the first of a list, if there is one.",
+			Run: func(c *Call) error { return pushList(c, true, true) }, Heavy: manyArgs,
+		},
+		{
+			Name: "lrange", Syntax: "key start stop:integer", Arity: 4, Flags: ReadOnly, Keys: readsKey,
+			Since: "1.0.0", Complexity: "O(log N + M) where N is the length of the list and M the number of elements returned.",
+			Summary: "Returns a part of a list.", Run: runLRange, Heavy: longRange,
+		},
+		{
+			Name: "lrem", Syntax: "key count element", Arity: 4, Flags: Write, Keys: []KeySpec{{Flags: KeyRW | KeyDelete, Begin: 1, Step: 1}},
+			Since: "1.0.0", Complexity: perWalked, Summary: "Removes elements that are equal to another.", Run: runLRem, Heavy: longList,
+		},
+		{
+			Name: "lset", Syntax: "key index element", Arity: 4, Flags: Write | DenyOOM, Keys: updatesKey,
+			Since: "1.0.0", Complexity: "O(log N) where N is the length of the list.", Summary: "Replaces the element at an index.", Run: runLSet,
+		},
+		{
+			Name: "ltrim", Syntax: "key start stop:integer", Arity: 4, Flags: Write, Keys: []KeySpec{{Flags: KeyRW | KeyDelete, Begin: 1, Step: 1}},
+			Since: "1.0.0", Complexity: "O(N) where N is the number of elements removed.", Summary: "Removes all of a list but a part.",
+			Run: runLTrim, Heavy: hugeList,
+		},
+		{
+			Name: "rpop", Syntax: "key [count]", Arity: -2, Flags: Write | Fast, Keys: popsKey,
+			Since: "1.0.0", Complexity: perReturned, Summary: "Removes the last elements of a list and returns them.",
+			Run: func(c *Call) error { return popList(c, false) }, Heavy: longCount,
+		},
+		{
+			Name: "rpoplpush", Syntax: "source destination", Arity: 3, Flags: Write | DenyOOM, Keys: movesKeys,
+			Since: "1.2.0", Complexity: "O(1)", Summary: "Moves the last element of a list to the front of another one, and returns it.",
+			Deprecated: "6.2.0", ReplacedBy: "`LMOVE` with the `RIGHT` and `LEFT` arguments",
+			Run: func(c *Call) error { return moveOrNull(c, false, true) },
+		},
+		{
+			Name: "rpush", Syntax: "key element [element ...]", Arity: -3, Flags: Write | DenyOOM | Fast, Keys: insertsKey,
+			Since: "1.0.0", Complexity: perElement, Summary: "Adds elements behind the last of a list, which is made if need be.",
+			Run: func(c *Call) error { return pushList(c, false, false) }, Heavy: manyArgs,
+		},
+		{
+			Name: "rpushx", Syntax: "key element [element ...]", Arity: -3, Flags: Write | DenyOOM | Fast, Keys: insertsKey,
+			Since: "2.2.0", Complexity: perElement, Summary: "Adds elements behind the last of a list, if there is one.",
+			Run: func(c *Call) error { return pushList(c, false, true) }, Heavy: manyArgs,
+		},
+	}
+	return inGroup("list", append(rows, listBlockingRows()...))
+}
+
+// loopList is how many bytes of a list are walked over on a loop, and loopBlocks
+// how many are given back there.
+const (
+	loopList   = 128 << 10
+	loopBlocks = 8 << 20
+)
+
+func listBytes(v value.Value) int {
+	if v.Kind != value.KindList {
+		return 0
+	}
+	if v.Roots > 0 {
+		return int(v.Tree(0).Root.Bytes)
+	}
+	return len(v.Bytes)
+}
+
+// longList is the Heavy of commands that walk over a list.
+func longList(c *Call) bool {
+	return len(c.Args) > 1 && c.exceeds(c.Args[1:2], loopList, listBytes)
+}
+
+// hugeList is the Heavy of commands that may give back most of one.
+func hugeList(c *Call) bool {
+	return len(c.Args) > 1 && c.exceeds(c.Args[1:2], loopBlocks, listBytes)
+}
+
+// longRange is the Heavy of LRANGE. Few elements are told from few digits.
+func longRange(c *Call) bool {
+	if len(c.Args) != 4 {
+		return false
+	}
+	from, ok1 := value.ParseInt(c.Args[2])
+	to, ok2 := value.ParseInt(c.Args[3])
+	if !ok1 || !ok2 || (from < 0) == (to < 0) && to-from < 1000 {
+		return false
+	}
+	return longList(c)
+}
+
+// longPops is the Heavy of LMPOP and BLMPOP, whose count stands at the end.
+func longPops(c *Call) bool { return len(c.Args[len(c.Args)-1]) > 3 || manyArgs(c) }
+
+// openList returns the list of key for a command that changes it.
+func openList(c *Call, key []byte) (ref store.Ref, err error) {
+	return c.WriteKind(key, value.KindList)
+}
+
+// readList returns the list of key for a command that reads it.
+func readList(c *Call, key []byte) (r lists.Reader, found bool, err error) {
+	ref, err := c.ReadKind(key, value.KindList)
+	if err != nil || !ref.OK() {
+		return r, false, err
+	}
+	return lists.Read(ref.Value()), true, nil
+}
+
+// replyElement answers with an element.
+func replyElement(w *resp.Writer, t lists.Text) {
+	if t.IsInt {
+		var digits [20]byte
+		w.Bulk(strconv.AppendInt(digits[:0], t.Int, 10))
+		return
+	}
+	w.Bulk(t.Bytes)
+}
+
+// elementText returns the text of an element in memory that lasts until the
+// effects are written, whatever becomes of the list.
+func (c *Call) elementText(t lists.Text) []byte {
+	if t.IsInt {
+		return c.Number(t.Int)
+	}
+	return c.keep(t.Bytes)
+}
+
+func pushList(c *Call, front, onlyIfThere bool) error {
+	key := c.Args[1]
+	ref, err := openList(c, key)
+	if err != nil {
+		return err
+	}
+	if !ref.OK() {
+		if onlyIfThere {
+			c.Reply.Int(0)
+			return nil
+		}
+		ref = c.Create(key, value.KindList, value.EncQuicklist)
+	}
+	l := lists.Open(&ref.Cell)
+	for _, element := range c.Args[2:] {
+		l.Push(element, front)
+	}
+	c.Changed(key)
+	c.dirty += int64(len(c.Args) - 3)
+	c.Reply.Int(int64(l.Len()))
+	return nil
+}
+
+func runLLen(c *Call) error {
+	r, _, err := readList(c, c.Args[1])
+	if err != nil {
+		return err
+	}
+	c.Reply.Int(int64(r.Len()))
+	return nil
+}
+
+// indexIn turns an index that may count from the end into one from 0; ok is
+// false if there is no such element.
+func indexIn(n int64, length int) (i int, ok bool) {
+	if n < 0 {
+		n += int64(length)
+	}
+	return int(n), n >= 0 && n < int64(length)
+}
+
+func runLIndex(c *Call) error {
+	r, found, err := readList(c, c.Args[1])
+	if err != nil {
+		return err
+	}
+	if !found {
+		c.Reply.Null()
+		return nil
+	}
+	n, ok := value.ParseInt(c.Args[2])
+	if !ok {
+		return resp.ErrNotInteger
+	}
+	i, ok := indexIn(n, r.Len())
+	if !ok {
+		c.Reply.Null()
+		return nil
+	}
+	it := r.At(i)
+	replyElement(c.Reply, it.Text())
+	return nil
+}
+
+func runLSet(c *Call) error {
+	key := c.Args[1]
+	ref, err := openList(c, key)
+	if err != nil {
+		return err
+	}
+	if !ref.OK() {
+		return resp.ErrNoSuchKey
+	}
+	n, ok := value.ParseInt(c.Args[2])
+	if !ok {
+		return resp.ErrNotInteger
+	}
+	l := lists.Open(&ref.Cell)
+	i, ok := indexIn(n, l.Len())
+	if !ok {
+		return resp.ErrIndexRange
+	}
+	l.Set(i, c.Args[3])
+	c.Changed(key)
+	c.Reply.OK()
+	return nil
+}
+
+// parseRange reads the two indexes of a range.
+func parseRange(c *Call) (from, to int64, err error) {
+	from, ok1 := value.ParseInt(c.Args[2])
+	to, ok2 := value.ParseInt(c.Args[3])
+	if !ok1 || !ok2 {
+		return 0, 0, resp.ErrNotInteger
+	}
+	return from, to, nil
+}
+
+// rangeIn turns a range of indexes, the last included, into one of a list of that
+// length, the last excluded.
+func rangeIn(from, to int64, length int) (first, end int) {
+	n := int64(length)
+	if from < 0 {
+		from = max(from+n, 0)
+	}
+	if to < 0 {
+		to += n
+	}
+	to = min(to, n-1)
+	if from > to {
+		return 0, 0
+	}
+	return int(from), int(to + 1)
+}
+
+func runLRange(c *Call) error {
+	from, to, err := parseRange(c)
+	if err != nil {
+		return err
+	}
+	r, _, err := readList(c, c.Args[1])
+	if err != nil {
+		return err
+	}
+	first, end := rangeIn(from, to, r.Len())
+	c.Reply.Array(end - first)
+	it := r.At(first)
+	for range end - first {
+		replyElement(c.Reply, it.Take())
+	}
+	return nil
+}
+
+func runLTrim(c *Call) error {
+	from, to, err := parseRange(c)
+	if err != nil {
+		return err
+	}
+	key := c.Args[1]
+	ref, err := openList(c, key)
+	if err != nil {
+		return err
+	}
+	c.Reply.OK()
+	if !ref.OK() {
+		return nil
+	}
+	l := lists.Open(&ref.Cell)
+	n := l.Len()
+	first, end := rangeIn(from, to, n)
+	if first == end {
+		c.Remove(key)
+	} else {
+		l.DeleteRange(end, n)
+		l.DeleteRange(0, first)
+	}
+	c.Changed(key)
+	c.dirty += int64(n-(end-first)) - 1
+	// If nothing went, those who watch the key have been told all the same.
+	return nil
+}
+
+func runLInsert(c *Call) error {
+	key, pivot, element := c.Args[1], c.Args[3], c.Args[4]
+	after := isWord(c.Args[2], "after")
+	if !after && !isWord(c.Args[2], "before") {
+		return resp.ErrSyntax
+	}
+	ref, err := openList(c, key)
+	if err != nil {
+		return err
+	}
+	if !ref.OK() {
+		c.Reply.Int(0)
+		return nil
+	}
+	l := lists.Open(&ref.Cell)
+	r := l.Read()
+	i := r.Index(pivot, 0, r.Len(), false)
+	if i < 0 {
+		c.Reply.Int(-1)
+		return nil
+	}
+	if after {
+		i++
+	}
+	l.Insert(i, element)
+	c.Changed(key)
+	c.Reply.Int(int64(l.Len()))
+	return nil
+}
+
+func runLRem(c *Call) error {
+	key := c.Args[1]
+	count, ok := value.ParseInt(c.Args[2])
+	if !ok {
+		return resp.ErrNotInteger
+	}
+	ref, err := openList(c, key)
+	if err != nil {
+		return err
+	}
+	if !ref.OK() {
+		c.Reply.Int(0)
+		return nil
+	}
+	limit := count
+	switch {
+	case count == 0 || count == math.MinInt64:
+		limit = math.MaxInt64
+	case count < 0:
+		limit = -count
+	}
+	l := lists.Open(&ref.Cell)
+	removed := l.Remove(c.Args[3], int(limit), count < 0)
+	if removed > 0 {
+		if l.Len() == 0 {
+			c.Remove(key)
+		}
+		c.Changed(key)
+		c.dirty += int64(removed - 1)
+	}
+	c.Reply.Int(int64(removed))
+	return nil
+}
+
+// lposOptions are the options of LPOS. count is -1 if not given; 0 there and in
+// maxLen means all.
+type lposOptions struct{ rank, count, maxLen int64 }
+
+func parseLPos(words [][]byte) (o lposOptions, err error) {
+	o.rank, o.count = 1, -1
+	for i := 0; i < len(words); i += 2 {
+		if i+1 == len(words) {
+			return o, resp.ErrSyntax
+		}
+		n, ok := value.ParseInt(words[i+1])
+		switch {
+		case isWord(words[i], "rank"):
+			switch {
+			case !ok:
+				return o, resp.ErrNotInteger
+			case n == 0:
+				return o, resp.Error("ERR RANK can't be zero: use 1 to start from the first match, 2 from the second ... or use negative to start from the end of the list")
+			}
+			o.rank = n
+		case isWord(words[i], "count"):
+			if !ok || n < 0 {
+				return o, resp.Error("ERR COUNT can't be negative")
+			}
+			o.count = n
+		case isWord(words[i], "maxlen"):
+			if !ok || n < 0 {
+				return o, resp.Error("ERR MAXLEN can't be negative")
+			}
+			o.maxLen = n
+		default:
+			return o, resp.ErrSyntax
+		}
+	}
+	if o.rank == math.MinInt64 {
+		// The reference cannot negate it, and so takes every match from the end.
+		o.rank, o.count = -1, min(o.count, 0)
+	}
+	return o, nil
+}
+
+func runLPos(c *Call) error {
+	o, err := parseLPos(c.Args[3:])
+	if err != nil {
+		return err
+	}
+	r, found, err := readList(c, c.Args[1])
+	if err != nil {
+		return err
+	}
+	if !found {
+		if o.count < 0 {
+			c.Reply.Null()
+		} else {
+			c.Reply.Array(0)
+		}
+		return nil
+	}
+	matches := positions(&r, c.Args[2], o)
+	if o.count >= 0 {
+		c.Reply.Array(len(matches))
+		for _, i := range matches {
+			c.Reply.Int(int64(i))
+		}
+		return nil
+	}
+	if len(matches) == 0 {
+		c.Reply.Null()
+		return nil
+	}
+	c.Reply.Int(int64(matches[0]))
+	return nil
+}
+
+// positions returns where element stands, as o asks.
+func positions(r *lists.Reader, element []byte, o lposOptions) (matches []int) {
+	back := o.rank < 0
+	skip := max(o.rank, -o.rank) - 1
+	wanted := o.count
+	switch wanted {
+	case -1:
+		wanted = 1
+	case 0:
+		wanted = math.MaxInt64
+	}
+	left := r.Len()
+	if o.maxLen > 0 {
+		left = int(min(o.maxLen, int64(left)))
+	}
+	at, step := 0, 1
+	if back {
+		at, step = r.Len()-1, -1
+	}
+	for left > 0 && int64(len(matches)) < wanted {
+		i := r.Index(element, at, left, back)
+		if i < 0 {
+			break
+		}
+		left -= (i-at)*step + 1
+		at = i + step
+		if skip > 0 {
+			skip--
+			continue
+		}
+		matches = append(matches, i)
+	}
+	return matches
+}
+
+// addList mixes the content of a list.
+func (d *Digest) addList(v value.Value) {
+	r := lists.Read(v)
+	var text []byte
+	for it := r.At(0); it.Valid(); {
+		text = it.Take().Append(text[:0])
+		d.mix(text)
+	}
+}

@@ -1,0 +1,259 @@
+package command
+
+import (
+	"slotmesh/node/resp"
+	"slotmesh/node/store"
+	lists "slotmesh/node/store/list"
+	"slotmesh/node/store/value"
+)
+
+// This file takes elements from the ends of lists, and puts them to other ends.
+
+// parseCount reads a count that must not be negative.
+func parseCount(text []byte) (int, error) {
+	n, ok := value.ParseInt(text)
+	if !ok || n < 0 {
+		return 0, resp.ErrNotPositive
+	}
+	return int(n), nil
+}
+
+func popList(c *Call, front bool) error {
+	key := c.Args[1]
+	count := -1
+	switch len(c.Args) {
+	case 2:
+	case 3:
+		var err error
+		if count, err = parseCount(c.Args[2]); err != nil {
+			return err
+		}
+	default:
+		return resp.WrongArity(c.Spec.FullName())
+	}
+	ref, err := openList(c, key)
+	if err != nil {
+		return err
+	}
+	switch {
+	case !ref.OK() && count < 0:
+		c.Reply.Null()
+	case !ref.OK():
+		c.Reply.NullArray()
+	case count == 0:
+		c.Reply.Array(0)
+	case count < 0:
+		r := lists.Read(ref.Value())
+		replyElement(c.Reply, endOf(&r, front))
+		removeEnd(c, key, &ref, &r, front, 1)
+	default:
+		replyPopped(c, key, &ref, front, count)
+	}
+	return nil
+}
+
+func endOf(r *lists.Reader, front bool) lists.Text {
+	if front {
+		it := r.At(0)
+		return it.Text()
+	}
+	it := r.Back()
+	return it.Text()
+}
+
+// replyPopped answers with up to count elements from an end of the list of key
+// and removes them.
+func replyPopped(c *Call, key []byte, ref *store.Ref, front bool, count int) (n int) {
+	r := lists.Read(ref.Value())
+	n = min(count, r.Len())
+	c.Reply.Array(n)
+	if front {
+		it := r.At(0)
+		for range n {
+			replyElement(c.Reply, it.Take())
+		}
+	} else {
+		it := r.Back()
+		for range n {
+			replyElement(c.Reply, it.Text())
+			it.Prev()
+		}
+	}
+	removeEnd(c, key, ref, &r, front, n)
+	return n
+}
+
+// removeEnd removes n elements from an end of the list that r reads.
+func removeEnd(c *Call, key []byte, ref *store.Ref, r *lists.Reader, front bool, n int) {
+	l := lists.Open(&ref.Cell)
+	switch {
+	case n == r.Len():
+		c.Remove(key)
+	case n == 1:
+		l.Pop(front)
+	case front:
+		l.DeleteRange(0, n)
+	default:
+		l.DeleteRange(r.Len()-n, r.Len())
+	}
+	c.Changed(key)
+	c.dirty += int64(n - 1)
+}
+
+// isFront reads LEFT and RIGHT.
+func isFront(word []byte) (front bool, err error) {
+	switch {
+	case isWord(word, "left"):
+		return true, nil
+	case isWord(word, "right"):
+		return false, nil
+	}
+	return false, resp.ErrSyntax
+}
+
+func runLMove(c *Call) error {
+	from, err := isFront(c.Args[3])
+	if err != nil {
+		return err
+	}
+	to, err := isFront(c.Args[4])
+	if err != nil {
+		return err
+	}
+	return moveOrNull(c, from, to)
+}
+
+// moveOrNull moves an element of the first key to the second one, and answers
+// with null if there is none.
+func moveOrNull(c *Call, from, to bool) error {
+	moved, err := moveElement(c, from, to)
+	if err == nil && !moved {
+		c.Reply.Null()
+	}
+	return err
+}
+
+// moveElement takes the element from one end of the list of the first key, puts it to
+// one end of that of the second key, and answers with it. It reports whether
+// there was any.
+func moveElement(c *Call, from, to bool) (moved bool, err error) {
+	source, destination := c.Args[1], c.Args[2]
+	ref, err := openList(c, source)
+	if err != nil || !ref.OK() {
+		return false, err
+	}
+	if _, err := openList(c, destination); err != nil {
+		return false, err
+	}
+	// Looking up the destination may have deleted it, and moved the source.
+	ref = c.Peek(source)
+	r := lists.Read(ref.Value())
+	element := c.elementText(endOf(&r, from))
+	c.Reply.Bulk(element)
+	if string(source) == string(destination) {
+		l := lists.Open(&ref.Cell)
+		if r.Len() > 1 {
+			l.Pop(from)
+			l.Push(element, to)
+		}
+		c.Changed(source)
+		return true, nil
+	}
+	last := r.Len() == 1
+	if !last {
+		l := lists.Open(&ref.Cell)
+		l.Pop(from)
+	}
+	dst := c.Peek(destination)
+	if !dst.OK() {
+		dst = c.Create(destination, value.KindList, value.EncQuicklist)
+	}
+	lists.Open(&dst.Cell).Push(element, to)
+	c.Changed(destination)
+	if last {
+		c.Remove(source)
+	}
+	c.touch(c.DB, source)
+	return true, nil
+}
+
+// popRequest is what LMPOP and BLMPOP ask for.
+type popRequest struct {
+	keys  [][]byte
+	front bool
+	count int
+}
+
+// parsePops reads the arguments from the number of keys on.
+func parsePops(args [][]byte) (p popRequest, err error) {
+	n, ok := value.ParseInt(args[0])
+	if !ok || n <= 0 {
+		return p, resp.Error("ERR numkeys should be greater than 0")
+	}
+	if n >= int64(len(args)-1) {
+		return p, resp.ErrSyntax
+	}
+	p.keys = args[1 : 1+n]
+	if p.front, err = isFront(args[1+n]); err != nil {
+		return p, err
+	}
+	p.count = 1
+	counted := false
+	for words := args[2+n:]; len(words) > 0; words = words[2:] {
+		if counted || !isWord(words[0], "count") || len(words) == 1 {
+			return p, resp.ErrSyntax
+		}
+		counted = true
+		count, ok := value.ParseInt(words[1])
+		if !ok || count <= 0 {
+			return p, resp.Error("ERR count should be greater than 0")
+		}
+		p.count = int(count)
+	}
+	return p, nil
+}
+
+func runLMPop(c *Call) error {
+	p, err := parsePops(c.Args[1:])
+	if err != nil {
+		return err
+	}
+	popped, err := popElements(c, p)
+	if err == nil && !popped {
+		c.Reply.NullArray()
+	}
+	return err
+}
+
+// popElements does what p asks for, of the first of its lists that there is.
+func popElements(c *Call, p popRequest) (popped bool, err error) {
+	for _, key := range p.keys {
+		ref, err := openList(c, key)
+		if err != nil {
+			return false, err
+		}
+		if !ref.OK() {
+			continue
+		}
+		c.Reply.Array(2)
+		c.Reply.Bulk(key)
+		n := replyPopped(c, key, &ref, p.front, p.count)
+		c.Effect(popWord(p.front), key, c.Number(int64(n)))
+		return true, nil
+	}
+	return false, nil
+}
+
+var (
+	wordLPop      = []byte("LPOP")
+	wordRPop      = []byte("RPOP")
+	wordLMove     = []byte("LMOVE")
+	wordRPopLPush = []byte("RPOPLPUSH")
+)
+
+func popWord(front bool) []byte {
+	if front {
+		return wordLPop
+	}
+	return wordRPop
+}
