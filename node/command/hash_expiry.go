@@ -1,6 +1,7 @@
 package command
 
 import (
+	"slotmesh/node/journal"
 	"slotmesh/node/resp"
 	"slotmesh/node/store"
 	"slotmesh/node/store/hash"
@@ -130,39 +131,34 @@ func fieldDeadline(c *Call, text []byte, unit int64, relative bool) (int64, erro
 	return n*unit + base, nil
 }
 
-// chosenFields gathers fields for an effect.
-type chosenFields struct {
-	fields [][]byte
-	buf    [8][]byte
+// fieldList gathers the fields that a command changed, at the place where effects
+// keep their arguments: they become those of one effect, behind room for others.
+type fieldList struct{ from, n int }
+
+// listRoom is how many arguments come before the fields at most.
+const listRoom = 6
+
+func (c *Call) newFieldList() fieldList {
+	from := len(c.effectArgs)
+	var room [listRoom][]byte
+	c.effectArgs = append(c.effectArgs, room[:]...)
+	return fieldList{from: from}
 }
 
-func (f *chosenFields) add(field []byte) {
-	if f.fields == nil {
-		f.fields = f.buf[:0]
-	}
-	f.fields = append(f.fields, field)
+func (f *fieldList) add(c *Call, field []byte) {
+	c.effectArgs = append(c.effectArgs, field)
+	f.n++
 }
 
-// deletedEffect makes HDEL of the fields the effect of the command, if there are
-// any.
-func (c *Call) deletedEffect(key []byte, f *chosenFields) {
-	if len(f.fields) > 0 {
-		c.Effect(append([][]byte{wordHDel, key}, f.fields...)...)
-	}
-}
-
-// fieldsEffect makes word key [time] FIELDS n fields the effect of the command, if
-// there are fields.
-func (c *Call) fieldsEffect(word, key []byte, at int64, f *chosenFields) {
-	if len(f.fields) == 0 {
+// effect makes first and the fields the effect of the command.
+func (f *fieldList) effect(c *Call, first ...[]byte) {
+	c.replaced = true
+	if c.Applied || !c.engine.journal.Active() {
 		return
 	}
-	args := append(make([][]byte, 0, 5+len(f.fields)), word, key)
-	if at != 0 {
-		args = append(args, c.Number(at))
-	}
-	args = append(args, wordFields, c.Number(int64(len(f.fields))))
-	c.Effect(append(args, f.fields...)...)
+	args := c.effectArgs[f.from+listRoom-len(first):]
+	copy(args, first)
+	c.effects = append(c.effects, journal.Effect{DB: c.DB, Slot: c.effectSlot(), Args: args[:len(args):len(args)]})
 }
 
 // fieldCodes answers the same code for each of n fields.
@@ -222,7 +218,7 @@ func expireFields(c *Call, unit int64, relative bool) error {
 			c.Reply.Int(fieldMissing)
 		case !condition.allows(old, at):
 			c.Reply.Int(fieldRefused)
-		case change.set(&h, field):
+		case change.set(c, &h, field):
 			c.Reply.Int(fieldChanged)
 		default:
 			c.Reply.Int(fieldDeleted)
@@ -232,40 +228,52 @@ func expireFields(c *Call, unit int64, relative bool) error {
 	return nil
 }
 
-// deadlineChange gives fields a deadline, or deletes them if that is over.
+// deadlineChange gives fields a deadline, or deletes them if that is over, or takes
+// it away.
 type deadlineChange struct {
-	at               int64
-	over             bool
-	changed, deleted chosenFields
+	// at is 0 to take deadlines away.
+	at     int64
+	over   bool
+	fields fieldList
 }
 
+// newDeadline begins a change. No other effect may come before its end.
 func (c *Call) newDeadline(at int64) deadlineChange {
-	return deadlineChange{at: max(at, 1), over: c.alreadyExpired(at)}
+	d := c.noDeadline()
+	d.at, d.over = max(at, 1), c.alreadyExpired(at)
+	return d
 }
+
+func (c *Call) noDeadline() deadlineChange { return deadlineChange{fields: c.newFieldList()} }
 
 // set does it to a field that is there. It returns false if the field was deleted.
-func (d *deadlineChange) set(h *hash.Hash, field []byte) bool {
+func (d *deadlineChange) set(c *Call, h *hash.Hash, field []byte) bool {
+	d.fields.add(c, field)
 	if d.over {
 		h.Delete(field)
-		d.deleted.add(field)
 		return false
 	}
 	h.Expire(field, d.at)
-	d.changed.add(field)
 	return true
 }
 
 // finish says what was done.
 func (d *deadlineChange) finish(c *Call, ref store.Ref, key []byte, h *hash.Hash) {
-	n := len(d.changed.fields) + len(d.deleted.fields)
+	n := d.fields.n
 	if n == 0 {
 		return
 	}
-	c.emptied(ref, key, h)
 	c.Changed(key)
 	c.dirty += int64(n - 1)
-	c.deletedEffect(key, &d.deleted)
-	c.fieldsEffect(wordHPExpireAt, key, d.at, &d.changed)
+	switch {
+	case d.over:
+		c.emptied(ref, key, h)
+		d.fields.effect(c, wordHDel, key)
+	case d.at == 0:
+		d.fields.effect(c, wordHPersist, key, wordFields, c.Number(int64(n)))
+	default:
+		d.fields.effect(c, wordHPExpireAt, key, c.Number(d.at), wordFields, c.Number(int64(n)))
+	}
 }
 
 func fieldTimes(c *Call, read func(c *Call, at int64) int64) error {
@@ -311,7 +319,7 @@ func runHPersist(c *Call) error {
 		return fieldCodes(c, len(fields), fieldMissing)
 	}
 	h := c.openHash(&ref)
-	n := int64(0)
+	change := c.noDeadline()
 	c.Reply.Array(len(fields))
 	for _, field := range fields {
 		r := h.Reader(c.fieldTime())
@@ -321,15 +329,11 @@ func runHPersist(c *Call) error {
 		case at == 0:
 			c.Reply.Int(fieldNoDeadline)
 		default:
-			h.Expire(field, 0)
-			n++
+			change.set(c, &h, field)
 			c.Reply.Int(fieldChanged)
 		}
 	}
-	if n > 0 {
-		c.Changed(key)
-		c.dirty += n - 1
-	}
+	change.finish(c, ref, key, &h)
 	return nil
 }
 
@@ -354,19 +358,19 @@ func runHGetDel(c *Call) error {
 		return nil
 	}
 	h := c.openHash(&ref)
-	var deleted chosenFields
+	deleted := c.newFieldList()
 	for _, field := range fields {
 		r := h.Reader(c.fieldTime())
 		replyField(c, &r, true, field)
 		if h.Delete(field) {
-			deleted.add(field)
+			deleted.add(c, field)
 		}
 	}
-	if n := len(deleted.fields); n > 0 {
+	if deleted.n > 0 {
 		c.emptied(ref, key, &h)
 		c.Changed(key)
-		c.dirty += int64(n - 1)
-		c.deletedEffect(key, &deleted)
+		c.dirty += int64(deleted.n - 1)
+		deleted.effect(c, wordHDel, key)
 	}
 	return nil
 }
@@ -409,13 +413,11 @@ func runHGetEx(c *Call) error {
 	if err != nil {
 		return err
 	}
-	var change deadlineChange
+	at := int64(0)
 	if expires {
-		at, err := fieldDeadline(c, c.Args[3], expiry.unit, expiry.relative)
-		if err != nil {
+		if at, err = fieldDeadline(c, c.Args[3], expiry.unit, expiry.relative); err != nil {
 			return err
 		}
-		change = c.newDeadline(at)
 	}
 	if ref.OK() {
 		ref = c.withoutExpired(ref, key, fields, 1)
@@ -428,23 +430,20 @@ func runHGetEx(c *Call) error {
 		return nil
 	}
 	h := c.openHash(&ref)
-	var persisted chosenFields
+	var change deadlineChange
+	if expires {
+		change = c.newDeadline(at)
+	} else {
+		change = c.noDeadline()
+	}
 	for _, field := range fields {
 		r := h.Reader(c.fieldTime())
 		replyField(c, &r, true, field)
-		if at, found := r.Deadline(field); found && expires {
-			change.set(&h, field)
-		} else if found && persist && at != 0 {
-			h.Expire(field, 0)
-			persisted.add(field)
+		if old, found := r.Deadline(field); found && (expires || persist && old != 0) {
+			change.set(c, &h, field)
 		}
 	}
 	change.finish(c, ref, key, &h)
-	if n := len(persisted.fields); n > 0 {
-		c.Changed(key)
-		c.dirty += int64(n - 1)
-		c.fieldsEffect(wordHPersist, key, 0, &persisted)
-	}
 	return nil
 }
 
@@ -537,9 +536,9 @@ func runHSetEx(c *Call) error {
 	c.Changed(key)
 	c.dirty += int64(len(o.pairs)/2 - 1)
 	if o.expires {
-		args := append(make([][]byte, 0, 6+len(o.pairs)), wordHSetEx, key, wordPXAT, c.Number(max(o.at, 1)))
-		args = append(args, wordFields, c.Number(int64(len(o.pairs)/2)))
-		c.Effect(append(args, o.pairs...)...)
+		fields := c.newFieldList()
+		c.effectArgs = append(c.effectArgs, o.pairs...)
+		fields.effect(c, wordHSetEx, key, wordPXAT, c.Number(max(o.at, 1)), wordFields, c.Number(int64(len(o.pairs)/2)))
 	}
 	return nil
 }
@@ -569,15 +568,15 @@ func deletePairs(c *Call, ref store.Ref, key []byte, pairs [][]byte) {
 		return
 	}
 	h := c.openHash(&ref)
-	var deleted chosenFields
+	deleted := c.newFieldList()
 	for i := 0; i < len(pairs); i += 2 {
 		if h.Delete(pairs[i]) {
-			deleted.add(pairs[i])
+			deleted.add(c, pairs[i])
 		}
 	}
-	if len(deleted.fields) > 0 {
+	if deleted.n > 0 {
 		c.emptied(ref, key, &h)
 		c.Changed(key)
-		c.deletedEffect(key, &deleted)
+		deleted.effect(c, wordHDel, key)
 	}
 }
