@@ -44,18 +44,20 @@ type Options struct {
 // use.
 type Memory struct {
 	base  unsafe.Pointer
-	heaps []Heap
-	// shared has the pages of the larger blocks of all heaps.
-	shared Heap
-
 	table unsafe.Pointer // the side table: one frame struct per frame
+	heaps []Heap
 	// opened is the number of frames, from the first, that may be accessed,
 	// together with their part of the table. It only grows.
 	opened atomic.Uint32
 	limit  uint32 // number of frames of the range
-	runs   runs
 	// seed keys Hash.
 	seed maphash.Seed
+
+	_ [64]byte // what is above is read often and hardly ever changes
+
+	// shared has the pages of the larger blocks of all heaps.
+	shared Heap
+	runs   runs
 }
 
 // New reserves a range of addresses. It returns an error that wraps the

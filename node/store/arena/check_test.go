@@ -158,6 +158,9 @@ func inspectShelves(m *Memory, pages [][]uint32) error {
 					return fmt.Errorf("class %d: bin %d begins with %d, filled is %b", k, b, x, s.filled)
 				}
 				for before := uint32(0); x != 0; before, x = x, m.frame(x).next {
+					if listed <= 0 {
+						return fmt.Errorf("class %d: more pages in bins than there are, or a circle", k)
+					}
 					if f := m.frame(x); int(f.bin) != b || f.prev != before {
 						return fmt.Errorf("class %d: page %d in bin %d: %+v", k, x, b, f)
 					}

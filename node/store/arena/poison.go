@@ -8,8 +8,12 @@ const (
 	patternFree = 0xdb // freed; the first eight bytes are the list's
 )
 
+// paintMost bounds how much of a large block is painted.
+const paintMost = 1 << 20
+
 // paint fills the size bytes of the block r.
 func (m *Memory) paint(r Ref, size int, pattern byte) {
+	size = min(size, paintMost)
 	b := m.Bytes(r, size)
 	b[0] = pattern
 	for n := 1; n < size; n *= 2 {
