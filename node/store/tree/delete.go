@@ -4,8 +4,8 @@ import "slotmesh/node/store/arena"
 
 // Delete removes the item at the cursor, which is then at the one that followed.
 func (t *Tree) Delete(c *Cursor) {
+	t.expect(c)
 	height := int(t.Root.Height)
-	c.view = t.View
 	t.own(c, height+1)
 	n, at := t.leafOf(c), c.path[height].at()
 	if block := n.externalAt(n.offsets()[at]); block != 0 {

@@ -12,6 +12,7 @@ func (t *Tree) Insert(c *Cursor, prefix uint64, size int) []byte {
 	if t.Root.Plain {
 		prefix = 0
 	}
+	t.expect(c)
 	if c.rank == before {
 		c.rank = 0
 	}
@@ -36,6 +37,14 @@ func (t *Tree) Insert(c *Cursor, prefix uint64, size int) []byte {
 	}
 	c.view = t.View
 	return item
+}
+
+// expect panics if the tree was changed since the cursor was taken, as far as the
+// root tells: going on would destroy the tree.
+func (t *Tree) expect(c *Cursor) {
+	if c.view.Root != t.Root {
+		panic("tree: change at a cursor of another state of the tree")
+	}
 }
 
 // count adds to what the path's inner nodes count. They are owned.
@@ -264,7 +273,7 @@ func (t *Tree) Append(prefix uint64, size int) []byte {
 // filled: the first min(old, size) are kept. Resize to the same size is how an
 // item is changed in place.
 func (t *Tree) Resize(c *Cursor, size int) []byte {
-	c.view = t.View
+	t.expect(c)
 	t.own(c, int(t.Root.Height)+1)
 	n, at := c.leaf(), c.path[t.Root.Height].at()
 	offset := n.offsets()[at]
