@@ -61,7 +61,7 @@ func Hashes() []Spec {
 		{
 			Name: "hmset", Syntax: "key field value [field value ...]", Arity: -4, Flags: Write | DenyOOM | Fast, Keys: updatesKey,
 			Since: "2.0.0", Complexity: perField, Summary: "Sets several fields of a hash.",
-			Deprecated: "4.0.0", ReplacedBy: "`HSET` with multiple field-value pairs", Run: runHSet, Heavy: manyArgs,
+			Deprecated: "4.0.0", ReplacedBy: "`HSET` with multiple field-value pairs", Run: runHMSet, Heavy: manyArgs,
 		},
 		{
 			Name: "hrandfield", Syntax: "key [count [WITHVALUES]]", Arity: -2, Flags: ReadOnly, Keys: readsKey,
@@ -234,13 +234,30 @@ func bulkText(w *resp.Writer, t hash.Text) {
 }
 
 func runHSet(c *Call) error {
+	added, err := setFields(c)
+	if err == nil {
+		c.Reply.Int(int64(added))
+	}
+	return err
+}
+
+func runHMSet(c *Call) error {
+	_, err := setFields(c)
+	if err == nil {
+		c.Reply.OK()
+	}
+	return err
+}
+
+// setFields sets the fields of HSET and returns how many are new.
+func setFields(c *Call) (added int, err error) {
 	if len(c.Args)%2 != 0 {
-		return resp.WrongArity(c.Spec.FullName())
+		return 0, resp.WrongArity(c.Spec.FullName())
 	}
 	key, pairs := c.Args[1], c.Args[2:]
 	ref, err := c.writeHash(key, pairs, 2)
 	if err != nil {
-		return err
+		return 0, err
 	}
 	if !ref.OK() {
 		ref = c.Create(key, value.KindHash, value.EncListpack)
@@ -253,7 +270,6 @@ func runHSet(c *Call) error {
 		}
 		h.Reserve(size)
 	}
-	added := 0
 	for i := 0; i < len(pairs); i += 2 {
 		if h.Set(pairs[i], pairs[i+1]) {
 			added++
@@ -261,12 +277,7 @@ func runHSet(c *Call) error {
 	}
 	c.Changed(key)
 	c.dirty += int64(len(pairs)/2 - 1)
-	if c.Spec.Name == "hmset" {
-		c.Reply.OK()
-	} else {
-		c.Reply.Int(int64(added))
-	}
-	return nil
+	return added, nil
 }
 
 func runHSetNX(c *Call) error {

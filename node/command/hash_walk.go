@@ -136,14 +136,15 @@ func runHRandField(c *Call) error {
 		for it := r.All(); it.Next(); {
 			show.item(it.Item)
 		}
-	case n < int64(r.Size()) || n < 3*count:
-		show.open(count)
-		c.sampleFields(&r, int(n), int(count), show.item)
 	default:
 		show.open(count)
-		for place := range c.distinctPlaces(int(n), int(count)) {
+		places := c.distinctFields(&r, int(n), int(count))
+		for place := range places {
 			item, _ := r.At(place)
 			show.item(item)
+		}
+		if places == nil {
+			c.sampleFields(&r, int(n), int(count), show.item)
 		}
 	}
 	return nil
@@ -221,16 +222,22 @@ func (c *Call) sampleFields(r *hash.Reader, n, count int, show func(hash.Item)) 
 	}
 }
 
-// distinctPlaces returns count different numbers from 0 to n-1, in no order
-// (Floyd's sampling).
-func (c *Call) distinctPlaces(n, count int) map[int]struct{} {
-	places := make(map[int]struct{}, count)
-	for last := n - count; last < n; last++ {
-		place := c.below(last + 1)
-		if _, taken := places[place]; taken {
-			place = last
-		}
-		places[place] = struct{}{}
+// distinctFields returns the places of count different ones of the n fields that
+// are there, each choice as likely as the others. It returns nil where looking at
+// all of them is better: when most of them are wanted, or most have expired.
+func (c *Call) distinctFields(r *hash.Reader, n, count int) map[int]struct{} {
+	if n < 3*count {
+		return nil
 	}
-	return places
+	places := make(map[int]struct{}, count)
+	size := r.Size()
+	for range pickTries * count {
+		place := c.below(size)
+		if _, ok := r.At(place); ok {
+			if places[place] = struct{}{}; len(places) == count {
+				return places
+			}
+		}
+	}
+	return nil
 }
