@@ -2,6 +2,7 @@ package arena
 
 import (
 	"fmt"
+	"math"
 	"unsafe"
 
 	"golang.org/x/sys/unix"
@@ -27,6 +28,9 @@ type reserved struct {
 // page may.
 func reserve(table, size int64, huge bool) (reserved, error) {
 	all := uintptr(table + hugeBytes + size)
+	if size > math.MaxInt {
+		return reserved{}, fmt.Errorf("arena: reserve %d bytes: more than there are addresses", size)
+	}
 	p, err := unix.MmapPtr(-1, 0, nil, all, unix.PROT_NONE, unix.MAP_PRIVATE|unix.MAP_ANON|unix.MAP_NORESERVE)
 	if err != nil {
 		return reserved{}, fmt.Errorf("arena: reserve %d bytes: %w", size, err)

@@ -1,6 +1,7 @@
 package arena
 
 import (
+	"math"
 	"sync"
 	"sync/atomic"
 	"unsafe"
@@ -45,7 +46,7 @@ const (
 	// fewRuns bounds how long a Free may be busy with giving back; the next ones
 	// go on with it.
 	fewRuns = 32
-	allRuns = 1 << 62
+	allRuns = math.MaxInt
 )
 
 func (r *runs) init(m *Memory, huge bool) {
