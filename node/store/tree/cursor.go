@@ -151,8 +151,12 @@ func (v *View) findItem(n *node, prefix uint64, compare func(item []byte) int) (
 }
 
 // At returns the place of item rank, 0 to Len; Len is behind the last one.
-func (v View) At(rank int) (c Cursor) {
-	c.view, c.rank = v, rank
+func (v View) At(rank int) Cursor { return v.at(rank, v.Root.Count) }
+
+// at is At in a tree of total items. Children are counted from the end that is
+// nearer: pushes and pops at both ends of a list come by here.
+func (v *View) at(rank int, total uint64) (c Cursor) {
+	c.view, c.rank = *v, rank
 	if v.Root.Node == 0 {
 		return c
 	}
@@ -161,12 +165,22 @@ func (v View) At(rank int) (c Cursor) {
 	for level := range height {
 		children := v.node(r).children()
 		i := 0
-		for i < len(children)-1 && left >= children[i].count {
-			left -= children[i].count
-			i++
+		if left <= total/2 {
+			for left >= children[i].count {
+				left -= children[i].count
+				i++
+			}
+		} else {
+			i = len(children) - 1
+			right := total - left
+			for right > children[i].count {
+				right -= children[i].count
+				i--
+			}
+			left = children[i].count - right
 		}
 		c.path[level] = newStep(r, i)
-		r = children[i].node
+		r, total = children[i].node, children[i].count
 	}
 	c.path[height] = newStep(r, int(left))
 	return c

@@ -141,6 +141,9 @@ func (t *Tree) merge(c *Cursor, level, at int) {
 
 // DeleteRange removes the items of ranks from to to-1.
 func (t *Tree) DeleteRange(from, to int) {
+	if from < 0 || to > t.Len() {
+		panic("tree: range beyond the items")
+	}
 	if from >= to {
 		return
 	}

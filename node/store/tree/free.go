@@ -15,7 +15,8 @@ func (t *Tree) Free() {
 // with the first child.
 func (t *Tree) FreeSome(limit int) (done bool) {
 	for freed := 0; t.Root.Count > 0 && freed < limit; {
-		c := t.At(int(t.Root.Count) - 1)
+		// What the nodes count is not true any more of the whole.
+		c := t.at(int(t.Root.Count)-1, 1<<63)
 		level := int(t.Root.Height)
 		at := c.path[level].at()
 		n := t.node(c.path[level].node())
