@@ -158,7 +158,6 @@ func (e *Engine) acquireWide(c *Call) bool {
 		return false
 	}
 	for e.widen(c) {
-		e.release(c)
 		if !e.acquire(c) {
 			return false
 		}

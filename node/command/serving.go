@@ -192,16 +192,16 @@ const (
 	widenSlots   = 16
 )
 
-// widen adds to the slots of c, which holds those it has, the slots of other
-// keys that the first of those who wait for its keys would need, so that serving
-// them needs no luck. It reports whether there were any: c must then lock anew.
+// widen gives the locks of c up if those who have waited longest for its keys
+// need slots of other keys besides, and adds these to its slots: c must then
+// lock anew, and serving them needs no luck. It reports whether it did so.
 func (e *Engine) widen(c *Call) bool {
 	if e.blocking.moving.Load() == 0 || c.Applied {
 		return false
 	}
-	before := len(c.slots)
+	var more []slots.Slot
 	keys := slices.Clone(c.keys)
-	for i := 0; i < len(keys) && len(c.slots) < before+widenSlots; i++ {
+	for i := 0; i < len(keys) && len(more) < widenSlots; i++ {
 		slot := slots.Of(keys[i])
 		if _, held := slices.BinarySearch(c.slots, slot); !held {
 			continue
@@ -210,14 +210,26 @@ func (e *Engine) widen(c *Call) bool {
 		if k == nil {
 			continue
 		}
-		for _, p := range e.blocking.everybody(k, queueOf(value.KindList), widenClients) {
+		for _, p := range e.blocking.everybody(k, listQueue, widenClients) {
 			for _, to := range p.blocked.wait.To {
-				c.addSlot(slots.Of(to))
-				if len(keys) < widenSlots {
-					keys = append(keys, to)
+				slot := slots.Of(to)
+				if _, held := slices.BinarySearch(c.slots, slot); held {
+					// Who waits for this key in turn may need yet another.
+					if len(keys) < widenSlots {
+						keys = append(keys, to)
+					}
+				} else {
+					more = append(more, slot)
 				}
 			}
 		}
 	}
-	return len(c.slots) > before
+	if len(more) == 0 {
+		return false
+	}
+	e.release(c)
+	for _, slot := range more {
+		c.addSlot(slot)
+	}
+	return true
 }
