@@ -123,6 +123,7 @@ var unordered = map[string]bool{
 // families are the generators of the families that have files of their own.
 var families = []func(*driver) []string{
 	(*driver).bitmap,
+	(*driver).hyperLogLog,
 	(*driver).list,
 	(*driver).set,
 	(*driver).hash,

@@ -163,7 +163,7 @@ func (s *session) passFence(row *row) bool {
 	case state == FenceDown:
 		s.refuse(row, string(resp.ErrClusterDown))
 		return false
-	case state == FenceHeld, state == FenceWritesHeld && row.spec.Flags&command.Write != 0:
+	case state == FenceHeld, state == FenceWritesHeld && row.spec.Flags&(command.Write|command.MayReplicate) != 0:
 		s.suspend(parkGate)
 		park := s.park
 		s.srv.fence.Notify(func() { s.wakeLater(park) })
@@ -220,7 +220,7 @@ func (s *session) execute() {
 func (s *session) stampRow() {
 	if s.row.spec.Flags&command.NoFence == 0 {
 		_, term := s.bench.fence(s.srv.fence)
-		s.stamp(s.row.spec.Flags&command.Write != 0, term)
+		s.stamp(s.row.spec.Flags&(command.Write|command.MayReplicate) != 0, term)
 	}
 }
 

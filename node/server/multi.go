@@ -45,7 +45,7 @@ func (s *session) queue(row *row) {
 		tx.bytes += len(arg) + 24
 	}
 	tx.keyed = tx.keyed || row.keyed && row.spec.Flags&command.NoFence == 0
-	tx.writes = tx.writes || row.spec.Flags&command.Write != 0
+	tx.writes = tx.writes || row.spec.Flags&(command.Write|command.MayReplicate) != 0
 	if row.heavy != nil && !tx.heavy {
 		c := &s.call
 		c.Spec, c.Args, c.DB = row.spec, args, s.db

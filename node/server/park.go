@@ -48,7 +48,7 @@ func (s *session) runOffLoop() {
 			off.keyed, off.writes = s.tx.keyed, s.tx.writes
 		} else {
 			off.keyed = s.row.keyed && s.row.spec.Flags&command.NoFence == 0
-			off.writes = s.row.spec.Flags&command.Write != 0
+			off.writes = s.row.spec.Flags&(command.Write|command.MayReplicate) != 0
 		}
 	}
 	s.off = off
@@ -241,7 +241,7 @@ func (p *connPark) woken() {
 			if p.served {
 				term = p.term
 			}
-			s.stamp(s.row.spec.Flags&command.Write != 0, term)
+			s.stamp(s.row.spec.Flags&(command.Write|command.MayReplicate) != 0, term)
 		}
 		p.reply(&s.out)
 		s.conclude(mark, replyError(s.out.Buf[mark:]), false)

@@ -35,7 +35,7 @@ var below = map[string][]string{
 	"node/server": {"node/command", "node/config", "node/acl", "node/resp", "slots"},
 	"node/script": {"node/command"},
 	"node/command": {
-		"node/store", "node/store/arena", "node/store/value", "node/store/listpack", "node/store/hash", "node/store/list", "node/store/set", "node/store/stream", "node/store/zset",
+		"node/store", "node/store/arena", "node/store/value", "node/store/listpack", "node/store/hash", "node/store/hll", "node/store/list", "node/store/set", "node/store/stream", "node/store/zset",
 		"node/journal", "node/rdb", "node/acl", "node/resp", "slots",
 	},
 	"node/persist": {"node/journal", "node/rdb", "node/resp", "node/store", "node/store/value", "slots"},
