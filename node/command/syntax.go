@@ -311,6 +311,7 @@ func linkArg(a *Arg, keys []KeySpec, position int) int {
 		next++
 	case "block":
 		next = linkKeys(a.Args, keys, position)
+		linkBehindToken(a, keys)
 	default:
 		next++
 	}
@@ -318,6 +319,19 @@ func linkArg(a *Arg, keys []KeySpec, position int) int {
 		return -1
 	}
 	return next
+}
+
+// linkBehindToken links the first argument of a block, if it is a key, to the
+// spec that finds keys behind the block's token: STREAMS key [key ...] id [id ...].
+func linkBehindToken(a *Arg, keys []KeySpec) {
+	if !a.HasToken || a.Args[0].Type != "key" {
+		return
+	}
+	for i, k := range keys {
+		if k.Keyword != "" && strings.EqualFold(k.Keyword, a.Token) {
+			a.Args[0].KeySpec = i
+		}
+	}
 }
 
 // findKeySpec returns the index of the spec that finds a key at position, or

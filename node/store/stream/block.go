@@ -176,6 +176,9 @@ func (a Args) size() int {
 	return n
 }
 
+// TooLarge reports whether no block can have an entry with these.
+func (a Args) TooLarge() bool { return a.size() > maxBlock }
+
 // sameFields reports whether the fields of a are those of the master entry.
 func (b *block) sameFields(a Args) bool {
 	if len(a)/2 != b.fields {

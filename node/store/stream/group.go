@@ -237,11 +237,11 @@ func (s *Stream) CreateConsumer(group uint32, name []byte, seenMs int64) (consum
 }
 
 // DeleteConsumer removes a consumer and what it had pending, and returns how
-// many entries these were.
-func (s *Stream) DeleteConsumer(group uint32, name []byte) (pending int) {
+// many entries these were; ok is false if there is no such consumer.
+func (s *Stream) DeleteConsumer(group uint32, name []byte) (pending int, ok bool) {
 	c, found := s.findName(group, name)
 	if !found {
-		return 0
+		return 0, false
 	}
 	_, _, known := ownerAndName(c.Item())
 	number := parseConsumer(known).Number
@@ -252,7 +252,7 @@ func (s *Stream) DeleteConsumer(group uint32, name []byte) (pending int) {
 	s.dropAllPending(number)
 	c, _ = s.findName(group, name)
 	s.dropName(&c, number)
-	return pending
+	return pending, true
 }
 
 // DestroyGroup removes a group with its consumers and all that is pending.

@@ -132,6 +132,10 @@ func (r *Reader) PendingCount(number uint32) int {
 	return to - from
 }
 
+// Pendings is about how many entries are pending in all groups, counted once
+// for the group and once for the consumer.
+func (r *Reader) Pendings() int { return int(r.roots[treePending].Count) }
+
 func (r *Reader) pendingRange(number uint32) (from, to int) {
 	if r.roots[treePending].Count == 0 {
 		return 0, 0

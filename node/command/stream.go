@@ -1,0 +1,397 @@
+package command
+
+import (
+	"slotmesh/node/resp"
+	"slotmesh/node/store"
+	"slotmesh/node/store/stream"
+	"slotmesh/node/store/value"
+)
+
+// Streams are the rows of streams.
+func Streams() []Spec {
+	return inGroup("stream", append(append(streamRows(), streamReadRows()...), streamGroupRows()...))
+}
+
+func streamRows() []Spec {
+	deletes := []KeySpec{{Flags: KeyRW | KeyDelete, Begin: 1, Step: 1}}
+	nondeterministic := []string{"nondeterministic_output"}
+	const trimming = "<MAXLEN | MINID> [= | ~] threshold [LIMIT count]"
+	return []Spec{
+		{
+			Name:   "xadd",
+			Syntax: "key [NOMKSTREAM] [" + trimming + "] <* | id> field value [field value ...]",
+			Arity:  -5, Flags: Write | DenyOOM | Fast,
+			Keys:  []KeySpec{{Flags: KeyRW | KeyUpdate, Notes: "adds, and may trim", Begin: 1, Step: 1}},
+			Since: "5.0.0", Complexity: "O(1) to add, O(N) to trim where N is the number of entries that go.",
+			Summary: "Adds an entry to the end of a stream.", Tips: nondeterministic, Run: runXAdd, Heavy: heavyXAdd,
+		},
+		{
+			Name: "xdel", Syntax: "key id [id ...]", Arity: -3, Flags: Write | Fast, Keys: deletes,
+			Since: "5.0.0", Complexity: "O(log N) for each entry, where N is the number of all.",
+			Summary: "Deletes entries of a stream.", Run: runXDel, Heavy: manyArgs,
+		},
+		{
+			Name: "xlen", Syntax: "key", Arity: 2, Flags: ReadOnly | Fast, Keys: []KeySpec{{Flags: KeyRO, Begin: 1, Step: 1}},
+			Since: "5.0.0", Complexity: "O(1)", Summary: "Returns the number of entries of a stream.", Run: runXLen,
+		},
+		{
+			Name: "xrange", Syntax: "key start:string end:string [COUNT count]", Arity: -4, Flags: ReadOnly, Keys: readsKey,
+			Since: "5.0.0", Complexity: "O(log N + M) where M is the number of entries returned.",
+			Summary: "Returns the entries between two ids.",
+			Run:     func(c *Call) error { return xRange(c, false) }, Heavy: heavyRange,
+		},
+		{
+			Name: "xrevrange", Syntax: "key end:string start:string [COUNT count]", Arity: -4, Flags: ReadOnly, Keys: readsKey,
+			Since: "5.0.0", Complexity: "O(log N + M) where M is the number of entries returned.",
+			Summary: "Returns the entries between two ids, the last one first.",
+			Run:     func(c *Call) error { return xRange(c, true) }, Heavy: heavyRange,
+		},
+		{
+			Name: "xsetid", Syntax: "key last-id [ENTRIESADDED entries_added:integer] [MAXDELETEDID max_deleted_entry_id]",
+			Arity: -3, Flags: Write | DenyOOM | Fast, Keys: updatesKey,
+			Since: "5.0.0", Complexity: "O(1)", Summary: "Sets the last id of a stream, as replication needs it.", Run: runXSetID,
+		},
+		{
+			Name: "xtrim", Syntax: "key <" + trimming + ">", Arity: -4, Flags: Write, Keys: deletes,
+			Since: "5.0.0", Complexity: "O(N) where N is the number of entries that go.",
+			Summary: "Cuts off the beginning of a stream.", Tips: nondeterministic, Run: runXTrim, Heavy: heavyTrim,
+		},
+	}
+}
+
+// Errors of streams.
+const (
+	errStreamID      resp.Error = "ERR Invalid stream ID specified as stream command argument"
+	errStreamStart   resp.Error = "ERR invalid start ID for the interval"
+	errStreamEnd     resp.Error = "ERR invalid end ID for the interval"
+	errZeroID        resp.Error = "ERR The ID specified in XADD must be greater than 0-0"
+	errNoMoreIDs     resp.Error = "ERR The stream has exhausted the last possible ID, unable to add more items"
+	errSmallID       resp.Error = "ERR The ID specified in XADD is equal or smaller than the target stream top item"
+	errEntryTooLarge resp.Error = "ERR Elements are too large to be stored"
+	errTwoTrims      resp.Error = "ERR syntax error, MAXLEN and MINID options at the same time are not compatible"
+	errMaxLen        resp.Error = "ERR The MAXLEN argument must be >= 0."
+	errTrimLimit     resp.Error = "ERR The LIMIT argument must be >= 0."
+	errLimitAlone    resp.Error = "ERR syntax error, LIMIT cannot be used without specifying a trimming strategy"
+	errLimitExact    resp.Error = "ERR syntax error, LIMIT cannot be used without the special ~ option"
+	errNoTrim        resp.Error = "ERR syntax error, XTRIM must be called with MAXLEN or MINID"
+	errEntriesAdded  resp.Error = "ERR entries_added must be positive"
+	errSetIDDeleted  resp.Error = "ERR The ID specified in XSETID is smaller than the provided max_deleted_entry_id"
+	errSetIDTop      resp.Error = "ERR The ID specified in XSETID is smaller than the target stream top item"
+	errSetIDAdded    resp.Error = "ERR The entries_added specified in XSETID is smaller than the target stream length"
+)
+
+// heavyEntries is how many entries are too many for a loop.
+const heavyEntries = 500
+
+func streamLen(v value.Value) int {
+	if v.Kind != value.KindStream {
+		return 0
+	}
+	r := stream.Read(v)
+	return int(min(r.Len(), 1<<31))
+}
+
+// longStream reports whether a stream among keys has more entries than a loop
+// should look at.
+func longStream(c *Call, keys [][]byte) bool { return c.exceeds(keys, heavyEntries, streamLen) }
+
+// heavyRange is the Heavy of XRANGE: many entries, and no small COUNT.
+func heavyRange(c *Call) bool {
+	if len(c.Args) == 6 && len(c.Args[5]) <= 3 || len(c.Args) < 4 {
+		return false
+	}
+	return longStream(c, c.Args[1:2])
+}
+
+// heavyTrim is the Heavy of XTRIM, heavyXAdd that of XADD: only what may cut off
+// many entries is looked at.
+func heavyTrim(c *Call) bool { return len(c.Args) > 1 && longStream(c, c.Args[1:2]) }
+
+func heavyXAdd(c *Call) bool {
+	if len(c.Args) > 512 {
+		return true
+	}
+	if len(c.Args) < 6 || !isWord(c.Args[2], "maxlen") && !isWord(c.Args[2], "minid") && !isWord(c.Args[2], "nomkstream") {
+		return false
+	}
+	// A trim that is repeated with every entry has little to do, but whether it is
+	// the first one nobody knows.
+	return c.exceeds(c.Args[1:2], 100*heavyEntries, streamLen)
+}
+
+// readStream returns the stream of key for a command that reads it; ok is false
+// if there is none.
+func (c *Call) readStream(key []byte) (r stream.Reader, ok bool, err error) {
+	ref, err := c.ReadKind(key, value.KindStream)
+	if err != nil || !ref.OK() {
+		return r, false, err
+	}
+	return stream.Read(ref.Value()), true, nil
+}
+
+// writeStream is readStream for a command that changes it. ref must stay where
+// it is until the stream is saved.
+func (c *Call) writeStream(key []byte, ref *store.Ref) (s stream.Stream, ok bool, err error) {
+	*ref, err = c.WriteKind(key, value.KindStream)
+	if err != nil || !ref.OK() {
+		return s, false, err
+	}
+	return stream.Open(&ref.Cell), true, nil
+}
+
+// newStream makes key an empty stream.
+func (c *Call) newStream(key []byte, ref *store.Ref) stream.Stream {
+	*ref = c.Create(key, value.KindStream, value.EncStream)
+	return stream.Open(&ref.Cell)
+}
+
+// parseStreamID reads an id; one without a sequence has the sequence 0.
+func parseStreamID(text []byte) (stream.ID, error) {
+	id, ok := stream.ParseID(text, 0)
+	if !ok {
+		return id, errStreamID
+	}
+	return id, nil
+}
+
+// parseFrom reads the beginning of a range of ids, which "(" excludes.
+func parseFrom(text []byte) (id stream.ID, err error) {
+	id, exclusive, err := parseEnd(text, 0)
+	if err == nil && exclusive {
+		var ok bool
+		if id, ok = id.Next(); !ok {
+			err = errStreamStart
+		}
+	}
+	return id, err
+}
+
+// parseTo reads the end of a range.
+func parseTo(text []byte) (id stream.ID, err error) {
+	id, exclusive, err := parseEnd(text, stream.MaxID.Seq)
+	if err == nil && exclusive {
+		var ok bool
+		if id, ok = id.Prev(); !ok {
+			err = errStreamEnd
+		}
+	}
+	return id, err
+}
+
+func parseEnd(text []byte, missing uint64) (id stream.ID, exclusive bool, err error) {
+	parse := stream.ParseBound
+	if exclusive = len(text) > 1 && text[0] == '('; exclusive {
+		text, parse = text[1:], stream.ParseID
+	}
+	id, ok := parse(text, missing)
+	if !ok {
+		return id, exclusive, errStreamID
+	}
+	return id, exclusive, nil
+}
+
+// keepID returns the text of id in memory that lasts until the effects are
+// written.
+func (c *Call) keepID(id stream.ID) []byte {
+	from := len(c.arena)
+	c.arena = id.Append(c.arena)
+	return c.arena[from:len(c.arena):len(c.arena)]
+}
+
+func replyID(w *resp.Writer, id stream.ID) {
+	var room [41]byte
+	w.Bulk(id.Append(room[:0]))
+}
+
+// replyEntry answers with an entry: its id, and its fields and values.
+func replyEntry(w *resp.Writer, e *stream.Entry) {
+	w.Array(2)
+	replyID(w, e.ID)
+	w.Array(2 * e.Fields)
+	pairs := e.Pairs()
+	for {
+		field, value, ok := pairs.Next()
+		if !ok {
+			return
+		}
+		w.Bulk(field)
+		w.Bulk(value)
+	}
+}
+
+// replyRange answers with the entries of a range, count at most unless that is
+// 0.
+func replyRange(w *resp.Writer, it *stream.Range, count uint64) {
+	list := openArray(w)
+	for it.Next() {
+		replyEntry(w, &it.Entry)
+		if list.n++; uint64(list.n) == count {
+			break
+		}
+	}
+	list.close(w)
+}
+
+// lateArray is an array whose length is not known before its elements.
+type lateArray struct{ at, n int }
+
+const arrayHead = "*0\r\n"
+
+func openArray(w *resp.Writer) lateArray {
+	at := len(w.Buf)
+	w.Buf = append(w.Buf, arrayHead...)
+	return lateArray{at: at}
+}
+
+// close writes the length n in front of the elements.
+func (l *lateArray) close(w *resp.Writer) { l.closeAs(w, '*') }
+
+func (l *lateArray) closeAs(w *resp.Writer, kind byte) {
+	w.Buf[l.at] = kind
+	if l.n < 10 {
+		w.Buf[l.at+1] = '0' + byte(l.n)
+		return
+	}
+	end := len(w.Buf)
+	w.Array(l.n)
+	head := len(w.Buf) - end
+	shift := head - len(arrayHead)
+	var room [24]byte
+	copy(room[:], w.Buf[end:])
+	w.Buf = w.Buf[:end+shift]
+	copy(w.Buf[l.at+head:], w.Buf[l.at+len(arrayHead):end])
+	copy(w.Buf[l.at+1:], room[1:head])
+}
+
+func runXLen(c *Call) error {
+	r, ok, err := c.readStream(c.Args[1])
+	if err != nil {
+		return err
+	}
+	if !ok {
+		c.Reply.Int(0)
+		return nil
+	}
+	c.Reply.Int(int64(r.Len()))
+	return nil
+}
+
+func xRange(c *Call, reverse bool) error {
+	from, to := c.Args[2], c.Args[3]
+	if reverse {
+		from, to = to, from
+	}
+	first, err := parseFrom(from)
+	if err != nil {
+		return err
+	}
+	last, err := parseTo(to)
+	if err != nil {
+		return err
+	}
+	count := int64(-1)
+	for i := 4; i < len(c.Args); i += 2 {
+		if !isWord(c.Args[i], "count") || i+1 == len(c.Args) {
+			return resp.ErrSyntax
+		}
+		n, ok := value.ParseInt(c.Args[i+1])
+		if !ok {
+			return resp.ErrNotInteger
+		}
+		count = max(n, 0)
+	}
+	r, ok, err := c.readStream(c.Args[1])
+	switch {
+	case err != nil:
+		return err
+	case !ok:
+		c.Reply.Array(0)
+	case count == 0:
+		c.Reply.NullArray()
+	default:
+		it := r.Range(first, last, reverse)
+		replyRange(c.Reply, &it, uint64(max(count, 0)))
+	}
+	return nil
+}
+
+func runXDel(c *Call) error {
+	key := c.Args[1]
+	var ref store.Ref
+	s, ok, err := c.writeStream(key, &ref)
+	if err != nil {
+		return err
+	}
+	if !ok {
+		c.Reply.Int(0)
+		return nil
+	}
+	var room [8]stream.ID
+	ids := room[:0]
+	for _, arg := range c.Args[2:] {
+		id, err := parseStreamID(arg)
+		if err != nil {
+			return err
+		}
+		ids = append(ids, id)
+	}
+	deleted := s.DeleteAll(ids)
+	if deleted > 0 {
+		s.Save()
+		c.Changed(key)
+		c.dirty += int64(deleted) - 1
+	}
+	c.Reply.Int(int64(deleted))
+	return nil
+}
+
+func runXSetID(c *Call) error {
+	key := c.Args[1]
+	last, err := parseStreamID(c.Args[2])
+	if err != nil {
+		return err
+	}
+	added, maxDeleted := int64(-1), stream.ID{}
+	for i := 3; i < len(c.Args); i += 2 {
+		switch {
+		case i+1 < len(c.Args) && isWord(c.Args[i], "entriesadded"):
+			var ok bool
+			if added, ok = value.ParseInt(c.Args[i+1]); !ok {
+				return resp.ErrNotInteger
+			} else if added < 0 {
+				return errEntriesAdded
+			}
+		case i+1 < len(c.Args) && isWord(c.Args[i], "maxdeletedid"):
+			if maxDeleted, err = parseStreamID(c.Args[i+1]); err != nil {
+				return err
+			} else if last.Less(maxDeleted) {
+				return errSetIDDeleted
+			}
+		default:
+			return resp.ErrSyntax
+		}
+	}
+	var ref store.Ref
+	s, ok, err := c.writeStream(key, &ref)
+	switch {
+	case err != nil:
+		return err
+	case !ok:
+		return resp.ErrNoSuchKey
+	case s.Len() > 0 && last.Less(s.LastValidID()):
+		return errSetIDTop
+	case s.Len() > 0 && added != -1 && s.Len() > uint64(added):
+		return errSetIDAdded
+	}
+	s.SetID(last)
+	if added != -1 {
+		s.SetAdded(uint64(added))
+	}
+	if !maxDeleted.IsZero() {
+		s.SetMaxDeleted(maxDeleted)
+	}
+	s.Save()
+	c.Changed(key)
+	c.Reply.OK()
+	return nil
+}

@@ -1,0 +1,240 @@
+package command
+
+import (
+	"slotmesh/node/resp"
+	"slotmesh/node/store"
+	"slotmesh/node/store/stream"
+	"slotmesh/node/store/value"
+)
+
+// This file is XADD and XTRIM.
+
+// addOptions are the options of XADD and XTRIM.
+type addOptions struct {
+	noCreate bool
+	// trims is true with MAXLEN or MINID, which stands at word; its argument is
+	// trim, and at threshold.
+	trims           bool
+	trim            stream.Trim
+	word, threshold int
+	// id is what XADD's id at idAt says, unless it is "*"; with seqAuto the
+	// sequence is to be chosen.
+	idGiven, seqAuto bool
+	id               stream.ID
+	idAt             int
+}
+
+// parseAddOptions reads the options in the order, and with the errors, of the
+// reference's streamParseAddOrTrimArgsOrReply.
+func parseAddOptions(c *Call, isAdd bool) (o addOptions, err error) {
+	limited := false
+	i := 2
+options:
+	for ; i < len(c.Args); i++ {
+		arg := c.Args[i]
+		more := len(c.Args) - 1 - i
+		switch {
+		case isAdd && len(arg) == 1 && arg[0] == '*':
+			break options
+		case more > 0 && (isWord(arg, "maxlen") || isWord(arg, "minid")):
+			if o.trims {
+				return o, errTwoTrims
+			}
+			o.trims, o.word = true, i
+			o.trim.ByID = isWord(arg, "minid")
+			if next := c.Args[i+1]; more > 1 && len(next) == 1 && (next[0] == '~' || next[0] == '=') {
+				o.trim.Whole = next[0] == '~'
+				i++
+			}
+			i++
+			o.threshold = i
+			if err := o.parseThreshold(c.Args[i]); err != nil {
+				return o, err
+			}
+		case more > 0 && isWord(arg, "limit"):
+			i++
+			n, ok := value.ParseInt(c.Args[i])
+			if !ok {
+				return o, resp.ErrNotInteger
+			} else if n < 0 {
+				return o, errTrimLimit
+			}
+			o.trim.Limit, limited = n, true
+		case isAdd && isWord(arg, "nomkstream"):
+			o.noCreate = true
+		case isAdd:
+			var ok bool
+			if o.id, o.seqAuto, ok = stream.ParseNewID(arg); !ok {
+				return o, errStreamID
+			}
+			o.idGiven = true
+			break options
+		default:
+			return o, resp.ErrSyntax
+		}
+	}
+	o.idAt = i
+	switch {
+	case o.trim.Limit > 0 && !o.trims:
+		return o, errLimitAlone
+	case !isAdd && !o.trims:
+		return o, errNoTrim
+	case c.Applied:
+		// The primary has made the threshold exact.
+		o.trim.Limit = 0
+	case limited && !o.trim.Whole:
+		return o, errLimitExact
+	case !limited && o.trim.Whole:
+		o.trim.Limit = defaultTrimLimit(c.Limits().Stream.MaxEntries)
+	}
+	return o, nil
+}
+
+func (o *addOptions) parseThreshold(arg []byte) (err error) {
+	if o.trim.ByID {
+		o.trim.MinID, err = parseStreamID(arg)
+		return err
+	}
+	n, ok := value.ParseInt(arg)
+	switch {
+	case !ok:
+		return resp.ErrNotInteger
+	case n < 0:
+		return errMaxLen
+	}
+	o.trim.MaxLen = uint64(n)
+	return nil
+}
+
+// defaultTrimLimit is how many entries an approximate trim may remove: a hundred
+// blocks full.
+func defaultTrimLimit(maxEntries int64) int64 {
+	switch {
+	case maxEntries <= 0:
+		return 10000
+	case maxEntries > 10000:
+		return 1000000
+	}
+	return 100 * maxEntries
+}
+
+var (
+	wordXAdd       = []byte("XADD")
+	wordXTrim      = []byte("XTRIM")
+	wordNoMkStream = []byte("NOMKSTREAM")
+	wordMaxLen     = []byte("MAXLEN")
+	wordMinID      = []byte("MINID")
+	wordEquals     = []byte("=")
+)
+
+// exactTrim appends the trim that does again what was done to s, whatever that
+// was to be.
+func (c *Call) exactTrim(args [][]byte, s *stream.Stream, o *addOptions, done stream.Trimmed) [][]byte {
+	switch {
+	case !o.trim.Whole:
+		return append(args, c.Args[o.word:o.threshold+1]...)
+	case o.trim.ByID || done.LastEmpty:
+		// Where a block without entries went, the length does not tell how many did.
+		id, _ := s.Edge(false, false)
+		return append(args, wordMinID, wordEquals, c.keepID(id))
+	}
+	return append(args, wordMaxLen, wordEquals, c.Number(int64(s.Len())))
+}
+
+func runXAdd(c *Call) error {
+	o, err := parseAddOptions(c, true)
+	if err != nil {
+		return err
+	}
+	if fields := len(c.Args) - o.idAt - 1; fields < 2 || fields%2 == 1 {
+		return resp.WrongArity(c.Spec.FullName())
+	}
+	if o.idGiven && !o.seqAuto && o.id.IsZero() {
+		return errZeroID
+	}
+	key, fields := c.Args[1], stream.Args(c.Args[o.idAt+1:])
+	var ref store.Ref
+	s, ok, err := c.writeStream(key, &ref)
+	switch {
+	case err != nil:
+		return err
+	case !ok && o.noCreate:
+		c.Reply.Null()
+		return nil
+	case ok && s.LastID() == stream.MaxID:
+		return errNoMoreIDs
+	}
+	id := o.id
+	switch {
+	case !o.idGiven:
+		id = s.NextID(c.Now)
+	case o.seqAuto:
+		var free bool
+		if id, free = s.NextIDIn(o.id.Ms); !free {
+			// What the reference says then.
+			return errEntryTooLarge
+		}
+	}
+	if !ok {
+		if fields.TooLarge() {
+			return errEntryTooLarge
+		}
+		s = c.newStream(key, &ref)
+	}
+	switch s.Add(id, fields, c.Limits().Stream) {
+	case nil:
+	case stream.ErrSmallID:
+		return errSmallID
+	default:
+		return errEntryTooLarge
+	}
+	var done stream.Trimmed
+	if o.trims {
+		done = s.Trim(o.trim)
+	}
+	s.Save()
+	c.Changed(key)
+	replyID(c.Reply, id)
+	if o.idGiven && !o.seqAuto && !(o.trims && o.trim.Whole) || !c.journals() {
+		return nil
+	}
+	var room [32][]byte
+	args := append(room[:0], wordXAdd, key)
+	if o.noCreate {
+		args = append(args, wordNoMkStream)
+	}
+	if o.trims {
+		args = c.exactTrim(args, &s, &o, done)
+	}
+	args = append(args, c.keepID(id))
+	c.Effect(append(args, fields...)...)
+	return nil
+}
+
+func runXTrim(c *Call) error {
+	o, err := parseAddOptions(c, false)
+	if err != nil {
+		return err
+	}
+	key := c.Args[1]
+	var ref store.Ref
+	s, ok, err := c.writeStream(key, &ref)
+	if err != nil {
+		return err
+	}
+	if !ok {
+		c.Reply.Int(0)
+		return nil
+	}
+	done := s.Trim(o.trim)
+	if done.Entries > 0 || done.Blocks {
+		s.Save()
+		c.Changed(key)
+		c.dirty += max(done.Entries-1, 0)
+		if o.trim.Whole {
+			c.Effect(c.exactTrim([][]byte{wordXTrim, key}, &s, &o, done)...)
+		}
+	}
+	c.Reply.Int(done.Entries)
+	return nil
+}

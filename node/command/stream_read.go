@@ -1,0 +1,381 @@
+package command
+
+import (
+	"slotmesh/node/resp"
+	"slotmesh/node/store"
+	"slotmesh/node/store/stream"
+	"slotmesh/node/store/value"
+)
+
+// This file is XREAD and XREADGROUP.
+
+func streamReadRows() []Spec {
+	keys := func(from int) []KeySpec {
+		return []KeySpec{{Flags: KeyRO | KeyAccess, Keyword: "STREAMS", Begin: from, Last: -1, Step: 1, Limit: 2}}
+	}
+	return []Spec{
+		{
+			Name: "xread", Syntax: "[COUNT count] [BLOCK milliseconds] STREAMS key [key ...] id [id ...]",
+			Arity: -4, Flags: ReadOnly | Blocking | MovableKeys, Keys: keys(1), KeysOf: readKeys,
+			Since: "5.0.0", Complexity: "O(log N + M) for each stream, where M is the number of entries returned.",
+			Summary: "Returns the entries of streams behind given ids, or waits for some.", Run: runXRead, Heavy: heavyRead,
+		},
+		{
+			Name:   "xreadgroup",
+			Syntax: "<GROUP group consumer> [COUNT count] [BLOCK milliseconds] [NOACK] <STREAMS key [key ...] id [id ...]>",
+			Arity:  -7, Flags: Write | Blocking | MovableKeys, Keys: keys(4), KeysOf: readKeys,
+			Since: "5.0.0", Complexity: "O(log N) for each entry returned.",
+			Summary: "Returns new entries of streams to a consumer of a group, or what it has pending, or waits.", Run: runXRead, Heavy: heavyRead,
+		},
+	}
+}
+
+const (
+	errReadGroup   resp.Error = "ERR The GROUP option is only supported by XREADGROUP. You called XREAD instead."
+	errReadNoAck   resp.Error = "ERR The NOACK option is only supported by XREADGROUP. You called XREAD instead."
+	errGroupless   resp.Error = "ERR Missing GROUP option for XREADGROUP"
+	errDollarGroup resp.Error = "ERR The $ ID is meaningless in the context of XREADGROUP: you want to read the history of " +
+		"this consumer by specifying a proper ID, or use the > ID to get new messages. The $ ID would just return an empty result set."
+	errNewIDs      resp.Error = "ERR The > ID can be specified only when calling XREADGROUP using the GROUP <group> <consumer> option."
+	errGroupGone   resp.Error = "NOGROUP the consumer group this client was blocked on no longer exists"
+	errStreamGone  resp.Error = "UNBLOCKED the stream key no longer exists"
+	errTimeoutInt  resp.Error = resp.ErrTimeoutInteger
+	blockedDefault            = 1000
+)
+
+// readOptions are the options of XREAD and XREADGROUP. Names are kept as places
+// in Args, so that they are good for a call that has Args of its own.
+type readOptions struct {
+	isGroup, noAck bool
+	// groupAt is where the group stands; its consumer follows.
+	groupAt int
+	// blocks is true with BLOCK, timeout its argument; count is 0 for any number.
+	blocks  bool
+	timeout []byte
+	count   uint64
+	// The n keys begin at keysAt, their ids at keysAt+n.
+	keysAt, n int
+}
+
+func (o *readOptions) group(c *Call) []byte { return c.Args[o.groupAt] }
+
+func (o *readOptions) consumer(c *Call) []byte { return c.Args[o.groupAt+1] }
+
+// parseRead reads the options; its errors come in the order of the reference's.
+func parseRead(args [][]byte) (o readOptions, err error) {
+	o.isGroup = len(args[0]) == len("xreadgroup")
+	for i := 1; i < len(args); i++ {
+		arg, more := args[i], len(args)-i-1
+		switch {
+		case more > 0 && isWord(arg, "block"):
+			i++
+			o.blocks, o.timeout = true, args[i]
+			if _, err := parseBlock(args[i]); err != nil {
+				return o, err
+			}
+		case more > 0 && isWord(arg, "count"):
+			i++
+			n, ok := value.ParseInt(args[i])
+			if !ok {
+				return o, resp.ErrNotInteger
+			}
+			o.count = uint64(max(n, 0))
+		case more > 0 && isWord(arg, "streams"):
+			o.keysAt, o.n = i+1, more/2
+			if more%2 != 0 {
+				return o, o.unbalanced()
+			}
+			i = len(args)
+		case more > 1 && isWord(arg, "group"):
+			if !o.isGroup {
+				return o, errReadGroup
+			}
+			o.groupAt = i + 1
+			i += 2
+		case isWord(arg, "noack"):
+			if !o.isGroup {
+				return o, errReadNoAck
+			}
+			o.noAck = true
+		default:
+			return o, resp.ErrSyntax
+		}
+	}
+	switch {
+	case o.keysAt == 0:
+		return o, resp.ErrSyntax
+	case o.isGroup && o.groupAt == 0:
+		return o, errGroupless
+	}
+	return o, nil
+}
+
+func (o *readOptions) unbalanced() error {
+	name, symbol := "xread", "$"
+	if o.isGroup {
+		name, symbol = "xreadgroup", ">"
+	}
+	return resp.Errf("ERR Unbalanced '", name, "' list of streams: for each stream key an ID or '", symbol, "' must be specified.")
+}
+
+// parseBlock reads the argument of BLOCK.
+func parseBlock(text []byte) (ms int64, err error) {
+	ms, ok := value.ParseInt(text)
+	switch {
+	case !ok:
+		return 0, errTimeoutInt
+	case ms < 0:
+		return 0, resp.ErrTimeoutNeg
+	}
+	return ms, nil
+}
+
+// readKeys is the KeysOf of both: a group or a consumer may be called "streams".
+func readKeys(args [][]byte) ([]int, error) {
+	o, err := parseRead(args)
+	if err != nil {
+		return nil, err
+	}
+	at := make([]int, o.n)
+	for i := range at {
+		at[i] = o.keysAt + i
+	}
+	return at, nil
+}
+
+// heavyRead is the Heavy of both: many entries may be returned.
+func heavyRead(c *Call) bool {
+	o, err := parseRead(c.Args)
+	if err != nil || 0 < o.count && o.count < heavyEntries {
+		return false
+	}
+	return longStream(c, c.Args[o.keysAt:o.keysAt+o.n])
+}
+
+// readFrom is where one stream is to be read from.
+type readFrom struct {
+	id stream.ID
+	// fresh is true for ">", what no consumer of the group has had.
+	fresh bool
+}
+
+// readPlaces checks keys, groups and ids, all of them before anything is done.
+func readPlaces(c *Call, o *readOptions, room []readFrom) ([]readFrom, error) {
+	for i := range o.n {
+		key, arg := c.Args[o.keysAt+i], c.Args[o.keysAt+o.n+i]
+		r, ok, err := c.readStream(key)
+		if err != nil {
+			return nil, err
+		}
+		if o.isGroup {
+			found := false
+			if ok {
+				_, found = r.Group(o.group(c))
+			}
+			if !found {
+				return nil, textErr("NOGROUP No such key '", cText(key), "' or consumer group '", cText(o.group(c)),
+					"' in XREADGROUP with GROUP option")
+			}
+		}
+		from := readFrom{}
+		switch {
+		case len(arg) == 1 && arg[0] == '$':
+			if o.isGroup {
+				return nil, errDollarGroup
+			}
+			if ok {
+				from.id = r.LastID()
+			}
+		case len(arg) == 1 && arg[0] == '>':
+			if !o.isGroup {
+				return nil, errNewIDs
+			}
+			from.id, from.fresh = stream.MaxID, true
+		default:
+			if from.id, err = parseStreamID(arg); err != nil {
+				return nil, err
+			}
+			// The reference knows ">" by this id.
+			from.fresh = o.isGroup && from.id == stream.MaxID
+		}
+		room = append(room, from)
+	}
+	return room, nil
+}
+
+func runXRead(c *Call) error {
+	o, err := parseRead(c.Args)
+	if err != nil {
+		return err
+	}
+	var room [8]readFrom
+	places, err := readPlaces(c, &o, room[:0])
+	if err != nil {
+		return err
+	}
+	var answer lateArray
+	start := len(c.Reply.Buf)
+	for i, from := range places {
+		key := c.Args[o.keysAt+i]
+		ref := c.Peek(key)
+		if !ref.OK() {
+			continue
+		}
+		if answer.n == 0 {
+			answer = openArray(c.Reply)
+		}
+		if o.isGroup {
+			if readGroupAt(c, &o, &ref, key, from, false) {
+				answer.n++
+			}
+			continue
+		}
+		r := stream.Read(ref.Value())
+		if r.Len() == 0 || !from.id.Less(r.LastValidID()) {
+			continue
+		}
+		openStreamReply(c.Reply, key)
+		replyAfter(c.Reply, &r, from.id, o.count)
+		answer.n++
+	}
+	if o.isGroup {
+		// What happened stands in effects of its own.
+		c.NoEffect()
+	}
+	if answer.n > 0 {
+		closeStreams(c.Reply, &answer)
+		return nil
+	}
+	c.Reply.Buf = c.Reply.Buf[:start]
+	if !o.blocks {
+		c.Reply.NullArray()
+		return nil
+	}
+	return waitForStreams(c, o, places)
+}
+
+// openStreamReply begins the part of one stream in the reply.
+func openStreamReply(w *resp.Writer, key []byte) {
+	if !w.RESP3() {
+		w.Array(2)
+	}
+	w.Bulk(key)
+}
+
+// closeStreams ends the reply: a map of keys, or pairs of them.
+func closeStreams(w *resp.Writer, l *lateArray) {
+	if w.RESP3() {
+		l.closeAs(w, '%')
+	} else {
+		l.close(w)
+	}
+}
+
+// replyAfter answers with the entries behind id.
+func replyAfter(w *resp.Writer, r *stream.Reader, id stream.ID, count uint64) {
+	first, ok := id.Next()
+	if !ok {
+		first = stream.ID{}
+	}
+	it := r.Range(first, stream.MaxID, false)
+	replyRange(w, &it, count)
+}
+
+// waitForStreams is the end of a call that found nothing.
+func waitForStreams(c *Call, o readOptions, places []readFrom) error {
+	ms, err := parseBlock(o.timeout)
+	if err != nil {
+		return err
+	}
+	timeout, err := TimeoutMs(ms)
+	if err != nil {
+		return err
+	}
+	if o.count == 0 {
+		o.count = blockedDefault
+	}
+	o.timeout = nil
+	wanted := append([]readFrom(nil), places...)
+	return c.Wait(Wait{
+		Keys: c.Args[o.keysAt : o.keysAt+o.n], Kind: value.KindStream, Timeout: timeout,
+		Serve: func(c *Call, key []byte) (bool, error) { return serveRead(c, &o, wanted, key) },
+	})
+}
+
+// serveRead looks at a key for a call that waits.
+func serveRead(c *Call, o *readOptions, places []readFrom, key []byte) (bool, error) {
+	ref := c.Peek(key)
+	if !ref.OK() || ref.Kind() != value.KindStream {
+		if o.isGroup {
+			c.NoEffect()
+			return true, errStreamGone
+		}
+		return false, nil
+	}
+	from := readFrom{}
+	for i := range places {
+		if string(c.Args[o.keysAt+i]) == string(key) {
+			from = places[i]
+			break
+		}
+	}
+	answer := openArray(c.Reply)
+	answer.n = 1
+	if o.isGroup {
+		c.NoEffect()
+		r := stream.Read(ref.Value())
+		if _, ok := r.Group(o.group(c)); !ok {
+			c.Reply.Buf = c.Reply.Buf[:answer.at]
+			return true, errGroupGone
+		}
+		if !readGroupAt(c, o, &ref, key, from, true) {
+			c.Reply.Buf = c.Reply.Buf[:answer.at]
+			return false, nil
+		}
+		closeStreams(c.Reply, &answer)
+		return true, nil
+	}
+	r := stream.Read(ref.Value())
+	if !from.id.Less(r.LastID()) {
+		c.Reply.Buf = c.Reply.Buf[:answer.at]
+		return false, nil
+	}
+	openStreamReply(c.Reply, key)
+	replyAfter(c.Reply, &r, from.id, o.count)
+	closeStreams(c.Reply, &answer)
+	return true, nil
+}
+
+// readGroupAt reads one stream for a consumer: what is new to the group, or what
+// the consumer has pending. It reports whether there was a reason to answer.
+func readGroupAt(c *Call, o *readOptions, ref *store.Ref, key []byte, from readFrom, waited bool) bool {
+	s := stream.Open(&ref.Cell)
+	name := o.group(c)
+	g, ok := s.Group(name)
+	if !ok {
+		return false
+	}
+	if from.fresh {
+		last := s.LastID()
+		if !waited {
+			if s.Len() == 0 {
+				return false
+			}
+			last = s.LastValidID()
+		}
+		if !g.LastID.Less(last) {
+			return false
+		}
+	}
+	reader := groupReader{c: c, s: &s, key: key, groupName: name, group: g, name: o.consumer(c)}
+	openStreamReply(c.Reply, key)
+	reader.findConsumer(o.noAck)
+	if from.fresh {
+		reader.fresh(o.count, o.noAck)
+	} else {
+		reader.history(from.id, o.count)
+	}
+	s.Save()
+	c.dirty++
+	return true
+}
