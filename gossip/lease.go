@@ -249,16 +249,30 @@ func (m *Machine) countGrants() {
 
 // tickLease asks for renewal.
 func (m *Machine) tickLease() {
-	l := &m.lease
-	if !m.holdsSlots() || m.handover.consented() || l.until == Forever {
-		return
-	}
-	every := m.leaseFor(len(m.claims.electors)) / 3
-	if m.now >= l.until {
-		every = max(every/5, leaseAskFastly)
-	}
-	if m.now-l.askedAt >= every {
+	if l := &m.lease; m.needsRenewals() && m.now-l.askedAt >= m.renewEvery() {
 		l.ask = true
+	}
+}
+
+// needsRenewals reports whether this node needs the others for its lease.
+func (m *Machine) needsRenewals() bool {
+	return m.holdsSlots() && !m.handover.consented() && m.lease.until != Forever
+}
+
+// renewEvery is how long after one asking the next is due.
+func (m *Machine) renewEvery() time.Duration {
+	every := m.leaseFor(len(m.claims.electors)) / 3
+	if m.now >= m.lease.until {
+		return max(every/5, leaseAskFastly)
+	}
+	return every
+}
+
+// renewTogether asks a little early when another primary has just asked: then all
+// of them ask at one time, and each process is woken once and not once for each.
+func (m *Machine) renewTogether() {
+	if m.needsRenewals() && m.now-m.lease.askedAt >= m.renewEvery()*2/3 {
+		m.lease.ask = true
 	}
 }
 
@@ -296,6 +310,7 @@ func (m *Machine) answerRenew(n *member, b renewMsg) {
 			m.save = true
 		}
 		answer.Excluded = m.excluded(m.self.rec.Shard)
+		m.renewTogether()
 	case refusedVoted:
 		answer.Epoch = m.election.votes[n.rec.Shard].Epoch
 	case refusedClaim:

@@ -206,7 +206,7 @@ func (m *Machine) tick() {
 	// A process that was stopped, or starved, has heard nobody in the
 	// meantime, and that is nobody's fault but its own: silence counts only
 	// while this node was listening.
-	if gap := m.now - m.lastTick; gap > 250*time.Millisecond {
+	if gap := m.now - m.lastTick; gap > tickCalm+250*time.Millisecond {
 		m.failure.forgive(m, gap)
 	}
 	m.lastTick = m.now

@@ -62,8 +62,8 @@ const (
 )
 
 type (
-	// Tick says that time has passed. At least every 50 ms, at most every 5;
-	// every 10 while an election, a handover or a suspicion is under way.
+	// Tick says that time has passed. Machine.Due says when the next one must
+	// come; earlier ones do no harm.
 	Tick struct{}
 
 	// Received brings bytes. From is zero unless Way is ByLink. Step returns an

@@ -18,7 +18,6 @@ import (
 	"slotmesh/gossip/bus"
 	"slotmesh/node/command"
 	"slotmesh/node/resp"
-	"slotmesh/node/server"
 	"slotmesh/slots"
 )
 
@@ -70,15 +69,6 @@ type endpoint struct {
 	host string
 	port int
 }
-
-// How often the machine is ticked. In a calm cluster a tick only renews leases
-// and looks for silence, and each one wakes an idle process; when something is
-// wrong or under way, it bounds how late an election or a handover moves on.
-const (
-	calmTick   = 50 * time.Millisecond
-	alertTick  = 10 * time.Millisecond
-	alertAfter = 3 * time.Second
-)
 
 // clusterQueueSize holds a burst of a full re-join of a large cluster.
 const clusterQueueSize = 4096
@@ -149,76 +139,46 @@ func (c *cluster) stop() {
 	}
 }
 
+// run feeds the bus's events, and ticks the machine when it asks for it: in a calm
+// cluster each tick wakes an idle process.
 func (c *cluster) run() {
 	defer c.loop.Done()
-	tick := time.NewTimer(alertTick)
+	tick := time.NewTimer(0)
 	defer tick.Stop()
-	alertUntil := c.now() + alertAfter
+	armed := gossip.Forever // what the timer is set to
 	for {
+		var due gossip.Instant
 		select {
 		case <-c.done:
 			return
 		case ev := <-c.events:
-			if alarming(ev) {
-				c.alert()
-			}
 			c.mu.Lock()
 			c.logRefused(c.step(ev))
+			due = c.machine.Due()
 			c.mu.Unlock()
 		case <-c.alerts:
-			if calm := c.now() >= alertUntil; calm {
-				tick.Reset(0)
-			}
-			alertUntil = c.now() + alertAfter
 		case <-tick.C:
 			c.mu.Lock()
 			c.step(c.replicationEvent())
 			c.step(gossip.Tick{})
+			due = c.machine.Due()
 			c.mu.Unlock()
 			c.fence.poll(false)
-			if c.unsettled() {
-				alertUntil = c.now() + alertAfter
-			}
-			if c.now() < alertUntil {
-				tick.Reset(alertTick)
-			} else {
-				tick.Reset(calmTick)
-			}
+			armed = gossip.Forever
+		}
+		if due != armed {
+			armed = due
+			tick.Reset(max(0, due-c.now()))
 		}
 	}
 }
 
-// alert has the machine ticked now and often for a while. It never blocks.
+// alert has the machine ticked now. It never blocks.
 func (c *cluster) alert() {
 	select {
 	case c.alerts <- struct{}{}:
 	default:
 	}
-}
-
-// alarming reports whether ev may be the beginning of a failure.
-func alarming(ev gossip.Event) bool {
-	switch ev.(type) {
-	case gossip.LinkDown, gossip.Suspected:
-		return true
-	}
-	return false
-}
-
-// unsettled reports whether the view shows something that the machine is about
-// to decide.
-func (c *cluster) unsettled() bool {
-	v := c.view.Load()
-	if !v.OK || v.HoldWrites || !v.MayServe {
-		return true
-	}
-	for _, n := range v.Nodes {
-		if n.PFail || n.Fail && !n.Slots.Empty() {
-			return true
-		}
-	}
-	state, _ := c.fence.State()
-	return state != server.FenceOpen
 }
 
 // logRefused reports bytes that were no message of this version.
@@ -302,6 +262,7 @@ func (c *cluster) reconfigure() {
 	defer c.mu.Unlock()
 	if c.machine != nil {
 		c.step(gossip.Reconfigure{Config: c.settings()})
+		c.alert()
 	}
 }
 

@@ -15,13 +15,7 @@ type reply struct {
 	since time.Duration
 }
 
-// A node ticks its machine every tickMost when all is calm, and more often, down
-// to tickLeast, when something is under way.
-const (
-	tickLeast     = 10 * time.Millisecond
-	tickMost      = 50 * time.Millisecond
-	burstInterval = 25 * time.Millisecond
-)
+const burstInterval = 25 * time.Millisecond
 
 // burst lets the clients write to every watched slot that the node serves.
 func (h *host) burst() {

@@ -31,9 +31,10 @@
 // slot the last acknowledgement of an old claim before the first of a newer
 // one, in the simulation's own time, which no node knows; no acknowledged
 // write lost by an agreed handover; no data wiped by a primary that came back
-// empty or with less than its replica; at the end one slot table, distinct epochs, nobody believed failed
-// who is not, everything up. A checker that no bug can trip is worth nothing:
-// plant.go plants the classic ones and the tests demand that each is caught.
+// empty or with less than its replica; at the end one slot table, distinct
+// epochs, nobody believed failed who is not, everything up and under leases. A
+// checker that no bug can trip is worth nothing: plant.go plants the classic ones
+// and the tests demand that each is caught.
 //
 // # What is not claimed
 //

@@ -40,12 +40,18 @@ type host struct {
 	stepping bool
 	// pending is the Ready whose Save is being written.
 	pending gossip.Ready
+	// tickDue is what the machine said of its next tick, and tick numbers the
+	// event that is to bring it.
+	tickDue gossip.Instant
+	tick    int64
 	// dieAfterSave makes the process crash between Save and Send.
 	dieAfterSave bool
 
 	view *gossip.View
-	// lease is the fence: by the host's own clock.
-	lease gossip.Instant
+	// lease is the fence: by the host's own clock. lapsed is for how long there was
+	// none in the last seconds.
+	lease  gossip.Instant
+	lapsed time.Duration
 	// table is the routing that own was computed from: the watched slots that
 	// this process believes to own, as bits, and open those that migrate.
 	table     *slots.Table
@@ -127,9 +133,9 @@ func (h *host) boot() {
 	h.id = machine.Self()
 	h.lastMeta = machine.Meta()
 	w.tracef("%s boots as %.8s empty=%v data=%d", h.name(), h.id, h.empty, h.data.length)
-	h.feed(h.replicationEvent())
 	gen := h.gen
-	w.queue.push(w.now+w.jitter(tickMost), event{kind: evTick, host: h.index, gen: gen})
+	h.tickDue = 0
+	h.feed(h.replicationEvent())
 	w.queue.push(w.now+w.jitter(streamInterval), event{kind: evStream, host: h.index, gen: gen})
 	w.queue.push(w.now+w.jitter(burstInterval), event{kind: evBurst, host: h.index, gen: gen})
 	w.queue.push(w.now+w.jitter(probeInterval), event{kind: evProbe, host: h.index, gen: gen})
@@ -234,6 +240,7 @@ func (h *host) step(ev gossip.Event) error {
 		}
 	}
 	r := h.machine.Ready(now)
+	h.armTick()
 	if r.Save != nil {
 		w.stats.Saves++
 		h.saving, h.pending = true, r
@@ -246,6 +253,33 @@ func (h *host) step(ev gossip.Event) error {
 	}
 	h.carryOut(r)
 	return err
+}
+
+// tickLate is how late a tick may come: the process has to be woken for it.
+const tickLate = 40 * time.Millisecond
+
+// armTick sets the timer to the machine's next tick.
+func (h *host) armTick() {
+	due := h.machine.Due()
+	if due == h.tickDue {
+		return
+	}
+	h.tickDue = due
+	h.tick++
+	at := max(h.w.now, h.worldTime(due)) + h.w.jitter(tickLate)
+	h.w.queue.push(at, event{kind: evTick, host: h.index, gen: h.gen, n: h.tick})
+}
+
+// ticked is when the timer fires. A process that is busy takes the tick when it
+// has time.
+func (h *host) ticked(ev event) {
+	switch {
+	case ev.n != h.tick:
+	case h.paused || h.saving || len(h.inbox) > 0:
+		h.w.again(ev, 10*time.Millisecond)
+	default:
+		h.feed(gossip.Tick{})
+	}
 }
 
 // saved is when the state is durable and the rest of the Ready may follow.
@@ -322,6 +356,9 @@ func (h *host) setLease(lease gossip.Instant) {
 	}
 	if h.lease == lease {
 		return
+	}
+	if w := h.w; w.now > w.end-leasesSince && h.lease != 0 {
+		h.lapsed += max(0, w.now-max(h.worldTime(h.lease), w.end-leasesSince))
 	}
 	h.lease = lease
 	if len(h.held) > 0 {

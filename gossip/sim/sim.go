@@ -235,10 +235,7 @@ func (w *world) dispatch(ev event) {
 	}
 	switch ev.kind {
 	case evTick:
-		if !h.paused && !h.saving && len(h.inbox) == 0 {
-			h.feed(gossip.Tick{})
-		}
-		w.again(ev, w.spread(tickLeast, tickMost))
+		h.ticked(ev)
 	case evStream:
 		h.streamTick()
 		w.again(ev, streamInterval)
