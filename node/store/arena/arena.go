@@ -76,9 +76,13 @@ func New(o Options) (*Memory, error) {
 	}
 	size = max(size, leastReserve) &^ (frameBytes - 1)
 	r, err := reserve(tableBytes(size), size, !o.SmallPages)
-	for i := 0; err != nil && i <= graceRounds; i++ {
-		// Addresses of Memories that nobody reaches may be had after collections.
+	for i := 0; err != nil && i < 4*(graceRounds+1); i++ {
+		// Addresses of Memories that nobody reaches may be had after collections,
+		// once the goroutines that clean up have had their turn.
 		runtime.GC()
+		for range 100 {
+			runtime.Gosched()
+		}
 		r, err = reserve(tableBytes(size), size, !o.SmallPages)
 	}
 	for err != nil && o.Reserve == 0 && size > leastDefault {
