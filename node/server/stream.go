@@ -154,6 +154,11 @@ func (st *stream) deliver() {
 	s := st.session
 	for st.waiting != nil && !st.ended {
 		c := st.waiting
+		if len(c.data) == 0 && c.err == nil {
+			// All of it is taken: the reader goes on, to notice who leaves.
+			st.waiting = nil
+			return
+		}
 		if s.parked != running {
 			if c.err != nil && len(c.data) == 0 && s.parked == parkConn {
 				s.gone()
@@ -162,9 +167,7 @@ func (st *stream) deliver() {
 		}
 		if len(c.data) == 0 {
 			st.waiting = nil
-			if c.err != nil {
-				s.gone()
-			}
+			s.gone()
 			return
 		}
 		room := s.room()
