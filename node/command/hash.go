@@ -341,43 +341,35 @@ func replyField(c *Call, r *hash.Reader, ok bool, field []byte) {
 	c.Reply.Null()
 }
 
-func runHGetAll(c *Call) error {
+func runHGetAll(c *Call) error { return replyHash(c, true, true) }
+func runHKeys(c *Call) error   { return replyHash(c, true, false) }
+func runHVals(c *Call) error   { return replyHash(c, false, true) }
+
+// replyHash answers with the fields of a hash, or their values, or both as a map.
+func replyHash(c *Call, fields, values bool) error {
 	r, ok, err := c.readHash(c.Args[1])
 	if err != nil {
 		return err
 	}
-	if !ok {
-		c.Reply.Map(0)
+	n := 0
+	if ok {
+		n = r.Len()
+	}
+	if fields && values {
+		c.Reply.Map(n)
+	} else {
+		c.Reply.Array(n)
+	}
+	if n == 0 {
 		return nil
 	}
-	c.Reply.Map(r.Len())
 	for it := r.All(); it.Next(); {
-		bulkText(c.Reply, it.Field)
-		bulkText(c.Reply, it.Value)
-	}
-	return nil
-}
-
-func runHKeys(c *Call) error {
-	return eachField(c, func(it *hash.Iter) { bulkText(c.Reply, it.Field) })
-}
-
-func runHVals(c *Call) error {
-	return eachField(c, func(it *hash.Iter) { bulkText(c.Reply, it.Value) })
-}
-
-func eachField(c *Call, show func(*hash.Iter)) error {
-	r, ok, err := c.readHash(c.Args[1])
-	if err != nil {
-		return err
-	}
-	if !ok {
-		c.Reply.Array(0)
-		return nil
-	}
-	c.Reply.Array(r.Len())
-	for it := r.All(); it.Next(); {
-		show(&it)
+		if fields {
+			bulkText(c.Reply, it.Field)
+		}
+		if values {
+			bulkText(c.Reply, it.Value)
+		}
 	}
 	return nil
 }

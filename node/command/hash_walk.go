@@ -2,7 +2,6 @@ package command
 
 import (
 	"math"
-	"strconv"
 
 	"slotmesh/node/resp"
 	"slotmesh/node/store/hash"
@@ -31,8 +30,9 @@ func runHScan(c *Call) error {
 	if err != nil {
 		return err
 	}
-	var found list
 	var buf [20]byte
+	w := c.Reply
+	begin, n := len(w.Buf), 0
 	next := r.Scan(cursor, o.count, func(item hash.Item) {
 		if o.pattern != nil {
 			field := item.Field.Bytes
@@ -43,14 +43,25 @@ func runHScan(c *Call) error {
 				return
 			}
 		}
-		bulkText(&found.body, item.Field)
-		bulkText(&found.body, item.Value)
-		found.n += 2
+		bulkText(w, item.Field)
+		bulkText(w, item.Value)
+		n += 2
 	})
-	c.Reply.Array(2)
-	c.Reply.BulkString(strconv.FormatUint(next, 10))
-	found.reply(c.Reply)
+	end := len(w.Buf)
+	w.Array(2)
+	bulkText(w, hash.Text{Int: int64(next), IsInt: true})
+	w.Array(n)
+	putFirst(w.Buf[begin:], end-begin)
 	return nil
+}
+
+// putFirst exchanges the first n bytes of b with the rest, which is short: the head
+// of a reply that could not be written before its body.
+func putFirst(b []byte, n int) {
+	var buf [64]byte
+	head := append(buf[:0], b[n:]...)
+	copy(b[len(head):], b[:n])
+	copy(b, head)
 }
 
 // elementScan are the options of HSCAN.
