@@ -249,10 +249,7 @@ func runXAutoClaim(c *Call) error {
 		case i+1 < len(c.Args) && isWord(c.Args[i], "count"):
 			i++
 			n, ok := value.ParseInt(c.Args[i])
-			if !ok {
-				return resp.ErrNotInteger
-			}
-			if n < 1 || n > maxClaimCount {
+			if !ok || n < 1 || n > maxClaimCount {
 				return errCountPositive
 			}
 			count = n

@@ -31,10 +31,11 @@ func streamReadRows() []Spec {
 }
 
 const (
-	errReadGroup   resp.Error = "ERR The GROUP option is only supported by XREADGROUP. You called XREAD instead."
-	errReadNoAck   resp.Error = "ERR The NOACK option is only supported by XREADGROUP. You called XREAD instead."
-	errGroupless   resp.Error = "ERR Missing GROUP option for XREADGROUP"
-	errDollarGroup resp.Error = "ERR The $ ID is meaningless in the context of XREADGROUP: you want to read the history of " +
+	errReadGroup      resp.Error = "ERR The GROUP option is only supported by XREADGROUP. You called XREAD instead."
+	errReadNoAck      resp.Error = "ERR The NOACK option is only supported by XREADGROUP. You called XREAD instead."
+	errUnbalancedRead resp.Error = "ERR Unbalanced XREAD list of streams: for each stream key an ID or '$' must be specified."
+	errGroupless      resp.Error = "ERR Missing GROUP option for XREADGROUP"
+	errDollarGroup    resp.Error = "ERR The $ ID is meaningless in the context of XREADGROUP: you want to read the history of " +
 		"this consumer by specifying a proper ID, or use the > ID to get new messages. The $ ID would just return an empty result set."
 	errNewIDs      resp.Error = "ERR The > ID can be specified only when calling XREADGROUP using the GROUP <group> <consumer> option."
 	errGroupGone   resp.Error = "NOGROUP the consumer group this client was blocked on no longer exists"
@@ -83,7 +84,7 @@ func parseRead(args [][]byte) (o readOptions, err error) {
 		case more > 0 && isWord(arg, "streams"):
 			o.keysAt, o.n = i+1, more/2
 			if more%2 != 0 {
-				return o, o.unbalanced()
+				return o, errUnbalancedRead
 			}
 			i = len(args)
 		case more > 1 && isWord(arg, "group"):
@@ -108,14 +109,6 @@ func parseRead(args [][]byte) (o readOptions, err error) {
 		return o, errGroupless
 	}
 	return o, nil
-}
-
-func (o *readOptions) unbalanced() error {
-	name, symbol := "xread", "$"
-	if o.isGroup {
-		name, symbol = "xreadgroup", ">"
-	}
-	return resp.Errf("ERR Unbalanced '", name, "' list of streams: for each stream key an ID or '", symbol, "' must be specified.")
 }
 
 // parseBlock reads the argument of BLOCK.
@@ -213,16 +206,12 @@ func runXRead(c *Call) error {
 	if err != nil {
 		return err
 	}
-	var answer lateArray
-	start := len(c.Reply.Buf)
+	answer := openArray(c.Reply)
 	for i, from := range places {
 		key := c.Args[o.keysAt+i]
 		ref := c.Peek(key)
 		if !ref.OK() {
 			continue
-		}
-		if answer.n == 0 {
-			answer = openArray(c.Reply)
 		}
 		if o.isGroup {
 			if readGroupAt(c, &o, &ref, key, from, false) {
@@ -246,7 +235,7 @@ func runXRead(c *Call) error {
 		closeStreams(c.Reply, &answer)
 		return nil
 	}
-	c.Reply.Buf = c.Reply.Buf[:start]
+	c.Reply.Buf = c.Reply.Buf[:answer.at]
 	if !o.blocks {
 		c.Reply.NullArray()
 		return nil

@@ -12,8 +12,6 @@ func (r *Reader) CountUpTo(id ID) int64 {
 		return 0
 	case m.length == 0 && !m.last.Less(id):
 		return int64(m.added)
-	case !id.IsZero() && id.Less(m.maxDeleted):
-		return NotKnown
 	case id == m.last:
 		return int64(m.added)
 	case m.last.Less(id):
@@ -31,10 +29,11 @@ func (r *Reader) CountUpTo(id ID) int64 {
 	return NotKnown
 }
 
-// Gaps reports whether entries from id on may have been deleted.
+// Gaps reports whether entries from id on may have been deleted, behind the
+// first one that is there.
 func (r *Reader) Gaps(from ID) bool {
 	m := &r.meta
-	return m.length > 0 && !m.maxDeleted.IsZero() && !m.maxDeleted.Less(from)
+	return m.length > 0 && !m.maxDeleted.IsZero() && !m.maxDeleted.Less(m.first) && !m.maxDeleted.Less(from)
 }
 
 // Lag returns how many entries a group has not read yet; ok is false if nobody
