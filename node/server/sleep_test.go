@@ -80,7 +80,7 @@ func TestSleepersLoseNothing(t *testing.T) {
 					}
 					continue
 				case 1:
-					got = c.do(fmt.Sprintf("BLMOVE %s %s LEFT RIGHT %s", key(), key(), timeout))
+					c.do(fmt.Sprintf("BLMOVE %s %s LEFT RIGHT %s", key(), key(), timeout))
 					continue
 				case 2:
 					got = c.do(fmt.Sprintf("BLMPOP %s 2 %s %s RIGHT", timeout, key(), key()))
