@@ -178,6 +178,31 @@ func (w *world) put(grow int) {
 	}
 }
 
+// reprefix moves an item's prefix to somewhere between those of its neighbours.
+func (w *world) reprefix() {
+	rank := w.draw(len(w.model))
+	e := w.model[rank]
+	from, to := e.prefix, e.prefix
+	if rank > 0 {
+		from = min(from, w.model[rank-1].prefix+1)
+	} else {
+		from = 0
+	}
+	if rank+1 < len(w.model) {
+		to = max(to, w.model[rank+1].prefix-1)
+	} else {
+		to += 1000
+	}
+	if w.tree.Root.Plain || to < from || to > 1<<50 {
+		return
+	}
+	e.prefix = from + uint64(w.draw(int(to-from+1)))
+	c := w.tree.At(rank)
+	w.tree.SetPrefix(&c, e.prefix)
+	w.model[rank] = e
+	w.at(&c, rank, "set prefix")
+}
+
 func (w *world) push() {
 	var prefix uint64
 	var id uint32
@@ -255,8 +280,10 @@ func same(v View, model []entry, what string) {
 
 func (w *world) step() {
 	switch kind := w.draw(100); {
-	case kind < 30:
+	case kind < 20:
 		w.put(9)
+	case kind < 30 && len(w.model) > 0:
+		w.reprefix()
 	case kind < 45:
 		for range w.draw(300) {
 			w.put(9)
