@@ -49,8 +49,7 @@
 // # Reading it
 //
 // tree.go has the types; node.go the layout of nodes; cursor.go finding and
-// walking; insert.go growing, and changing an item's size; prefix.go changing its prefix;
-// delete.go shrinking;
-// free.go giving everything back, and moving blocks out of sparse pages. The
-// package imports the arena only.
+// walking; insert.go growing, and changing an item's size; prefix.go changing its
+// prefix; delete.go shrinking; free.go giving everything back, and moving blocks
+// out of sparse pages. The package imports the arena only.
 package tree

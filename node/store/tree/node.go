@@ -21,8 +21,9 @@ const (
 	minInner    = maxChildren / 4
 	mergedInner = maxChildren * 3 / 4
 	// inlineLimit is the size of the greatest item that lies in the leaf. An
-	// item above it has a block of its own. No leaf of two halves can overflow:
-	// half of maxLeaf and an item always fit.
+	// item above it has a block of its own. After a leaf was divided the item
+	// that it was divided for always fits: half of maxLeaf is more than two of
+	// these.
 	inlineLimit = 512
 )
 
@@ -174,7 +175,7 @@ func (v *View) item(n *node, i int) []byte {
 	return v.external(*(*arena.Ref)(n.at(offset + 1))).bytes()
 }
 
-// openSlots makes room for a slot before slot i. Everything behind the prefixes
+// openSlot makes room for a slot before slot i. Everything behind the prefixes
 // moves, the farthest first.
 func (n *node) openSlot(i int) {
 	old := n.offsets()
