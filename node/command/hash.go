@@ -476,18 +476,18 @@ func runHIncrBy(c *Call) error {
 
 func runHIncrByFloat(c *Call) error {
 	key, field := c.Args[1], c.Args[2]
-	by, ok := parseExtended(c.Args[3])
+	by, ok := readExtended(c.Args[3])
 	if !ok {
 		return resp.ErrNotFloat
 	}
-	if by.IsInf() {
+	if by.isInf() {
 		return resp.Error("ERR value is NaN or Infinity")
 	}
 	ref, err := c.writeHash(key, c.Args[2:3], 1)
 	if err != nil {
 		return err
 	}
-	old := newExtended()
+	var old extended
 	deadline := int64(0)
 	if ref.OK() {
 		r := hash.Read(ref.Value(), c.fieldTime())
@@ -497,20 +497,22 @@ func runHIncrByFloat(c *Call) error {
 			if t.IsInt {
 				text = t.Append(buf[:0])
 			}
-			if old, ok = parseExtended(text); !ok {
+			if old, ok = readExtended(text); !ok {
 				return errHashFloat
 			}
 			deadline, _ = r.Deadline(field)
 		}
 	}
-	sum, ok := addExtended(old, by)
+	sum, ok := old.plus(by)
 	if !ok {
 		return resp.ErrNaNOrInfinity
 	}
 	if !ref.OK() {
 		ref = c.Create(key, value.KindHash, value.EncListpack)
 	}
-	text := c.keep(formatExtended(sum))
+	from := len(c.arena)
+	c.arena = sum.appendTo(c.arena)
+	text := c.arena[from:len(c.arena):len(c.arena)]
 	h := c.openHash(&ref)
 	h.Update(field, text)
 	c.Changed(key)

@@ -632,22 +632,24 @@ func runIncrByFloat(c *Call) error {
 	if err := stringOf(ref); err != nil {
 		return err
 	}
-	old := newExtended()
+	var old extended
 	if ref.OK() {
 		var ok bool
-		if old, ok = parseExtended(c.text(ref.Value())); !ok {
+		if old, ok = readExtended(c.text(ref.Value())); !ok {
 			return resp.ErrNotFloat
 		}
 	}
-	by, ok := parseExtended(c.Args[2])
+	by, ok := readExtended(c.Args[2])
 	if !ok {
 		return resp.ErrNotFloat
 	}
-	sum, ok := addExtended(old, by)
+	sum, ok := old.plus(by)
 	if !ok {
 		return resp.ErrNaNOrInfinity
 	}
-	text := c.keep(formatExtended(sum))
+	from := len(c.arena)
+	c.arena = sum.appendTo(c.arena)
+	text := c.arena[from:len(c.arena):len(c.arena)]
 	if ref.OK() {
 		ref.SetValue(value.TextValue(text))
 	} else {
