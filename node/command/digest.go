@@ -7,6 +7,7 @@ import (
 	"slotmesh/node/store"
 	"slotmesh/node/store/hash"
 	"slotmesh/node/store/value"
+	"slotmesh/node/store/zset"
 	"slotmesh/slots"
 )
 
@@ -40,6 +41,8 @@ func (d *Digest) addKey(ref store.Ref) {
 		d.addSet(v)
 	case value.KindList:
 		d.addList(v)
+	case value.KindZSet:
+		d.addZSet(v)
 	default:
 		d.mix(v.AppendText(nil))
 	}
@@ -63,6 +66,19 @@ func (d *Digest) addHash(v value.Value) {
 			field.add([]byte("!!hexpire!!"))
 		}
 		d.add(field[:])
+	}
+}
+
+// addZSet adds the members of a sorted set with their scores.
+func (d *Digest) addZSet(v value.Value) {
+	r := zset.Read(v)
+	var text []byte
+	for at := r.At(0); at.Valid(); at.Next() {
+		var element Digest
+		element.mix(at.Member())
+		text = zset.AppendScore(text[:0], at.Score())
+		element.mix(text)
+		d.add(element[:])
 	}
 }
 

@@ -118,6 +118,7 @@ func (d *driver) deadline() []string {
 var unordered = map[string]bool{
 	"HGETALL": true, "HKEYS": true, "HVALS": true, "HRANDFIELD": true, "HSCAN": true,
 	"SMEMBERS": true, "SINTER": true, "SUNION": true, "SDIFF": true, "SPOP": true, "SRANDMEMBER": true, "SSCAN": true,
+	"ZRANDMEMBER": true, "ZSCAN": true,
 }
 
 // families are the generators of the families that have files of their own.
@@ -127,6 +128,8 @@ var families = []func(*driver) []string{
 	(*driver).list,
 	(*driver).set,
 	(*driver).hash,
+	(*driver).zset,
+	(*driver).geo,
 }
 
 func (d *driver) command() []string {

@@ -265,7 +265,7 @@ func zsetAlgebraCall(c *Call, a zsetAlgebra) error {
 	}
 	key := c.Args[1]
 	if len(found.entries) == 0 {
-		c.storeNoZSet(key)
+		c.storeNothing(key)
 		return nil
 	}
 	c.storeZSet(key, found.draft(c, key))

@@ -247,23 +247,57 @@ func zrange(c *Call, z zsetRange) error {
 	}
 	from, to := z.ranks(&r)
 	if z.store {
-		zrangeStore(c, &r, from, to)
+		z.storeRange(c, &r, from, to)
 		return nil
 	}
 	zsetReply{c, z.withScores, false}.ranks(&r, from, to, z.backward)
 	return nil
 }
 
-func zrangeStore(c *Call, r *zset.Reader, from, to int) {
+// storeRange makes the members of ranks from up to, without it, to the value of
+// the command's first key.
+func (z *zsetRange) storeRange(c *Call, r *zset.Reader, from, to int) {
 	key := c.Args[1]
-	if from >= to {
-		c.storeNoZSet(key)
+	n := to - from
+	if n <= 0 {
+		c.storeNothing(key)
 		return
 	}
+	limits := c.Limits().ZSet
 	d := c.Draft(key, value.KindZSet, value.EncListpack)
-	b := zset.NewBuilder(&d.Cell, c.Limits().ZSet)
-	for at := r.At(from); from < to; from++ {
-		b.Append(at.Member(), at.Score())
+	// The reference adds one after the other, in the order of the range, to a
+	// listpack, which has no zero with a sign, until that is no longer one. A range
+	// of ranks is known to be too long for that from the start.
+	place := func(i int) int {
+		if z.backward {
+			return n - 1 - i
+		}
+		return i
+	}
+	firstLong := n
+	at := r.At(from)
+	for i := range n {
+		if len(at.Member()) > limits.Value {
+			firstLong = min(firstLong, place(i))
+		}
+		at.Next()
+	}
+	unsigned := n
+	if n > limits.Entries || firstLong < n {
+		d.SetEncoding(value.EncSkiplist)
+		unsigned = min(firstLong, limits.Entries)
+		if n > limits.Entries && z.by == byRank {
+			unsigned = 0
+		}
+	}
+	b := zset.NewBuilder(&d.Cell, limits)
+	at = r.At(from)
+	for i := range n {
+		score := at.Score()
+		if place(i) < unsigned {
+			score += 0
+		}
+		b.Append(at.Member(), score)
 		at.Next()
 	}
 	b.Close()
@@ -278,17 +312,6 @@ func (c *Call) storeZSet(key []byte, d *value.Draft) {
 	c.PutDraft(key, d, false)
 	c.Changed(key)
 	c.Reply.Int(int64(n))
-}
-
-// storeNoZSet deletes the key that an empty result would have become, and
-// replies with its size.
-func (c *Call) storeNoZSet(key []byte) {
-	if c.Peek(key).OK() {
-		c.Delete(key)
-		c.Changed(key)
-		c.Effect(wordDel, key)
-	}
-	c.Reply.Int(0)
 }
 
 func zcount(c *Call, by zsetBy) error {
