@@ -62,7 +62,7 @@ type Store struct {
 
 // Heaps is how many heaps the Memory of a Store should have: so many writers
 // can need memory at once without waiting for each other.
-const Heaps = 32
+const Heaps = 16
 
 // ownMemory is what a store without a Memory sets aside: addresses, not memory.
 const ownMemory = 4 << 30

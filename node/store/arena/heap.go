@@ -164,7 +164,9 @@ func (h *Heap) turn(k int) uint32 {
 	return page
 }
 
-// Free gives the block r back, which this heap has handed out.
+// Free gives the block r back. Another heap may have handed it out: a value that
+// moves to another slot keeps its blocks. Those of more than ownSize bytes are
+// then taken off this heap's Used instead of that one's.
 func (h *Heap) Free(r Ref) {
 	m := h.memory
 	page, kind := m.locate(r)
@@ -180,9 +182,13 @@ func (h *Heap) Free(r Ref) {
 		m.shared.free(r, page, int(kind)-kindPage)
 		h.add(-int64(classes[kind-kindPage].size))
 	default:
-		h.free(r, page, int(kind)-kindPage)
+		m.owner(page).free(r, page, int(kind)-kindPage)
 	}
 }
+
+// owner returns the heap of a page, which stays the same while a block in it
+// lives.
+func (m *Memory) owner(page uint32) *Heap { return &m.heaps[m.frame(page).heap] }
 
 // free gives back the block r of class k in a page that is the heap's own.
 func (h *Heap) free(r Ref, page uint32, k int) {
@@ -334,6 +340,8 @@ func (h *Heap) Sparse(r Ref) bool {
 	}
 	if kind >= kindPage+ownClasses {
 		h = &h.memory.shared
+	} else {
+		h = h.memory.owner(page)
 	}
 	f, c, s := h.memory.frame(page), &classes[kind-kindPage], &h.shelves[kind-kindPage]
 	h.mutex.Lock()

@@ -1,0 +1,166 @@
+package store_test
+
+import (
+	"fmt"
+	"maps"
+	"math/rand/v2"
+	"testing"
+
+	"slotmesh/node/store"
+	"slotmesh/node/store/hash"
+	"slotmesh/node/store/value"
+	"slotmesh/slots"
+)
+
+var limits = hash.Limits{Entries: 16, Value: 64}
+
+// contents are hashes by key, as a naive keyspace.
+type contents map[string]map[string]string
+
+func (c contents) clone() contents {
+	deep := contents{}
+	for key, fields := range c {
+		deep[key] = maps.Clone(fields)
+	}
+	return deep
+}
+
+func fieldsOf(v value.Value) map[string]string {
+	fields := map[string]string{}
+	r := hash.Read(v, 0)
+	for it := r.All(); it.Next(); {
+		fields[string(it.Field.Append(nil))] = string(it.Value.Append(nil))
+	}
+	return fields
+}
+
+func slotOf(key string) slots.Slot { return slots.Slot(key[1]-'0') * 7 }
+
+// TestSnapshotsOfCollections changes hashes, small and large, while snapshots
+// are open, and reads what the walks emitted only after all the changes: it must
+// be the state of the cut. At the end nothing is left of the memory.
+func TestSnapshotsOfCollections(t *testing.T) {
+	for seed := range uint64(30) {
+		random := rand.New(rand.NewPCG(seed, 1))
+		s := store.New(store.Options{})
+		model := contents{}
+		type open struct {
+			sn   *store.Snapshot
+			want contents
+		}
+		var snapshots []open
+		change := func() {
+			key := fmt.Sprint("k", random.IntN(6))
+			slot := slotOf(key)
+			ref := s.Find(0, slot, []byte(key))
+			if ref.OK() != (model[key] != nil) {
+				t.Fatalf("seed %d: %s is there: %v", seed, key, ref.OK())
+			}
+			switch op := random.IntN(100); {
+			case op < 70:
+				if !ref.OK() {
+					ref = s.Set(0, slot, []byte(key), value.Value{Kind: value.KindHash, Enc: value.EncListpack}, false, 0)
+					model[key] = map[string]string{}
+				}
+				h := hash.Open(&ref.Cell, limits)
+				for range 1 + random.IntN(200) {
+					field, val := fmt.Sprint("f", random.IntN(3000)), fmt.Sprint(random.Uint64())
+					h.Set([]byte(field), []byte(val))
+					model[key][field] = val
+				}
+			case op < 85 && ref.OK():
+				h := hash.Open(&ref.Cell, limits)
+				for field := range maps.Clone(model[key]) {
+					if len(model[key]) > 1 && random.IntN(3) == 0 {
+						h.Delete([]byte(field))
+						delete(model[key], field)
+					}
+				}
+			case op < 89:
+				s.Delete(0, slot, []byte(key))
+				delete(model, key)
+			case op < 95 && ref.OK():
+				to := fmt.Sprint("k", random.IntN(6))
+				if to == key {
+					return
+				}
+				if op < 92 {
+					s.Copy(ref, 0, slotOf(to), []byte(to), 0)
+					model[to] = maps.Clone(model[key])
+				} else {
+					s.Move(ref, 0, slotOf(to), []byte(to), 0)
+					model[to] = model[key]
+					delete(model, key)
+				}
+			case op == 95:
+				s.Flush(0)
+				clear(model)
+			case op == 96:
+				s.FlushSlot(slot, -1)
+				for key := range model {
+					if slotOf(key) == slot {
+						delete(model, key)
+					}
+				}
+			case op > 96 && len(snapshots) < 3:
+				snapshots = append(snapshots, open{s.Cut(nil), model.clone()})
+			}
+			s.Reap(5)
+		}
+		finish := func() {
+			o := snapshots[0]
+			snapshots = snapshots[1:]
+			var entries []store.Entry
+			err := o.sn.Walk(func(_ slots.Slot, fn func()) {
+				fn()
+				if random.IntN(2000) == 0 {
+					change()
+				}
+			}, func(es []store.Entry) error {
+				for _, e := range es {
+					e.Key, e.Value = append([]byte(nil), e.Key...), e.Value.Detach()
+					entries = append(entries, e)
+				}
+				return nil
+			})
+			if err != nil {
+				t.Fatal(err)
+			}
+			for range 20 {
+				change()
+			}
+			got := contents{}
+			for _, e := range entries {
+				if got[string(e.Key)] != nil {
+					t.Fatalf("seed %d: %s was emitted twice", seed, e.Key)
+				}
+				got[string(e.Key)] = fieldsOf(e.Value)
+			}
+			if !maps.EqualFunc(got, o.want, maps.Equal[map[string]string, map[string]string]) {
+				t.Fatalf("seed %d: the snapshot has %d keys, want %d, or their fields differ", seed, len(got), len(o.want))
+			}
+			o.sn.Close()
+		}
+		for range 150 {
+			change()
+			if len(snapshots) > 0 && random.IntN(30) == 0 {
+				finish()
+			}
+		}
+		for len(snapshots) > 0 {
+			finish()
+		}
+		for key, want := range model {
+			ref := s.Find(0, slotOf(key), []byte(key))
+			if got := fieldsOf(ref.Value()); !maps.Equal(got, want) {
+				t.Fatalf("seed %d: %s has %d fields, want %d", seed, key, len(got), len(want))
+			}
+		}
+		s.Flush(-1)
+		for s.Reap(1000) {
+		}
+		if used := s.Used(); used != 0 || s.Memory().Used() != 0 {
+			t.Fatalf("seed %d: %d bytes are left, %d as the store says", seed, s.Memory().Used(), used)
+		}
+	}
+}
