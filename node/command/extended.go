@@ -58,11 +58,11 @@ func readQuick(text []byte) (f extended, ok bool) {
 		if c < '0' || c > '9' {
 			return f, false
 		}
-		n = n*10 + uint64(c-'0')
 		seen++
-		if n > 0 {
+		if significant > 0 || c != '0' {
 			significant++
 		}
+		n = n*10 + uint64(c-'0')
 	}
 	places := 0
 	if point >= 0 {
