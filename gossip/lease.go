@@ -86,7 +86,7 @@ const (
 )
 
 // leaseFor is the length of a lease among so many electors. It grows with
-// them so that a node's traffic, two messages to each per third of a lease,
+// them so that a node's traffic, two messages to each per two fifths of a lease,
 // stays what it is among thirty.
 func (m *Machine) leaseFor(electors int) time.Duration {
 	d := min(max(leaseLeast, time.Duration(electors)*leasePerVoter), leaseMost)
@@ -261,7 +261,7 @@ func (m *Machine) needsRenewals() bool {
 
 // renewEvery is how long after one asking the next is due.
 func (m *Machine) renewEvery() time.Duration {
-	every := m.leaseFor(len(m.claims.electors)) / 3
+	every := m.leaseFor(len(m.claims.electors)) * 2 / 5
 	if m.now >= m.lease.until {
 		return max(every/5, leaseAskFastly)
 	}

@@ -10,6 +10,7 @@ import (
 	"net/netip"
 	"os"
 	"path/filepath"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -309,9 +310,7 @@ func (c *cluster) carryOut(r gossip.Ready) {
 	for _, id := range r.Drop {
 		b.Drop(id)
 	}
-	for _, out := range r.Send {
-		c.send(b, out)
-	}
+	c.send(b, r.Send)
 	for _, bc := range r.Broadcast {
 		b.Broadcast(bc.Key, bc.Message)
 	}
@@ -325,17 +324,26 @@ func (c *cluster) carryOut(r gossip.Ready) {
 	}
 }
 
-func (c *cluster) send(b *bus.Bus, out gossip.Outbound) {
+// send hands over what goes to one node at once.
+func (c *cluster) send(b *bus.Bus, out []gossip.Outbound) {
 	view := c.view.Load()
 	if view == nil {
 		return
 	}
-	n := view.Node(out.To)
-	if n == nil || n.NoAddress {
-		return
-	}
-	if addr, ok := busAddress(n.Address.IP, n.Address.BusPort); ok {
-		b.Send(out.To, addr, out.Message)
+	slices.SortStableFunc(out, func(x, y gossip.Outbound) int { return x.To.Compare(y.To) })
+	for len(out) > 0 {
+		var messages [][]byte
+		to := out[0].To
+		for ; len(out) > 0 && out[0].To == to; out = out[1:] {
+			messages = append(messages, out[0].Message)
+		}
+		n := view.Node(to)
+		if n == nil || n.NoAddress {
+			continue
+		}
+		if addr, ok := busAddress(n.Address.IP, n.Address.BusPort); ok {
+			b.Send(to, addr, messages...)
+		}
 	}
 }
 

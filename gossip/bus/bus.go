@@ -47,8 +47,8 @@ type Options struct {
 
 	// The rest tunes the membership; zero means the default. The package
 	// comment has the formulas.
-	ProbeInterval    time.Duration // 200 ms
-	GossipInterval   time.Duration // 100 ms
+	ProbeInterval    time.Duration // 400 ms
+	GossipInterval   time.Duration // 300 ms
 	PushPullInterval time.Duration // 5 s
 	DialTimeout      time.Duration // 1 s: for a connection, and again for its handshake
 
@@ -151,8 +151,8 @@ func Listen(opt Options) (*Bus, error) {
 	if err != nil {
 		return nil, err
 	}
-	setDefault(&opt.ProbeInterval, 200*time.Millisecond)
-	setDefault(&opt.GossipInterval, 100*time.Millisecond)
+	setDefault(&opt.ProbeInterval, 400*time.Millisecond)
+	setDefault(&opt.GossipInterval, 300*time.Millisecond)
 	setDefault(&opt.PushPullInterval, 5*time.Second)
 	setDefault(&opt.DialTimeout, time.Second)
 	setDefault(&opt.watch, watchPace)

@@ -45,7 +45,7 @@
 //
 // n is the number of nodes, log is to base 10 and at least 1.
 //
-//	ProbeInterval     P = 200 ms: each node probes one other per P, so each is
+//	ProbeInterval     P = 400 ms: each node probes one other per P, so each is
 //	                  probed by somebody about once per P. A probe waits P/2 for
 //	                  the direct answer and until P for indirect ones and TCP.
 //	suspicion         a member is given up 3·log(n)·P after it is first suspected
@@ -53,7 +53,7 @@
 //	                  silent node is Suspected everywhere after about 4·P to 8·P
 //	                  (n ≤ 10). A node that has ended is known much sooner: its
 //	                  links break, and the dial that follows is refused.
-//	GossipInterval    G = 100 ms: news of the membership (who joined, changed,
+//	GossipInterval    G = 300 ms: news of the membership (who joined, changed,
 //	                  is suspected) go to 3 random members per G, and with
 //	                  probes.
 //	retransmits       each node sends each news 6·ceil(log10(n+1)) times.

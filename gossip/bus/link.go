@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"net"
 	"net/netip"
+	"slices"
 	"sync"
 	"syscall"
 	"time"
@@ -86,38 +87,44 @@ func (b *Bus) peer(id slots.NodeID, create bool) *peer {
 	return p
 }
 
-// Send sends message to the node to over its link, which is dialled at addr
-// when it is down. It never blocks: the message is queued, and lost when the
-// dial fails, the link breaks, or too much is queued. The bus keeps message.
-func (b *Bus) Send(to slots.NodeID, addr netip.AddrPort, message []byte) {
-	if len(message) > MaxMessage {
-		b.log.line(slog.LevelWarn, "message size", "cluster bus: message too long, dropped",
-			"bytes", len(message), "to", to.String())
-		return
+// Send sends messages to the node to over its link, which is dialled at addr
+// when it is down. It never blocks: the messages are queued, and lost when the
+// dial fails, the link breaks, or too much is queued. What is handed over at once
+// goes out at once, and wakes the other side once. The bus keeps messages.
+func (b *Bus) Send(to slots.NodeID, addr netip.AddrPort, messages ...[]byte) {
+	for _, message := range messages {
+		if len(message) > MaxMessage {
+			b.log.line(slog.LevelWarn, "message size", "cluster bus: message too long, dropped",
+				"bytes", len(message), "to", to.String())
+			messages = slices.DeleteFunc(slices.Clone(messages), func(m []byte) bool { return len(m) > MaxMessage })
+			break
+		}
 	}
 	if p := b.peer(to, true); p != nil {
-		p.send(addr, frameMessage, message)
+		p.send(addr, frameMessage, messages...)
 	}
 }
 
-// send queues a frame and makes sure that somebody sends it.
-func (p *peer) send(addr netip.AddrPort, kind byte, message []byte) {
+// send queues frames and makes sure that somebody sends them.
+func (p *peer) send(addr netip.AddrPort, kind byte, messages ...[]byte) {
 	p.mu.Lock()
 	if addr.IsValid() {
 		p.addr = addr
 	}
-	if p.dropped || !p.addr.IsValid() || p.sendNow(kind, message) {
+	if p.dropped || !p.addr.IsValid() || p.sendNow(kind, messages) {
 		p.mu.Unlock()
 		return
 	}
-	for len(p.queue) > 0 && (len(p.queue) >= maxQueued || p.queued+len(message) > maxQueuedBytes) {
-		p.queued -= len(p.queue[0].message)
-		p.queue[0].message = nil
-		p.queue = p.queue[1:]
-		p.bus.stats.dropped.Add(1)
+	for _, message := range messages {
+		for len(p.queue) > 0 && (len(p.queue) >= maxQueued || p.queued+len(message) > maxQueuedBytes) {
+			p.queued -= len(p.queue[0].message)
+			p.queue[0].message = nil
+			p.queue = p.queue[1:]
+			p.bus.stats.dropped.Add(1)
+		}
+		p.queue = append(p.queue, outgoing{kind, message})
+		p.queued += len(message)
 	}
-	p.queue = append(p.queue, outgoing{kind, message})
-	p.queued += len(message)
 	start := !p.running
 	p.running = true
 	p.mu.Unlock()
@@ -131,16 +138,23 @@ func (p *peer) send(addr netip.AddrPort, kind byte, message []byte) {
 	}
 }
 
-// sendNow writes a frame from the caller's goroutine if the link is up and idle
-// and the socket takes it, which spares waking the writer for a lease. It
-// returns false when the frame must be queued. p.mu is held; nothing waits.
-func (p *peer) sendNow(kind byte, message []byte) bool {
-	if !writesNow || p.conn == nil || p.busy || len(p.queue) > 0 || len(p.rest) > 0 || len(message) > frameChunk {
+// sendNow writes frames from the caller's goroutine if the link is up and idle
+// and the socket takes them, which spares waking the writer for a lease. It
+// returns false when they must be queued. p.mu is held; nothing waits.
+func (p *peer) sendNow(kind byte, messages [][]byte) bool {
+	size := 0
+	for _, message := range messages {
+		size += len(message)
+	}
+	if !writesNow || p.conn == nil || p.busy || len(p.queue) > 0 || len(p.rest) > 0 || size > frameChunk {
 		return false
 	}
-	p.buf = p.seal.append(p.buf[:0], kind, message)
+	p.buf = p.buf[:0]
+	for _, message := range messages {
+		p.buf = p.seal.append(p.buf, kind, message)
+	}
 	sent, err := tryWrite(p.raw, p.buf)
-	p.bus.stats.messagesSent.Add(1)
+	p.bus.stats.messagesSent.Add(int64(len(messages)))
 	p.bus.stats.messageBytesSent.Add(int64(len(p.buf)))
 	switch {
 	case err != nil:

@@ -384,7 +384,7 @@ func (w *world) nameOf(id slots.NodeID) string {
 // the time.
 const (
 	leaseLapse  = 300 * time.Millisecond
-	leaseLapses = 0.1
+	leaseLapses = 0.05
 	leasesSince = 5 * time.Second
 )
 
