@@ -79,6 +79,12 @@ func (c *Call) Wait(w Wait) error {
 // ParseTimeout reads the timeout of a blocking command: seconds with a fraction,
 // 0 for ever. Source: the reference's getTimeoutFromObjectOrReply.
 func ParseTimeout(text []byte) (time.Duration, error) {
+	if n, ok := value.ParseInt(text); ok {
+		if n > math.MaxInt64/1000 {
+			n = -1
+		}
+		return TimeoutMs(n * 1000)
+	}
 	seconds, ok := parseExtended(text)
 	if !ok {
 		return 0, resp.ErrTimeoutFloat

@@ -472,7 +472,8 @@ func runLPos(c *Call) error {
 		}
 		return nil
 	}
-	matches := positions(&r, c.Args[2], o)
+	var few [8]int
+	matches := positions(few[:0], &r, c.Args[2], o)
 	if o.count >= 0 {
 		c.Reply.Array(len(matches))
 		for _, i := range matches {
@@ -488,8 +489,8 @@ func runLPos(c *Call) error {
 	return nil
 }
 
-// positions returns where element stands, as o asks.
-func positions(r *lists.Reader, element []byte, o lposOptions) (matches []int) {
+// positions appends to matches where element stands, as o asks.
+func positions(matches []int, r *lists.Reader, element []byte, o lposOptions) []int {
 	back := o.rank < 0
 	skip := max(o.rank, -o.rank) - 1
 	wanted := o.count

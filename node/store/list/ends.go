@@ -27,22 +27,22 @@ func (l List) Len() int {
 // The middle of all positions: where a list begins.
 const origin = 1 << 63
 
-// big is a large list open for change. save keeps what became of it.
+// big is a large list open for change. save keeps what became of it. It does not
+// refer to the cell, which would move that to Go's heap.
 type big struct {
-	c     *value.Cell
 	t     tree.Tree
 	first uint64
 	n     int
 }
 
 func (l List) big(v *value.Value) big {
-	b := big{c: l.c, t: tree.Tree{View: v.Tree(0), Space: l.c.Space()}}
+	b := big{t: tree.Tree{View: v.Tree(0), Space: l.c.Space()}}
 	b.first, b.n = parseState(v.Rest())
 	return b
 }
 
-func (b *big) save() {
-	p := b.c.Edit()
+func (b *big) save(c *value.Cell) {
+	p := c.Edit()
 	b.t.Root.Put(p)
 	rest := p[tree.RootSize:]
 	binary.LittleEndian.PutUint64(rest, b.first)
@@ -63,7 +63,7 @@ func (l List) Push(text []byte, front bool) {
 	}
 	b := l.big(&v)
 	b.push(text, need, front)
-	b.save()
+	b.save(l.c)
 }
 
 func (l List) pushPacked(lp, text []byte, need int, front bool) {
@@ -89,7 +89,7 @@ func (l List) pushPacked(lp, text []byte, need int, front bool) {
 
 // unpack makes a packed list a large one, which may be empty.
 func (l List) unpack(lp []byte) {
-	b := big{c: l.c, first: origin, t: tree.Tree{View: tree.View{Memory: l.c.Memory()}, Space: l.c.Space()}}
+	b := big{first: origin, t: tree.Tree{View: tree.View{Memory: l.c.Memory()}, Space: l.c.Space()}}
 	if len(lp) > 0 {
 		b.n = listpack.Len(lp)
 	}
@@ -98,14 +98,14 @@ func (l List) unpack(lp []byte) {
 	}
 	l.c.Splice(0, len(lp), tree.RootSize+stateSize)
 	l.c.SetRoots(1)
-	b.save()
+	b.save(l.c)
 }
 
 // repack makes a large list that consists of lp a packed one.
-func (b *big) repack(lp []byte) {
-	p := b.c.Splice(0, tree.RootSize+stateSize, len(lp))
+func (b *big) repack(c *value.Cell, lp []byte) {
+	p := c.Splice(0, tree.RootSize+stateSize, len(lp))
 	copy(p, lp)
-	b.c.SetRoots(0)
+	c.SetRoots(0)
 	b.t.Free()
 }
 
@@ -236,8 +236,8 @@ func (l List) Pop(front bool) {
 	}
 	b := l.big(&v)
 	b.pop(front)
-	if !b.settle() {
-		b.save()
+	if !b.settle(l.c) {
+		b.save(l.c)
 	}
 }
 
@@ -267,7 +267,7 @@ func (b *big) pop(front bool) {
 
 // settle packs what is left of a list if that is very little, and reports so:
 // then there is nothing to save.
-func (b *big) settle() bool {
+func (b *big) settle(cell *value.Cell) bool {
 	if b.t.Len() != 1 {
 		return false
 	}
@@ -276,7 +276,7 @@ func (b *big) settle() bool {
 	if len(lp) > repackMax {
 		return false
 	}
-	b.repack(lp)
+	b.repack(cell, lp)
 	return true
 }
 
@@ -316,5 +316,5 @@ func (l List) PushPack(lp []byte) {
 	}
 	fillBlock(b.t.Append(b.first+uint64(b.n), usedBy(lp)), lp)
 	b.n += n
-	b.save()
+	b.save(l.c)
 }

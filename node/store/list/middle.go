@@ -53,7 +53,7 @@ func (l List) Set(i int, text []byte) {
 	if len(block) > blockMax {
 		b.tighten(&c) // it may have been a large element's
 	}
-	b.save()
+	b.save(l.c)
 }
 
 // room returns the block at c, to be changed, with at least more bytes free.
@@ -128,7 +128,7 @@ func (l List) Insert(i int, text []byte) {
 	b := l.big(&v)
 	b.fixHead()
 	b.insert(i, text, need)
-	b.save()
+	b.save(l.c)
 }
 
 func (b *big) insert(i int, text []byte, need int) {
@@ -198,8 +198,8 @@ func (l List) DeleteRange(from, to int) {
 	b := l.big(&v)
 	b.fixHead()
 	b.deleteRange(from, to)
-	if !b.settle() {
-		b.save()
+	if !b.settle(l.c) {
+		b.save(l.c)
 	}
 }
 
@@ -327,10 +327,10 @@ func (l List) Remove(text []byte, limit int, back bool) int {
 	b := l.big(&v)
 	b.fixHead()
 	removed := b.remove(text, limit, back)
-	if removed > 0 && b.n > 0 && b.settle() {
+	if removed > 0 && b.n > 0 && b.settle(l.c) {
 		return removed
 	}
-	b.save()
+	b.save(l.c)
 	return removed
 }
 
