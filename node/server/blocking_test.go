@@ -4,19 +4,30 @@ import (
 	"bufio"
 	"fmt"
 	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 	"time"
 )
 
-// TestBlockingAgrees plays testdata/blocking.txt to a server and to the
-// reference, with several connections each, and compares every reply.
+// TestBlockingAgrees plays the scripts testdata/blocking*.txt to a server and to
+// the reference, with several connections each, and compares every reply.
 func TestBlockingAgrees(t *testing.T) {
+	files, err := filepath.Glob("testdata/blocking*.txt")
+	if err != nil || len(files) == 0 {
+		t.Fatal("no scripts", err)
+	}
+	for _, file := range files {
+		t.Run(filepath.Base(file), func(t *testing.T) { playBoth(t, file) })
+	}
+}
+
+func playBoth(t *testing.T, file string) {
 	reference := startReference(t)
 	if reference == "" {
 		t.Skip("SKIPPED: redis-server is not installed, nothing to compare with")
 	}
-	script, err := os.ReadFile("testdata/blocking.txt")
+	script, err := os.ReadFile(file)
 	if err != nil {
 		t.Fatal(err)
 	}
