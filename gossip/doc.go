@@ -19,6 +19,9 @@
 //  4. Hand Ready.Send to the links, Ready.Broadcast to the broadcast queue,
 //     open what Ready.Dial names and close what Ready.Drop names.
 //
+// It feeds a Tick when Due says so, which each Step may change: an idle process
+// is not woken for nothing.
+//
 // now is monotonic time since an arbitrary point of this process. It is never
 // compared with another node's.
 //
