@@ -14,8 +14,10 @@ const (
 	// blockMax is the greatest block that is not one element's. With what the tree
 	// adds it fills a block of the arena.
 	blockMax = 8<<10 - 8
-	// blockMin is how large a block begins.
-	blockMin = 1<<10 - 8
+	// blockMin is how large a block begins, in a list of fewer than manyBlocks.
+	// From there on one that is half empty does not count.
+	blockMin   = 1<<10 - 8
+	manyBlocks = 8
 	// startSize is what a block says before its listpack: where that begins.
 	startSize = 2
 	// loneMax is the longest entry that shares a block.

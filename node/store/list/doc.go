@@ -16,7 +16,7 @@
 //
 // A block is a listpack with room in front of it and behind it, so that a push
 // at either end moves nothing; the first two bytes of the block say where the
-// listpack begins. Blocks at the ends of a list grow by doubling up to blockMax
+// listpack begins. Blocks at the ends of a list grow by quarters up to blockMax
 // and are full, or made tight, when they come to lie inside. An element that does
 // not fit has a block to itself.
 //

@@ -165,11 +165,7 @@ func (b *big) widen(c *tree.Cursor, need int, front bool) bool {
 
 // blockSize is the size that a block of size have grows to, to hold need.
 func blockSize(need, have int) int {
-	size := max(blockMin, have)
-	for size < need || size <= have && size < blockMax {
-		size = 2*size + 8
-	}
-	return min(size, blockMax)
+	return min(max(blockMin, have+have/4, need+need/8), blockMax)
 }
 
 // tighten gives back the room of a block that comes to lie inside the list, if it
@@ -207,8 +203,12 @@ func (b *big) addBlock(text []byte, need int, front bool) {
 // insertBlock puts a new block with one element before c, which is then there.
 func (b *big) insertBlock(c *tree.Cursor, position uint64, text []byte, need int, front bool) {
 	size := startSize + listpack.EmptySize + need
-	if need <= loneMax {
+	switch {
+	case need > loneMax:
+	case b.t.Len() < manyBlocks:
 		size = blockSize(size, 0)
+	default:
+		size = blockMax
 	}
 	block := b.t.Insert(c, position, size)
 	newPack(block, front && need <= loneMax)
@@ -261,7 +261,7 @@ func (b *big) pop(front bool) {
 	drop(block, lp, 1, size, front)
 	if len(block) > blockMin && 8*(len(lp)-size) < len(block) {
 		slide(block, len(lp)-size, false)
-		b.t.Resize(&c, blockSize(len(block)/3, 0))
+		b.t.Resize(&c, max(blockMin, 2*usedBy(lp)))
 	}
 }
 
