@@ -177,7 +177,7 @@ type claimer struct {
 // claim gives the entry e, which is pending as d, to the consumer.
 func (cl *claimer) claim(d stream.Delivery, e *stream.Entry) {
 	if cl.number == 0 {
-		cl.findConsumer(false)
+		cl.findConsumer()
 	}
 	d.TimeMs = cl.at
 	switch {

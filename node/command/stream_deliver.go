@@ -47,17 +47,16 @@ type groupReader struct {
 	claimed []stream.ID
 	timeMs  int64
 	count   uint64
-	seen    bool
+	// created is true while no effect makes the consumer, which is new.
+	created, seen bool
 }
 
 // findConsumer finds the consumer, or makes it, and marks it as seen.
-func (r *groupReader) findConsumer(tell bool) {
+func (r *groupReader) findConsumer() {
 	consumer, ok := r.s.Consumer(r.group.Number, r.name)
 	if !ok {
 		consumer, _ = r.s.CreateConsumer(r.group.Number, r.name, r.c.Now)
-		if tell {
-			r.c.Effect(wordXGroup, wordCreateConsumer, r.key, r.groupName, r.name)
-		}
+		r.created = true
 	} else if consumer.SeenMs != r.c.Now {
 		r.s.SetSeen(r.group.Number, r.name, r.c.Now)
 	}
@@ -148,13 +147,16 @@ func (r *groupReader) tellClaimed() {
 	}
 	c.Effect(append(args, wordTime, c.Number(r.timeMs), wordRetryCount, c.Number(int64(r.count)), wordForce, wordJustID,
 		wordLastID, c.keepID(r.group.LastID))...)
-	r.claimed = r.claimed[:0]
+	r.claimed, r.created = r.claimed[:0], false
 	r.seen = r.seen || r.timeMs == c.Now
 }
 
 // end writes the group and the remaining effects.
 func (r *groupReader) end() {
 	r.tellClaimed()
+	if r.created {
+		r.c.Effect(wordXGroup, wordCreateConsumer, r.key, r.groupName, r.name)
+	}
 	if r.moved {
 		r.s.SetGroup(r.groupName, r.group)
 		r.c.tellGroup(r.key, r.groupName, r.group)

@@ -140,7 +140,8 @@ func groupOptions(c *Call, isCreate bool) (create bool, read int64, err error) {
 			if read, ok = value.ParseInt(c.Args[i]); !ok {
 				return false, 0, resp.ErrNotInteger
 			}
-			if read < 0 && read != stream.NotKnown {
+			// On the primary it may have been counted up from the greatest number.
+			if read < 0 && read != stream.NotKnown && !c.Applied {
 				return false, 0, errEntriesRead
 			}
 		default:

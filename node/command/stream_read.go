@@ -358,7 +358,7 @@ func readGroupAt(c *Call, o *readOptions, ref *store.Ref, key []byte, from readF
 	}
 	reader := groupReader{c: c, s: &s, key: key, groupName: name, group: g, name: o.consumer(c)}
 	openStreamReply(c.Reply, key)
-	reader.findConsumer(o.noAck)
+	reader.findConsumer()
 	if from.fresh {
 		reader.fresh(o.count, o.noAck)
 	} else {

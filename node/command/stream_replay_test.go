@@ -1,0 +1,105 @@
+package command
+
+import (
+	"fmt"
+	"math/rand/v2"
+	"strings"
+	"testing"
+
+	"slotmesh/node/store"
+)
+
+// TestStreamReplay lets time pass between random commands on streams, and
+// replays the journal on engines with other clocks: DUMP must say the same,
+// the times of groups and consumers included.
+func TestStreamReplay(t *testing.T) {
+	keys := []string{"s1", "s2", "s3", "s4"}
+	for seed := range uint64(6) {
+		t.Run(fmt.Sprint("seed ", seed), func(t *testing.T) {
+			kept := &keeper{}
+			n := newNode(t)
+			n.engine = NewEngine(EngineOptions{Table: testTable(t), Store: store.New(store.Options{}), Journal: kept, Lanes: 2, Seed: 1, Now: n.now.Load})
+			d := &driver{rand.New(rand.NewPCG(seed, 6))}
+			last, groups := 0, 0
+			others := []*node{newNode(t), newNode(t)}
+			others[0].now.Add(-1_000_000_000)
+			others[1].now.Add(1_000_000_000)
+			for i := range 3000 {
+				if i%300 == 0 {
+					last = 0
+				}
+				args := d.stream(&last)
+				if args[0] == "XADD" && d.IntN(50) == 0 {
+					// Its own choice of an id, at the place of one that names milliseconds.
+					for j, arg := range args {
+						if strings.HasSuffix(arg, "-*") {
+							args[j] = "*"
+						}
+					}
+				}
+				n.do(args...)
+				if d.IntN(3) == 0 {
+					n.now.Add(int64(d.IntN(20)))
+				}
+				for _, other := range others {
+					for _, group := range kept.groups[groups:] {
+						if err := other.engine.Apply(group, nil); err != nil {
+							t.Fatalf("%q: %s: %v", args, joinArgs(group[0].Args), err)
+						}
+					}
+				}
+				groups = len(kept.groups)
+				if i%10 > 0 {
+					continue
+				}
+				for _, key := range keys {
+					want := n.do("DUMP", key)
+					for _, other := range others {
+						if got := other.do("DUMP", key); got != want {
+							t.Fatalf("command %d, %s: after %q:\n %.800q\n %.800q", i, key, args, got, want)
+						}
+					}
+				}
+			}
+		})
+	}
+}
+
+// TestStreamEffects looks at what is journaled.
+func TestStreamEffects(t *testing.T) {
+	n := newNode(t)
+	for _, c := range []struct{ command, want string }{
+		{"XADD s * a 1", "0 XADD s 1700000000000-0 a 1"},
+		{"XADD s * a 1", "0 XADD s 1700000000000-1 a 1"},
+		{"XADD s 1700000000001-* a 1", "0 XADD s 1700000000001-0 a 1"},
+		{"XADD s 1700000000002-0 a 1", "0 XADD s 1700000000002-0 a 1"},
+		{"XADD s NOMKSTREAM MAXLEN ~ 10 LIMIT 5 * a 1", "0 XADD s NOMKSTREAM MAXLEN = 5 1700000000002-1 a 1"},
+		{"XADD s MAXLEN 4 * a 1", "0 XADD s MAXLEN 4 1700000000002-2 a 1"},
+		{"XADD s MINID ~ 5 1700000000003-0 a 1", "0 XADD s MINID = 1700000000000-0 1700000000003-0 a 1"},
+		{"XTRIM s MAXLEN ~ 4", ""},
+		{"XTRIM s MAXLEN 4", "0 XTRIM s MAXLEN 4"},
+		{"XGROUP CREATE s g 0", "0 XGROUP CREATE s g 0"},
+		{"XGROUP CREATECONSUMER s g a", "(0 XGROUP CREATECONSUMER s g a; 0 XCLAIM s g a 0 0-0 TIME 1700000000000 JUSTID)"},
+		{"XREADGROUP GROUP g b COUNT 2 STREAMS s >", "(0 XCLAIM s g b 0 1700000000002-0 1700000000002-1 TIME 1700000000000 RETRYCOUNT 1 FORCE JUSTID" +
+			" LASTID 1700000000002-1; 0 XGROUP SETID s g 1700000000002-1 ENTRIESREAD 5)"},
+		{"XREADGROUP GROUP g c COUNT 1 NOACK STREAMS s >", "(0 XGROUP CREATECONSUMER s g c; 0 XGROUP SETID s g 1700000000002-2 ENTRIESREAD 6;" +
+			" 0 XCLAIM s g c 0 0-0 TIME 1700000000000 JUSTID)"},
+		{"XREADGROUP GROUP g d STREAMS s 0", "(0 XGROUP CREATECONSUMER s g d; 0 XCLAIM s g d 0 0-0 TIME 1700000000000 JUSTID)"},
+		{"XACK s g 1700000000002-0 9-9", "0 XACK s g 1700000000002-0 9-9"},
+		{"XACK s g 9-9", ""},
+		{"XCLAIM s g a 0 1700000000002-1 TIME 1000", "(0 XCLAIM s g a 0 1700000000002-1 TIME 1000 RETRYCOUNT 2 FORCE JUSTID LASTID 1700000000002-2;" +
+			" 0 XCLAIM s g a 0 0-0 TIME 1700000000000 JUSTID)"},
+		{"XCLAIM s g a 0 9-9 LASTID 1700000000005-0", "0 XGROUP SETID s g 1700000000005-0 ENTRIESREAD 6"},
+		{"XDEL s 1700000000002-1 1-1", "0 XDEL s 1700000000002-1 1-1"},
+		{"XAUTOCLAIM s g a 0 -", "0 XACK s g 1700000000002-1"},
+		{"XGROUP DELCONSUMER s g nobody", ""},
+		{"XGROUP DELCONSUMER s g a", "0 XGROUP DELCONSUMER s g a"},
+		{"XSETID s 1700000000009-0", "0 XSETID s 1700000000009-0"},
+		{"XGROUP DESTROY s g", "0 XGROUP DESTROY s g"},
+	} {
+		n.do(strings.Fields(c.command)...)
+		if got := n.entries(); got != c.want {
+			t.Errorf("%s: journaled\n %s, want\n %s", c.command, got, c.want)
+		}
+	}
+}
