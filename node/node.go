@@ -131,7 +131,7 @@ func New(cfg *config.Config, log *slog.Logger) (*Node, error) {
 		Static:      n.staticReplicationInfo,
 	})
 	families, err := renameCommands(cfg.Statements("rename-command"),
-		command.Strings(), command.Hashes(), command.SortedSets(), command.Geo(), command.Lists(), command.Streams(), command.Bitmaps(), command.HyperLogLogs(), command.Sets(), command.Keys(), command.Introspection(),
+		command.Strings(), command.Hashes(), command.SortedSets(), command.Geo(), command.Lists(), command.Streams(), command.Bitmaps(), command.HyperLogLogs(), command.Sorting(), command.Sets(), command.Keys(), command.Introspection(),
 		n.server.Rows(), n.rows(clusterMode),
 	)
 	if err != nil {

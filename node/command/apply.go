@@ -69,7 +69,7 @@ func (a *Applier) Apply(cmds []Applied, after func()) error {
 			return fmt.Errorf("apply %q: %w", clip(cmd.Args[0], 128), err)
 		}
 		a.specs = append(a.specs, spec)
-		exclusive = exclusive || spec.Exclusive || spec.Walks
+		exclusive = exclusive || spec.Exclusive || spec.Walks || a.e.reaches(spec, cmd.Args)
 		if !spec.keyed {
 			continue
 		}

@@ -125,6 +125,7 @@ var unordered = map[string]bool{
 var families = []func(*driver) []string{
 	(*driver).bitmap,
 	(*driver).hyperLogLog,
+	(*driver).sort,
 	(*driver).list,
 	(*driver).set,
 	(*driver).hash,

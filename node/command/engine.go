@@ -138,6 +138,15 @@ func (e *Engine) Execute(c *Call, resume func()) bool {
 			c.fail(err)
 			return true
 		}
+		if e.reaches(c.Spec, c.Args) {
+			e.exclusively(c, func() {
+				e.freeze(c)
+				c.run()
+				e.commit(c)
+				e.serveReadied(c, nil)
+			})
+			return true
+		}
 		c.granted = resume
 	} else if c.phase == phaseLock {
 		if !e.locks.claim(c.slots[c.held], &c.waiter) {
@@ -149,6 +158,12 @@ func (e *Engine) Execute(c *Call, resume func()) bool {
 		return false
 	}
 	return e.runLocked(c, resume)
+}
+
+// reaches reports whether a command looks at keys that nobody locks for it. In
+// cluster mode it must not, and says so itself.
+func (e *Engine) reaches(spec *Spec, args [][]byte) bool {
+	return spec.Reaches != nil && e.routing.Load() == nil && spec.Reaches(args)
 }
 
 // acquireWide locks the slots of c, and those that clients who wait for its

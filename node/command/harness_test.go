@@ -110,7 +110,7 @@ func selectRow() Spec {
 
 func testTable(t testing.TB) *Table {
 	t.Helper()
-	table, err := NewTable(Strings(), Hashes(), SortedSets(), Geo(), Bitmaps(), HyperLogLogs(), Sets(), Lists(), Streams(), Keys(), Introspection(), []Spec{selectRow()})
+	table, err := NewTable(Strings(), Hashes(), SortedSets(), Geo(), Bitmaps(), HyperLogLogs(), Sorting(), Sets(), Lists(), Streams(), Keys(), Introspection(), []Spec{selectRow()})
 	if err != nil {
 		t.Fatal(err)
 	}

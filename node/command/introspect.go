@@ -157,6 +157,17 @@ func replyKeySpec(w *resp.Writer, k *KeySpec) {
 	w.BulkString("flags")
 	replyWords(w, keyFlagWords(k.Flags))
 
+	if k.Unknown {
+		for _, part := range []string{"begin_search", "find_keys"} {
+			w.BulkString(part)
+			w.Map(2)
+			w.BulkString("type")
+			w.BulkString("unknown")
+			w.BulkString("spec")
+			w.Map(0)
+		}
+		return
+	}
 	w.BulkString("begin_search")
 	w.Map(2)
 	w.BulkString("type")
@@ -202,7 +213,7 @@ func (s *Spec) legacyRange() (first, last, step int) {
 		}
 		return k.Last
 	}
-	isRange := func(k KeySpec) bool { return k.Keyword == "" && !k.KeyNum }
+	isRange := func(k KeySpec) bool { return k.Keyword == "" && !k.KeyNum && !k.Unknown }
 	if len(s.Keys) == 1 && isRange(s.Keys[0]) {
 		k := s.Keys[0]
 		return k.Begin, end(k, k.Begin), k.Step
@@ -457,6 +468,13 @@ func (s *Spec) flagsAt(args [][]byte, at int) KeyFlags {
 		positions, err := s.Keys[i].positions(args, nil)
 		if err == nil && slices.Contains(positions, at) {
 			return s.Keys[i].Flags
+		}
+	}
+	// KeysOf found it where no numbers could tell: it is what the last row of
+	// that kind is about.
+	for _, k := range slices.Backward(s.Keys) {
+		if k.Unknown {
+			return k.Flags
 		}
 	}
 	return 0

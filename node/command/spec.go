@@ -48,6 +48,10 @@ type Spec struct {
 	// FLUSHALL, SWAPDB. Walks marks one that visits slots by Call.WithSlot: KEYS,
 	// SCAN. Inside EXEC both make the whole transaction exclusive.
 	Exclusive, Walks bool
+	// Reaches, if set, says whether this call looks at keys that its arguments do
+	// not name: outside cluster mode it then runs while nothing else does, and
+	// holds no slots.
+	Reaches func(args [][]byte) bool
 
 	Sub []Spec
 
@@ -134,6 +138,9 @@ type KeySpec struct {
 	// the first key FirstKey from Begin.
 	KeyNum                bool
 	KeyNumIndex, FirstKey int
+	// Unknown marks keys whose places no numbers can tell: KeysOf finds those
+	// that can be found.
+	Unknown bool
 }
 
 // KeyFlags say what a command does with the keys of a KeySpec.

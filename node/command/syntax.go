@@ -242,7 +242,8 @@ func foldToken(args []Arg) []Arg {
 	return args
 }
 
-// newArg reads one word.
+// newArg reads one word. A type may end in the number of a key spec, where the
+// place of the argument does not tell: "destination:key#2".
 func newArg(word string) Arg {
 	if isToken(word) {
 		token := strings.Trim(word, `"`)
@@ -253,13 +254,17 @@ func newArg(word string) Arg {
 		return Arg{Name: name, Type: "pure-token", Token: token, HasToken: true, KeySpec: -1}
 	}
 	name, kind, typed := strings.Cut(word, ":")
+	keySpec := -1
+	if of, number, given := strings.Cut(kind, "#"); given {
+		kind, keySpec = of, int(number[0]-'0')
+	}
 	if !typed {
 		kind = argTypes[name]
 		if kind == "" {
 			kind = "string"
 		}
 	}
-	return Arg{Name: name, Type: kind, KeySpec: -1}
+	return Arg{Name: name, Type: kind, KeySpec: keySpec}
 }
 
 // word is how an argument of one word was written, without its type.
@@ -302,7 +307,9 @@ func linkArg(a *Arg, keys []KeySpec, position int) int {
 	next := position
 	switch a.Type {
 	case "key":
-		a.KeySpec = findKeySpec(keys, a, position)
+		if a.KeySpec < 0 {
+			a.KeySpec = findKeySpec(keys, a, position)
+		}
 		next++
 	case "oneof":
 		for i := range a.Args {

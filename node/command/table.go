@@ -227,7 +227,7 @@ func (s *Spec) KeyPositions(args [][]byte, at []int) ([]int, error) {
 // positions appends where the keys of k stand in args.
 func (k *KeySpec) positions(args [][]byte, at []int) ([]int, error) {
 	first, found := k.begin(args)
-	if !found {
+	if !found || k.Unknown {
 		return at, nil
 	}
 	step := max(k.Step, 1)

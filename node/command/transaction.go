@@ -56,7 +56,7 @@ func (e *Engine) ExecuteAll(tx *Transaction, resume func()) bool {
 			tx.fail(err)
 			return true
 		}
-		if tx.needsExclusive() {
+		if e.needsExclusive(tx) {
 			e.exclusively(&tx.each, func() { e.runAll(tx) })
 			return true
 		}
@@ -95,8 +95,10 @@ func (tx *Transaction) fail(err error) {
 	tx.Reply.Error(err.Error())
 }
 
-func (tx *Transaction) needsExclusive() bool {
-	return slices.ContainsFunc(tx.Commands, func(q Queued) bool { return q.Spec.Exclusive || q.Spec.Walks })
+func (e *Engine) needsExclusive(tx *Transaction) bool {
+	return slices.ContainsFunc(tx.Commands, func(q Queued) bool {
+		return q.Spec.Exclusive || q.Spec.Walks || e.reaches(q.Spec, q.Args)
+	})
 }
 
 // prepareAll gathers the keys and slots of all commands and watched keys.

@@ -1,0 +1,484 @@
+package command
+
+import (
+	"bytes"
+	"cmp"
+	"math"
+	"slices"
+
+	"slotmesh/node/resp"
+	"slotmesh/node/store"
+	lists "slotmesh/node/store/list"
+	"slotmesh/node/store/set"
+	"slotmesh/node/store/value"
+	"slotmesh/node/store/zset"
+)
+
+// Sorting are the rows of SORT and SORT_RO.
+func Sorting() []Spec {
+	const (
+		options    = "key [BY pattern:pattern#1] [LIMIT offset count] [GET pattern:pattern#1 [GET pattern ...]] [ASC | DESC] [ALPHA]"
+		complexity = "O(N+M*log(M)) where N is the number of elements and M the number of those returned; O(N) unsorted."
+		notes      = "the keys that BY and GET lead to depend on the elements"
+	)
+	categories := []string{"set", "sortedset", "list", "dangerous"}
+	keys := []KeySpec{
+		{Flags: KeyRO | KeyAccess, Begin: 1, Step: 1},
+		{Flags: KeyRO | KeyAccess, Notes: notes, Unknown: true},
+		{Flags: KeyOW | KeyUpdate, Notes: "STORE may stand anywhere", Unknown: true},
+	}
+	// Of the group generic in name, but not of the category keyspace.
+	return inGroup("sort", []Spec{
+		{
+			Name: "sort", Syntax: options + " [STORE destination:key#2]", Arity: -2,
+			Flags: Write | DenyOOM | MovableKeys, Keys: keys, KeysOf: sortKeys,
+			Since: "1.0.0", Complexity: complexity, Summary: "Sorts a list, a set or a sorted set, and returns or keeps the result.",
+			DocGroup: "generic", Categories: categories, Run: runSort, Heavy: heavySort, Reaches: sortReaches,
+		},
+		{
+			Name: "sort_ro", Syntax: options, Arity: -2,
+			Flags: ReadOnly | MovableKeys, Keys: keys[:2], KeysOf: func([][]byte) ([]int, error) { return []int{1}, nil },
+			Since: "7.0.0", Complexity: complexity, Summary: "Sorts a list, a set or a sorted set, and returns the result.",
+			DocGroup: "generic", Categories: categories, Run: runSort, Heavy: heavySort, Reaches: sortReaches,
+		},
+	})
+}
+
+// sortKeys finds the key, and the destination behind the last STORE. Source: the
+// reference's sortGetKeys.
+func sortKeys(args [][]byte) ([]int, error) {
+	keys := []int{1}
+	for i := 2; i < len(args); i++ {
+		switch word := args[i]; {
+		case isWord(word, "limit"):
+			i += 2
+		case isWord(word, "by"), isWord(word, "get"):
+			i++
+		case isWord(word, "store") && i+1 < len(args):
+			keys = append(keys[:1], i+1)
+		}
+	}
+	return keys, nil
+}
+
+// sortReaches reports whether a SORT looks at keys that it does not name.
+func sortReaches(args [][]byte) bool {
+	for i := 2; i+1 < len(args); i++ {
+		if (isWord(args[i], "by") || isWord(args[i], "get")) && bytes.IndexByte(args[i+1], '*') >= 0 {
+			return true
+		}
+	}
+	return false
+}
+
+func heavySort(c *Call) bool {
+	return len(c.Args) > 1 && (sortReaches(c.Args) || c.exceeds(c.Args[1:2], loopMembers/4, elementsOf))
+}
+
+// elementsOf is how many elements SORT finds in a value.
+func elementsOf(v value.Value) int {
+	switch v.Kind {
+	case value.KindSet:
+		return set.Read(v).Len()
+	case value.KindList:
+		r := lists.Read(v)
+		return r.Len()
+	case value.KindZSet:
+		r := zset.Read(v)
+		return r.Len()
+	}
+	return 0
+}
+
+// sortOptions are what SORT was asked for.
+type sortOptions struct {
+	descending, alpha bool
+	start, count      int64
+	// unsorted is set by BY with a pattern that names no key.
+	unsorted bool
+	// by is the pattern of the weights, nil to sort by the elements themselves.
+	by    []byte
+	get   [][]byte
+	store []byte
+}
+
+func parseSort(c *Call) (o sortOptions, err error) {
+	o.count = -1
+	readOnly := c.Spec.Flags&Write == 0
+	clustered := c.engine.Routing() != nil
+	for args := c.Args[2:]; len(args) > 0; {
+		taken := 1
+		switch word, rest := args[0], len(args)-1; {
+		case isWord(word, "asc"):
+			o.descending = false
+		case isWord(word, "desc"):
+			o.descending = true
+		case isWord(word, "alpha"):
+			o.alpha = true
+		case isWord(word, "limit") && rest >= 2:
+			var ok1, ok2 bool
+			o.start, ok1 = value.ParseInt(args[1])
+			o.count, ok2 = value.ParseInt(args[2])
+			if !ok1 || !ok2 {
+				return o, resp.ErrNotInteger
+			}
+			taken = 3
+		case isWord(word, "store") && rest >= 1 && !readOnly:
+			o.store = args[1]
+			taken = 2
+		case isWord(word, "by") && rest >= 1:
+			o.by = args[1]
+			switch {
+			case bytes.IndexByte(untilZero(o.by), '*') < 0:
+				o.unsorted = true
+			case clustered:
+				return o, resp.Error("ERR BY option of SORT denied in cluster mode.")
+			}
+			taken = 2
+		case isWord(word, "get") && rest >= 1:
+			if clustered {
+				return o, resp.Error("ERR GET option of SORT denied in cluster mode.")
+			}
+			o.get = append(o.get, args[1])
+			taken = 2
+		default:
+			return o, resp.ErrSyntax
+		}
+		args = args[taken:]
+	}
+	return o, nil
+}
+
+// untilZero cuts b before its first zero byte, where C's strings end.
+func untilZero(b []byte) []byte {
+	if i := bytes.IndexByte(b, 0); i >= 0 {
+		return b[:i]
+	}
+	return b
+}
+
+// sortItem is one element.
+type sortItem struct {
+	text []byte
+	// by is the text that it is sorted by, nil if there is none.
+	by []byte
+}
+
+// sortKey is what is moved about: a number, or nothing yet, and the place of the
+// element.
+type sortKey struct {
+	score float64
+	at    int
+}
+
+// sorter is a SORT that is under way.
+type sorter struct {
+	sortOptions
+	c     *Call
+	items []sortItem
+	keys  []sortKey
+	// texts is memory for the texts of integers.
+	texts []byte
+}
+
+func (s *sorter) add(text []byte) { s.items = append(s.items, sortItem{text: text}) }
+
+// addInt adds an integer, whose text gets memory of its own.
+func (s *sorter) addInt(text func(dst []byte) []byte) {
+	from := len(s.texts)
+	s.texts = text(s.texts)
+	s.add(s.texts[from:len(s.texts):len(s.texts)])
+}
+
+func runSort(c *Call) error {
+	o, err := parseSort(c)
+	if err != nil {
+		return err
+	}
+	s := sorter{sortOptions: o, c: c}
+	ref := c.Read(c.Args[1])
+	if ref.OK() {
+		switch ref.Kind() {
+		case value.KindSet, value.KindList, value.KindZSet:
+		default:
+			return resp.ErrWrongType
+		}
+	}
+	if s.unsorted && s.store != nil && ref.OK() && ref.Kind() == value.KindSet {
+		// A set has no order of its own that a replica would share.
+		s.unsorted, s.alpha, s.by = false, true, nil
+	}
+	start, end := s.load(ref)
+	if err := s.sort(); err != nil {
+		return err
+	}
+	if s.store != nil {
+		s.keep(s.keys[start:end])
+		return nil
+	}
+	s.reply(s.keys[start:end])
+	return nil
+}
+
+// load finds the elements and returns which of them are asked for, as indexes
+// into keys. Source: the reference's sortCommandGeneric.
+func (s *sorter) load(ref store.Ref) (start, end int) {
+	n := 0
+	if ref.OK() {
+		n = elementsOf(ref.Value())
+	}
+	start = int(min(max(s.start, 0), int64(n)))
+	end = n
+	if s.count >= 0 {
+		end = int(min(int64(start)+min(s.count, int64(n)), int64(n)))
+	}
+	if !ref.OK() {
+		return 0, 0
+	}
+	v := ref.Value()
+	from, to := 0, n
+	if s.unsorted && v.Kind != value.KindSet {
+		// Only what is asked for is loaded, in the order of the list or sorted set.
+		from, to = start, end
+		if s.descending {
+			from, to = n-end, n-start
+		}
+		start, end = 0, to-from
+	}
+	s.items = make([]sortItem, 0, to-from)
+	switch v.Kind {
+	case value.KindSet:
+		for it := set.Read(v).All(); it.Next(); {
+			if _, isInt := it.Int(); isInt {
+				s.addInt(func(dst []byte) []byte { return append(dst, it.Member()...) })
+			} else {
+				s.add(it.Member())
+			}
+		}
+	case value.KindList:
+		r := lists.Read(v)
+		for it := r.At(from); it.Valid() && from < to; from++ {
+			if text := it.Take(); text.IsInt {
+				s.addInt(text.Append)
+			} else {
+				s.add(text.Bytes)
+			}
+		}
+	case value.KindZSet:
+		r := zset.Read(v)
+		for it := r.At(from); it.Valid() && from < to; from++ {
+			// The cursor may keep the text of an integer in memory of its own.
+			s.addInt(func(dst []byte) []byte { return append(dst, it.Member()...) })
+			it.Next()
+		}
+		if v.Enc == value.EncListpack && (s.c.Applied || !s.c.engine.replica.Load()) {
+			// The reference unpacks what it sorts, and leaves it like that.
+			ref.SetEncoding(value.EncSkiplist)
+		}
+	}
+	s.keys = make([]sortKey, len(s.items))
+	for i := range s.keys {
+		s.keys[i].at = i
+	}
+	if s.unsorted && s.descending && v.Kind != value.KindSet {
+		slices.Reverse(s.keys)
+	}
+	return start, end
+}
+
+const errSortScore resp.Error = "ERR One or more scores can't be converted into double"
+
+// sort puts keys in order, unless they are not to be.
+func (s *sorter) sort() error {
+	if s.unsorted {
+		return nil
+	}
+	failed := false
+	for i := range s.keys {
+		item := &s.items[i]
+		weight := item.text
+		if s.by != nil {
+			var found bool
+			if weight, found = s.lookup(s.by, item.text); !found {
+				continue
+			}
+			item.by = weight
+		}
+		if s.alpha {
+			continue
+		}
+		var ok bool
+		if s.keys[i].score, ok = sortScore(weight); !ok {
+			failed = true
+		}
+	}
+	if failed {
+		return errSortScore
+	}
+	slices.SortFunc(s.keys, s.compare())
+	return nil
+}
+
+// compare returns the order. Elements that it does not tell apart stay as they
+// were.
+func (s *sorter) compare() func(a, b sortKey) int {
+	sign := 1
+	if s.descending {
+		sign = -1
+	}
+	if !s.alpha {
+		return func(a, b sortKey) int {
+			switch {
+			case a.score < b.score:
+				return -sign
+			case a.score > b.score:
+				return sign
+			}
+			return cmp.Or(sign*bytes.Compare(s.items[a.at].text, s.items[b.at].text), a.at-b.at)
+		}
+	}
+	// What is sent to a client is sorted as C's strings.
+	cut := untilZero
+	if s.store != nil {
+		cut = func(b []byte) []byte { return b }
+	}
+	if s.by == nil {
+		return func(a, b sortKey) int {
+			return cmp.Or(sign*bytes.Compare(cut(s.items[a.at].text), cut(s.items[b.at].text)), a.at-b.at)
+		}
+	}
+	return func(a, b sortKey) int {
+		x, y := s.items[a.at].by, s.items[b.at].by
+		order := 0
+		switch {
+		case x == nil || y == nil:
+			order = int(oneIf(y == nil) - oneIf(x == nil))
+		default:
+			order = bytes.Compare(cut(x), cut(y))
+		}
+		return cmp.Or(sign*order, a.at-b.at)
+	}
+}
+
+// sortScore reads text as C's strtod does: nothing is zero, blanks may stand
+// before the number, a zero byte ends it.
+func sortScore(text []byte) (float64, bool) {
+	text = untilZero(text)
+	if len(text) == 0 {
+		return 0, true
+	}
+	for len(text) > 0 && (text[0] == ' ' || '\t' <= text[0] && text[0] <= '\r') {
+		text = text[1:]
+	}
+	score, ok := zset.ParseScore(text)
+	// The smallest numbers have lost digits.
+	const smallest = 0x1p-1022
+	return score, ok && (score == 0 || math.Abs(score) >= smallest)
+}
+
+// lookup returns what pattern leads to from an element: itself for "#", else a
+// string, or a field of a hash. Source: the reference's lookupKeyByPattern.
+func (s *sorter) lookup(pattern, element []byte) (text []byte, found bool) {
+	if len(pattern) == 1 && pattern[0] == '#' {
+		return element, true
+	}
+	star := bytes.IndexByte(untilZero(pattern), '*')
+	if star < 0 {
+		return nil, false
+	}
+	tail := pattern[star+1:]
+	var field []byte
+	if arrow := bytes.Index(untilZero(tail), []byte("->")); arrow >= 0 && arrow+2 < len(tail) && tail[arrow+2] != 0 {
+		tail, field = tail[:arrow], tail[arrow+2:]
+	}
+	c := s.c
+	from := len(c.arena)
+	c.arena = append(append(append(c.arena, pattern[:star]...), element...), tail...)
+	key := c.arena[from:]
+	ref := c.lookElsewhere(key)
+	c.arena = c.arena[:from]
+	switch {
+	case !ref.OK():
+		return nil, false
+	case field != nil:
+		return c.fieldText(ref, field)
+	case ref.Kind() != value.KindString:
+		return nil, false
+	}
+	text = c.text(ref.Value())
+	if text == nil {
+		text = []byte{}
+	}
+	return text, true
+}
+
+func (s *sorter) outputs(keys []sortKey) int { return len(keys) * max(len(s.get), 1) }
+
+func (s *sorter) reply(keys []sortKey) {
+	w := s.c.Reply
+	w.Array(s.outputs(keys))
+	for _, key := range keys {
+		element := s.items[key.at].text
+		if s.get == nil {
+			w.Bulk(element)
+		}
+		for _, pattern := range s.get {
+			if text, found := s.lookup(pattern, element); found {
+				w.Bulk(text)
+			} else {
+				w.Null()
+			}
+		}
+	}
+}
+
+var wordRPush = []byte("RPUSH")
+
+// sortTurn is how many elements one effect of SORT pushes at most.
+const sortTurn = 1024
+
+// keep makes the result the list of STORE's key.
+func (s *sorter) keep(keys []sortKey) {
+	c, to := s.c, s.store
+	n := s.outputs(keys)
+	if n == 0 {
+		c.storeNothing(to)
+		return
+	}
+	d := c.Draft(to, value.KindList, value.EncQuicklist)
+	l := lists.Open(&d.Cell)
+	// A replica need not know the other keys: it is told the result.
+	reaches := sortReaches(c.Args) && !c.Applied && c.engine.journal.Active()
+	var effect [][]byte
+	push := func(text []byte) {
+		l.Push(text, false)
+		if !reaches {
+			return
+		}
+		if effect == nil {
+			c.Effect(wordDel, to)
+			effect = append(effect, wordRPush, to)
+		}
+		effect = append(effect, c.keep(text))
+		if len(effect) == 2+sortTurn {
+			c.Effect(effect...)
+			effect = effect[:2]
+		}
+	}
+	for _, key := range keys {
+		element := s.items[key.at].text
+		if s.get == nil {
+			push(element)
+		}
+		for _, pattern := range s.get {
+			text, _ := s.lookup(pattern, element)
+			push(text)
+		}
+	}
+	if len(effect) > 2 {
+		c.Effect(effect...)
+	}
+	c.PutDraft(to, d, false)
+	c.changedBy(to, n)
+	c.Reply.Int(int64(n))
+}
