@@ -146,7 +146,7 @@ func (c *Call) readHash(key []byte) (r hash.Reader, ok bool, err error) {
 	}
 	now := c.fieldTime()
 	r = hash.Read(ref.Value(), now)
-	if next := r.NextDeadline(); next == 0 || next > now {
+	if !ref.HasFieldDeadline() || r.NextDeadline() > now {
 		return r, true, nil
 	}
 	if c.expireFields(&ref, key) {
@@ -170,9 +170,11 @@ func (c *Call) writeHash(key []byte, fields [][]byte, step int) (store.Ref, erro
 
 // withoutExpired is the part of writeHash that comes after the lookup.
 func (c *Call) withoutExpired(ref store.Ref, key []byte, fields [][]byte, step int) store.Ref {
+	if !ref.HasFieldDeadline() {
+		return ref
+	}
 	now := c.fieldTime()
-	r := hash.Read(ref.Value(), now)
-	if next := r.NextDeadline(); next == 0 || next > now || c.engine.replica.Load() {
+	if r := hash.Read(ref.Value(), now); r.NextDeadline() > now || c.engine.replica.Load() {
 		return ref
 	}
 	if c.expireFields(&ref, key) {

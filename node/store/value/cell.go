@@ -216,6 +216,12 @@ func (c *Cell) SetRoot(i int, root tree.Root) {
 	root.Put(c.Edit()[i*tree.RootSize:])
 }
 
+// HasFieldDeadline reports whether the keyspace knows that a field of the value
+// expires. A draft does not tell.
+func (c Cell) HasFieldDeadline() bool {
+	return c.Memory().Bytes(c.at, 10)[8]&FlagFieldDeadline != 0
+}
+
 // FieldsExpire sets when the first field of the value expires, 0 for never.
 func (c *Cell) FieldsExpire(atMs int64) { c.at = c.home.FieldsExpire(c.at, atMs) }
 
