@@ -128,7 +128,7 @@ func New(opts Options) (*Machine, error) {
 	}
 	m.aloof = len(m.members) == 1
 	m.data.Empty = opts.Empty
-	if m.startedWithSlots && !opts.Empty {
+	if m.startedWithSlots && !opts.Empty && !m.faults.ServeOldFiles {
 		m.dataKept.recovered = opts.Recovered
 	}
 	m.describeSelf()

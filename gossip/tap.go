@@ -18,6 +18,9 @@ type Faults struct {
 	StaleReports bool
 	// LoseWindow takes the last window of a claim for known without looking.
 	LoseWindow bool
+	// ServeOldFiles lets a primary that was started with files serve at once,
+	// whatever its replicas have.
+	ServeOldFiles bool
 }
 
 // Ballot is a vote that was cast.

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net/netip"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -355,7 +356,15 @@ func TestLinkRequestAndAnswer(t *testing.T) {
 			large := strings.Repeat("x", MaxMessage)
 			a.send(b, large)
 			until(t, "the largest message arrives", func() bool { return b.hasReceived(gossip.ByLink, large) })
-			a.send(b, large+"x")
+			// Handed over at once they keep their order, and what is too long costs
+			// only itself.
+			a.bus.Send(b.id, b.bus.Address(), []byte("one"), []byte(large+"x"), []byte("two"), []byte("three"))
+			until(t, "what was sent at once arrives", func() bool { return b.hasReceived(gossip.ByLink, "three") })
+			b.mu.Lock()
+			if got := b.received[gossip.ByLink]; !slices.Equal(got[len(got)-3:], []string{"one", "two", "three"}) {
+				t.Errorf("sent at once, received %q", got[len(got)-3:])
+			}
+			b.mu.Unlock()
 			links := a.bus.Links()
 			if len(links) != 2 || links[0].Outgoing || !links[1].Outgoing || links[0].Node != b.id || links[1].Node != b.id {
 				t.Errorf("links: %+v", links)

@@ -22,6 +22,7 @@ func TestPlanted(t *testing.T) {
 		{"no fence", Plant{noFence: true}, []string{"order"}},
 		{"keep a tie", Plant{inside: gossip.Faults{KeepTie: true}}, []string{"epochs"}},
 		{"believe a stale report", Plant{inside: gossip.Faults{StaleReports: true}}, []string{"stale", "failed", "liveness"}},
+		{"serve old files", Plant{inside: gossip.Faults{ServeOldFiles: true}}, []string{"wipe"}},
 		{"lose a claim's window", Plant{inside: gossip.Faults{LoseWindow: true}}, []string{"table", "coverage", "liveness", "formation"}},
 	}
 	for _, c := range cases {
