@@ -179,13 +179,15 @@ func replyElement(w *resp.Writer, t lists.Text) {
 	w.Bulk(t.Bytes)
 }
 
-// elementText returns the text of an element in memory that lasts until the
-// effects are written, whatever becomes of the list.
-func (c *Call) elementText(t lists.Text) []byte {
-	if t.IsInt {
-		return c.Number(t.Int)
+// takeEnd removes an element from an end of a list, which is deleted with the
+// last one, and returns it in memory that lasts until the effects are written.
+func takeEnd(c *Call, key []byte, ref *store.Ref, front bool) []byte {
+	from, left := len(c.arena), 0
+	c.arena, left = lists.Open(&ref.Cell).Pop(front, c.arena)
+	if left == 0 {
+		c.Remove(key)
 	}
-	return c.keep(t.Bytes)
+	return c.arena[from:len(c.arena):len(c.arena)]
 }
 
 func pushList(c *Call, front, onlyIfThere bool) error {
@@ -201,13 +203,13 @@ func pushList(c *Call, front, onlyIfThere bool) error {
 		}
 		ref = c.Create(key, value.KindList, value.EncQuicklist)
 	}
-	l := lists.Open(&ref.Cell)
+	l, n := lists.Open(&ref.Cell), 0
 	for _, element := range c.Args[2:] {
-		l.Push(element, front)
+		n = l.Push(element, front)
 	}
 	c.Changed(key)
 	c.dirty += int64(len(c.Args) - 3)
-	c.Reply.Int(int64(l.Len()))
+	c.Reply.Int(int64(n))
 	return nil
 }
 

@@ -1,9 +1,6 @@
 package command
 
-import (
-	lists "slotmesh/node/store/list"
-	"slotmesh/node/store/value"
-)
+import "slotmesh/node/store/value"
 
 // listBlockingRows are the rows of lists that wait for an element.
 func listBlockingRows() []Spec {
@@ -48,11 +45,10 @@ func popOne(c *Call, key []byte, front bool) (popped bool, err error) {
 	if err != nil || !ref.OK() {
 		return false, err
 	}
-	r := lists.Read(ref.Value())
 	c.Reply.Array(2)
 	c.Reply.Bulk(key)
-	replyElement(c.Reply, endOf(&r, front))
-	removeEnd(c, key, &ref, &r, front, 1)
+	c.Reply.Bulk(takeEnd(c, key, &ref, front))
+	c.Changed(key)
 	c.Effect(popWord(front), key)
 	return true, nil
 }

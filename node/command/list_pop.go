@@ -43,22 +43,12 @@ func popList(c *Call, front bool) error {
 	case count == 0:
 		c.Reply.Array(0)
 	case count < 0:
-		r := lists.Read(ref.Value())
-		replyElement(c.Reply, endOf(&r, front))
-		removeEnd(c, key, &ref, &r, front, 1)
+		c.Reply.Bulk(takeEnd(c, key, &ref, front))
+		c.Changed(key)
 	default:
 		replyPopped(c, key, &ref, front, count)
 	}
 	return nil
-}
-
-func endOf(r *lists.Reader, front bool) lists.Text {
-	if front {
-		it := r.At(0)
-		return it.Text()
-	}
-	it := r.Back()
-	return it.Text()
 }
 
 // replyPopped answers with up to count elements from an end of the list of key
@@ -89,8 +79,6 @@ func removeEnd(c *Call, key []byte, ref *store.Ref, r *lists.Reader, front bool,
 	switch {
 	case n == r.Len():
 		c.Remove(key)
-	case n == 1:
-		l.Pop(front)
 	case front:
 		l.DeleteRange(0, n)
 	default:
@@ -147,32 +135,28 @@ func moveElement(c *Call, from, to bool) (moved bool, err error) {
 	}
 	// Looking up the destination may have deleted it, and moved the source.
 	ref = c.Peek(source)
-	r := lists.Read(ref.Value())
-	element := c.elementText(endOf(&r, from))
-	c.Reply.Bulk(element)
 	if string(source) == string(destination) {
 		l := lists.Open(&ref.Cell)
-		if r.Len() > 1 {
-			l.Pop(from)
+		if l.Len() == 1 {
+			r := l.Read()
+			it := r.At(0)
+			replyElement(c.Reply, it.Text())
+		} else {
+			element := takeEnd(c, source, &ref, from)
 			l.Push(element, to)
+			c.Reply.Bulk(element)
 		}
 		c.Changed(source)
 		return true, nil
 	}
-	last := r.Len() == 1
-	if !last {
-		l := lists.Open(&ref.Cell)
-		l.Pop(from)
-	}
+	element := takeEnd(c, source, &ref, from)
+	c.Reply.Bulk(element)
 	dst := c.Peek(destination)
 	if !dst.OK() {
 		dst = c.Create(destination, value.KindList, value.EncQuicklist)
 	}
 	lists.Open(&dst.Cell).Push(element, to)
 	c.Changed(destination)
-	if last {
-		c.Remove(source)
-	}
 	c.touch(c.DB, source)
 	return true, nil
 }

@@ -49,14 +49,14 @@ func (b *big) save(c *value.Cell) {
 	binary.LittleEndian.PutUint64(rest[8:], uint64(b.n))
 }
 
-// Push adds an element in front of the first or behind the last one.
-func (l List) Push(text []byte, front bool) {
+// Push adds an element in front of the first or behind the last one, and returns
+// how many there are.
+func (l List) Push(text []byte, front bool) int {
 	v := l.c.Value()
 	need := listpack.EntrySize(text)
 	if v.Roots == 0 {
 		if len(v.Bytes)+need <= packedMax {
-			l.pushPacked(v.Bytes, text, need, front)
-			return
+			return l.pushPacked(v.Bytes, text, need, front)
 		}
 		l.unpack(v.Bytes)
 		v = l.c.Value()
@@ -64,15 +64,16 @@ func (l List) Push(text []byte, front bool) {
 	b := l.big(&v)
 	b.push(text, need, front)
 	b.save(l.c)
+	return b.n
 }
 
-func (l List) pushPacked(lp, text []byte, need int, front bool) {
+func (l List) pushPacked(lp, text []byte, need int, front bool) int {
 	if len(lp) == 0 {
 		lp = l.c.SpliceRoom(0, 0, listpack.EmptySize+need, 0)
 		listpack.PutEmpty(lp[:listpack.EmptySize])
 		listpack.Put(lp[listpack.HeaderSize:], text)
 		listpack.Fix(lp, 1)
-		return
+		return 1
 	}
 	pos := listpack.End(lp)
 	if front {
@@ -85,6 +86,7 @@ func (l List) pushPacked(lp, text []byte, need int, front bool) {
 	lp = l.c.SpliceRoom(pos, 0, need, room)
 	listpack.Put(lp[pos:], text)
 	listpack.Fix(lp, 1)
+	return listpack.Len(lp)
 }
 
 // unpack makes a packed list a large one, which may be empty.
@@ -221,48 +223,57 @@ func (b *big) insertBlock(c *tree.Cursor, position uint64, text []byte, need int
 	put(block, packOf(block), text, need, front)
 }
 
-// Pop removes the first or the last element. The list must not be empty, and may
-// be so afterwards.
-func (l List) Pop(front bool) {
+// Pop removes the first or the last element, appends it to dst, and returns how
+// many are left. The list must not be empty; an empty one is to be deleted.
+func (l List) Pop(front bool, dst []byte) (_ []byte, left int) {
 	v := l.c.Value()
 	if v.Roots == 0 {
 		lp := v.Bytes
-		pos, end := listpack.Last(lp), listpack.End(lp)
-		if front {
-			pos, end = listpack.HeaderSize, listpack.Skip(lp, listpack.HeaderSize, 1)
-		}
-		listpack.Fix(l.c.Splice(pos, end-pos, 0), -1)
-		return
+		pos, size := endEntry(lp, front)
+		dst = listpack.AppendText(dst, lp, pos)
+		lp = l.c.Splice(pos, size, 0)
+		listpack.Fix(lp, -1)
+		return dst, listpack.Len(lp)
 	}
 	b := l.big(&v)
-	b.pop(front)
+	dst = b.pop(front, dst)
 	if !b.settle(l.c) {
 		b.save(l.c)
 	}
+	return dst, b.n
 }
 
-func (b *big) pop(front bool) {
+// endEntry returns the place and the size of the first or the last entry.
+func endEntry(lp []byte, front bool) (pos, size int) {
+	if front {
+		return listpack.HeaderSize, listpack.Skip(lp, listpack.HeaderSize, 1) - listpack.HeaderSize
+	}
+	pos = listpack.Last(lp)
+	return pos, listpack.End(lp) - pos
+}
+
+func (b *big) pop(front bool, dst []byte) []byte {
 	c := b.end(front)
-	lp := packOf(c.Item())
+	block := c.Item()
+	lp := packOf(block)
+	pos, size := endEntry(lp, front)
+	dst = listpack.AppendText(dst, lp, pos)
 	b.n--
 	if front {
 		b.first++
 	}
-	if binary.LittleEndian.Uint16(lp[4:]) == 1 || b.n == 0 {
+	left := len(lp) - size
+	if left == listpack.EmptySize {
 		b.t.Delete(&c)
-		return
+		return dst
 	}
-	block := b.t.Resize(&c, len(c.Item()))
-	lp = packOf(block)
-	size := listpack.End(lp) - listpack.Last(lp)
-	if front {
-		size = listpack.Skip(lp, listpack.HeaderSize, 1) - listpack.HeaderSize
+	block = b.t.Resize(&c, len(block))
+	drop(block, packOf(block), 1, size, front)
+	if len(block) > blockMin && 8*left < len(block) {
+		slide(block, left, false)
+		b.t.Resize(&c, max(blockMin, 2*(startSize+left)))
 	}
-	drop(block, lp, 1, size, front)
-	if len(block) > blockMin && 8*(len(lp)-size) < len(block) {
-		slide(block, len(lp)-size, false)
-		b.t.Resize(&c, max(blockMin, 2*usedBy(lp)))
-	}
+	return dst
 }
 
 // settle packs what is left of a list if that is very little, and reports so:

@@ -163,8 +163,8 @@ func (b *big) insert(i int, text []byte, need int) {
 
 // renumber makes the positions of the blocks true after more elements came to
 // the block of a rank, or left it (more < 0): by those behind it or by it and
-// those before, whichever are fewer. The prefix of the first block is exact
-// before and after.
+// those before, whichever are fewer. A rank of -1 is before all. The prefix of the
+// first block is exact before and after.
 func (b *big) renumber(rank, more int) {
 	if behind := b.t.Len() - rank - 1; behind <= rank {
 		b.shift(rank+1, b.t.Len(), uint64(more))
@@ -339,7 +339,7 @@ func (b *big) remove(text []byte, limit int, back bool) (removed int) {
 	if back {
 		rank, step = b.t.Len()-1, -1
 	}
-	lowest := b.t.Len()
+	lowest, touched, emptied := b.t.Len(), 0, 0
 	c := b.t.At(rank)
 	for rank >= 0 && rank < b.t.Len() && removed < limit {
 		lp := packOf(c.Item())
@@ -353,10 +353,10 @@ func (b *big) remove(text []byte, limit int, back bool) (removed int) {
 			continue
 		}
 		lowest = min(lowest, rank)
+		touched++
 		n := min(found, limit-removed)
 		removed += n
-		switch {
-		case n < listpack.Len(lp):
+		if n < listpack.Len(lp) {
 			keep := 0
 			if back {
 				keep = found - n
@@ -364,16 +364,24 @@ func (b *big) remove(text []byte, limit int, back bool) (removed int) {
 			sift(packOf(b.t.Resize(&c, len(c.Item()))), text, keep, n)
 			b.tighten(&c)
 			rank += step
-		case back:
+		} else {
 			b.t.Delete(&c)
-			rank--
-		default:
-			b.t.Delete(&c)
+			emptied++
+			if back {
+				rank--
+			}
 		}
 		c = b.t.At(max(rank, 0))
 	}
 	b.n -= removed
-	if removed > 0 {
+	switch {
+	case touched == 0 || b.n == 0:
+	case touched == 1:
+		// Of one block: the nearer side does.
+		b.renumber(lowest-emptied, -removed)
+		b.merge(lowest)
+		b.merge(max(lowest-1, 0))
+	default:
 		b.recount(lowest)
 	}
 	return removed

@@ -181,7 +181,9 @@ func TestModel(t *testing.T) {
 				}
 			case 2, 3:
 				front, text := rapid.Bool().Draw(t, "front"), texts.Draw(t, "text")
-				l.Push([]byte(text), front)
+				if n := l.Push([]byte(text), front); n != len(model)+1 {
+					t.Fatalf("Push: %d", n)
+				}
 				if front {
 					model = slices.Insert(model, 0, text)
 				} else {
@@ -190,7 +192,14 @@ func TestModel(t *testing.T) {
 			case 4:
 				front := rapid.Bool().Draw(t, "front")
 				for range min(len(model), rapid.IntRange(0, 700).Draw(t, "n")) {
-					l.Pop(front)
+					text, left := l.Pop(front, []byte("and "))
+					want := model[len(model)-1]
+					if front {
+						want = model[0]
+					}
+					if string(text) != "and "+want || left != len(model)-1 {
+						t.Fatalf("Pop: %.50q and %d left, want %.50q", text, left, want)
+					}
 					if front {
 						model = model[1:]
 					} else {
