@@ -184,7 +184,14 @@ func (z *ZSet) addPacked(member []byte, score float64, mode Mode) (float64, Outc
 	}
 	stored := z.storable(score)
 	oldSize, newSize := listpack.Skip(lp, at, 1)-at, packedScoreSize(stored)
-	place := placePacked(lp, member, stored, pos)
+	// A greater score moves the member towards the end only; a lesser one towards
+	// the beginning, and the search ends at the member's own place at last.
+	place := 0
+	if score > old {
+		place = placePacked(lp, listpack.Next(lp, at), member, stored)
+	} else {
+		place = placePacked(lp, listpack.First(lp), member, stored)
+	}
 	if place == pos || place == at+oldSize {
 		// It stays between its neighbours.
 		lp = z.cell.Splice(at, oldSize, newSize)
@@ -206,7 +213,7 @@ func (z *ZSet) insertPacked(member []byte, score float64, size int) {
 		lp = z.cell.Splice(0, 0, listpack.EmptySize+size)
 		listpack.PutEmpty(lp)
 	} else {
-		pos = placePacked(lp, member, score, -1)
+		pos = placePacked(lp, listpack.First(lp), member, score)
 		lp = z.cell.Splice(pos, 0, size)
 	}
 	putPacked(lp[pos:], member, score)

@@ -74,12 +74,12 @@ func findPacked(lp, member []byte) int {
 	return listpack.Find(lp, listpack.First(lp), 1, member)
 }
 
-// placePacked returns the place where a member with a score belongs: that of
-// the first one behind it, or the end. The member at skip is not looked at.
-func placePacked(lp, member []byte, score float64, skip int) int {
-	for pos := listpack.First(lp); pos >= 0; {
+// placePacked returns the place where a member with a score belongs, looked for
+// from pos on, which may be -1: that of the first one behind it, or the end.
+func placePacked(lp []byte, pos int, member []byte, score float64) int {
+	for pos >= 0 {
 		other, next := packedScore(lp, listpack.Next(lp, pos))
-		if pos != skip && (other > score || other == score && compareEntry(lp, pos, member) > 0) {
+		if other > score || other == score && compareEntry(lp, pos, member) > 0 {
 			return pos
 		}
 		pos = next
