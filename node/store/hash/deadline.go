@@ -14,6 +14,7 @@ const nextSize = 8
 // Expire sets the deadline of a field, 0 for none, and reports whether there is
 // such a field, hidden or not.
 func (h *Hash) Expire(field []byte, deadline int64) bool {
+	deadline = min(deadline, MaxDeadline)
 	if h.cell.Roots() > 0 {
 		return h.expireInTree(field, deadline)
 	}
@@ -99,13 +100,13 @@ func (h *Hash) moveDeadline(prefix uint64, old, deadline int64) {
 
 func insertDeadline(t *tree.Tree, prefix uint64, deadline int64) {
 	c, _ := findDeadline(t.View, deadline, prefix)
-	binary.BigEndian.PutUint64(t.Insert(&c, uint64(deadline), 8), prefix)
+	binary.BigEndian.PutUint64(t.Insert(&c, deadlinePrefix(deadline, prefix), 8), prefix)
 }
 
 // nextOf is the first deadline of a tree of them, 0 for none.
 func nextOf(v tree.View) int64 {
 	if c := v.At(0); c.Valid() {
-		return int64(c.Prefix())
+		return int64(c.Prefix() >> hashBits)
 	}
 	return 0
 }

@@ -25,7 +25,7 @@
 //	fields     prefix: hash of the field
 //	           item:   length of field << 1 | has deadline (varint), deadline
 //	                   (8 bytes, if it has one), field, value
-//	deadlines  prefix: Unix milliseconds
+//	deadlines  prefix: Unix milliseconds, 46 bits, and 18 of the hash of the field
 //	           item:   hash of the field, 8 bytes, big-endian
 //
 // The encoding that OBJECT ENCODING names follows the reference's thresholds

@@ -2,6 +2,7 @@ package hash
 
 import (
 	"bytes"
+	"cmp"
 	"encoding/binary"
 	"strconv"
 
@@ -156,15 +157,23 @@ func find(v tree.View, field []byte) (prefix uint64, c tree.Cursor, found bool) 
 	return prefix, c, found
 }
 
+// MaxDeadline is the latest deadline; a later one is taken for it. The reference
+// keeps as many bits.
+const MaxDeadline = 1<<46 - 1
+
+// hashBits is how many bits of a field's hash stand behind a deadline, so that
+// many fields with the same one are still told apart by their prefixes.
+const hashBits = 64 - 46
+
+// deadlinePrefix is the prefix in the tree of deadlines, for a field whose hash is
+// hash.
+func deadlinePrefix(at int64, hash uint64) uint64 {
+	return uint64(min(at, MaxDeadline))<<hashBits | hash>>(64-hashBits)
+}
+
 // findDeadline looks an entry up in the tree of deadlines.
-func findDeadline(v tree.View, at int64, prefix uint64) (tree.Cursor, bool) {
-	return v.Find(uint64(at), func(item []byte) int {
-		switch have := binary.BigEndian.Uint64(item); {
-		case have < prefix:
-			return -1
-		case have > prefix:
-			return 1
-		}
-		return 0
+func findDeadline(v tree.View, at int64, hash uint64) (tree.Cursor, bool) {
+	return v.Find(deadlinePrefix(at, hash), func(item []byte) int {
+		return cmp.Compare(binary.BigEndian.Uint64(item), hash)
 	})
 }

@@ -36,7 +36,7 @@ func (r *Reader) Len() int {
 		return n
 	}
 	if r.isTree() {
-		c, _ := r.v.Tree(deadlineTree).Find(uint64(r.now)+1, nil)
+		c, _ := r.v.Tree(deadlineTree).Find(deadlinePrefix(r.now+1, 0), nil)
 		return n - c.Rank()
 	}
 	n = 0
@@ -52,11 +52,7 @@ func (r *Reader) NextDeadline() int64 {
 		if r.v.Roots <= deadlineTree {
 			return 0
 		}
-		c := r.v.Tree(deadlineTree).At(0)
-		if !c.Valid() {
-			return 0
-		}
-		return int64(c.Prefix())
+		return nextOf(r.v.Tree(deadlineTree))
 	}
 	lp, width := unpack(r.v.Bytes)
 	if width == 2 {

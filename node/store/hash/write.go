@@ -39,7 +39,7 @@ func (h *Hash) Update(field, val []byte) (added bool) { return h.set(field, val,
 
 // SetUntil is Set with a deadline, 0 for none.
 func (h *Hash) SetUntil(field, val []byte, deadline int64) (added bool) {
-	return h.set(field, val, deadline, false)
+	return h.set(field, val, min(deadline, MaxDeadline), false)
 }
 
 func (h *Hash) set(field, val []byte, deadline int64, keep bool) (added bool) {
