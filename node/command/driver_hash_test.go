@@ -2,8 +2,12 @@ package command
 
 import (
 	"fmt"
+	"math/rand/v2"
 	"strconv"
 	"strings"
+	"testing"
+
+	"slotmesh/node/store/hash"
 )
 
 // field draws a name out of few: numbers, texts and binary ones, one too long
@@ -91,5 +95,27 @@ func (d *driver) hash() []string {
 		return []string{d.pick("TYPE", "DEL", "EXISTS"), k}
 	default:
 		return []string{"OBJECT", "ENCODING", k}
+	}
+}
+
+// TestHashLimits compares random commands on hashes, and their encodings, under
+// other limits of the listpack.
+func TestHashLimits(t *testing.T) {
+	for i, limits := range []hash.Limits{{Entries: 3, Value: 64}, {Entries: 0, Value: 0}, {Entries: 512, Value: 5}, {Entries: 2000, Value: 4096}} {
+		t.Run(fmt.Sprint(limits), func(t *testing.T) {
+			ref := startReference(t, "--hash-max-listpack-entries", strconv.Itoa(limits.Entries),
+				"--hash-max-listpack-value", strconv.Itoa(limits.Value))
+			ours := newNode(t)
+			all := *ours.engine.limits.Load()
+			all.Hash = limits
+			ours.engine.SetLimits(all)
+			d := &driver{rand.New(rand.NewPCG(uint64(i), 3))}
+			for range 3000 {
+				args := d.hash()
+				if theirs, our := ref.do(args...), ours.do(args...); our != theirs && !(unordered[args[0]] && sameSet(our, theirs)) {
+					t.Fatalf("%q\n ours:   %.300q\n theirs: %.300q", args, our, theirs)
+				}
+			}
+		})
 	}
 }
