@@ -425,7 +425,13 @@ func (m *Machine) applyHeader(n *member, r *record) {
 	if r.SeizedEpoch > old.SeizedEpoch {
 		n.seizing = true
 	}
-	n.heirless = r.Replica && (n.heirless || seen && !old.Replica && old.Elector && n.nOwned > 0)
+	switch {
+	case !r.Replica:
+		n.heirless, n.left = false, nil
+	case seen && !old.Replica && old.Elector && n.nOwned > 0:
+		left := n.owned
+		n.heirless, n.left = true, &left
+	}
 	if n.rec.Address.IP == "" && old.Address.IP != "" && n.ip == "" {
 		n.ip = old.Address.IP
 	}
@@ -523,7 +529,9 @@ func (m *Machine) settleElectors() {
 	c.electors = c.electors[:0:0]
 	c.electorsDigest = 0
 	for _, n := range m.order {
-		n.heirless = n.heirless && !m.heirKnown(n)
+		if n.heirless && (m.heirKnown(n) || m.inherited(n)) {
+			n.heirless, n.left = false, nil
+		}
 		if m.elector(n) || n.heirless {
 			c.electors = append(c.electors, n)
 			c.electorsDigest ^= hashID(n.rec.ID)
@@ -548,6 +556,20 @@ func (m *Machine) heirKnown(n *member) bool {
 		id = heir.rec.Primary
 	}
 	return false // they name each other: one has not been heard for long
+}
+
+// inherited reports whether electors own what n had: its slots were moved to them
+// one by one, say, before it became a replica of somebody who has none.
+func (m *Machine) inherited(n *member) bool {
+	for slot := range slots.Slot(slots.Count) {
+		if n.left != nil && !n.left.Has(slot) {
+			continue
+		}
+		if o := m.claims.owner[slot]; o == nil || !m.elector(o) {
+			return false
+		}
+	}
+	return true
 }
 
 // askForHeirs asks for the claims that heirKnown waits for.

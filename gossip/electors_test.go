@@ -1,8 +1,11 @@
 package gossip
 
 import (
+	"slices"
 	"testing"
 	"time"
+
+	"slotmesh/slots"
 )
 
 // Three of five seats are replaced while two primaries are cut off, and the first
@@ -55,4 +58,49 @@ func TestReplacedElectorIsMissedUntilItsHeirIsKnown(t *testing.T) {
 			t.Errorf("%s counts %d electors in the end", n.name, len(n.m.claims.electors))
 		}
 	}
+}
+
+// Whoever became a replica after its slots had been moved away has no heir. A node
+// that was cut off meanwhile, and hears that first, waits for the claims on the
+// slots only.
+func TestElectorThatGaveItsSlotsAwayHasNoHeir(t *testing.T) {
+	w := newNet(t)
+	w.cluster(4, 0)
+	x := w.start("x")
+	w.must(x.do(Meet{IP: "127.0.0.1", Port: 7000, BusPort: 17000}))
+	w.run(3*time.Second, "x joined", func() bool { return len(w.nodes[1].view.Nodes) == 5 && len(x.view.Nodes) == 5 })
+	gone, heir, off := w.nodes[0], w.nodes[1], w.nodes[3]
+	w.cut = func(a, b *testNode) bool { return a == off }
+	for slot := range gone.view.Self.Slots.All() {
+		w.must(heir.do(SetSlot{Slot: slot, To: Importing, Node: gone.m.Self()}))
+		w.must(gone.do(SetSlot{Slot: slot, To: Migrating, Node: heir.m.Self()}))
+		w.run(2*time.Second, "the target takes the slot", func() bool {
+			return heir.do(SetSlot{Slot: slot, To: OwnedBy, Node: heir.m.Self()}) == nil
+		})
+		w.must(gone.do(SetSlot{Slot: slot, To: OwnedBy, Node: heir.m.Self()}))
+		if slot == 40 {
+			break
+		}
+	}
+	w.must(gone.do(DelSlots{slices.Collect(gone.view.Self.Slots.All())})) // the rest goes at once
+	w.run(2*vacateFor, "", nil)
+	var rest []slots.Slot
+	for slot := range slots.Slot(slots.Count) {
+		if heir.view.Table.Owner[slot] == slots.None {
+			rest = append(rest, slot)
+		}
+	}
+	w.must(heir.do(AddSlots{rest}))
+	w.run(time.Second, "", nil)
+	w.must(gone.do(Replicate{Primary: x.m.Self()}))
+	word := encode(gone.m.Self(), recordMsg{gone.m.self.copyRecord(allWindows)})
+	off.step(Received{From: gone.m.Self(), Way: ByLink, Message: word})
+	if n := off.m.members[gone.m.Self()]; !n.heirless {
+		t.Fatal("it should wait for whoever has the slots")
+	}
+	w.cut = nil
+	w.run(3*time.Second, "it knows who has them", func() bool {
+		return !off.m.members[gone.m.Self()].heirless && off.leased() && off.view.OK
+	})
+	w.agree()
 }

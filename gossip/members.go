@@ -15,8 +15,10 @@ type member struct {
 	owned  slots.Set // the slots whose owner it is
 	nOwned int
 	// heirless is true after an elector became a replica, until the claim of
-	// who has its seat is known: see settleElectors.
+	// who has its seat is known: see settleElectors. left are the slots that it
+	// had; nil after a restart of this node.
 	heirless bool
+	left     *slots.Set
 	ip       string // where it was seen, when it does not announce an address
 	offset   int64
 	wanted   Instant // when its record was last asked for
