@@ -34,6 +34,9 @@ const (
 	typeHashTTLLPPre  Type = 23
 	typeHashTTL       Type = 24 // written
 	typeHashTTLListLP Type = 25
+
+	// typeHashValkey is typeHashTTLPre's number in Valkey.
+	typeHashValkey Type = 22
 )
 
 // Target is where the values that are read come to lie.

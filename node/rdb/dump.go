@@ -13,6 +13,8 @@ const (
 	Version = 10
 	// MaxVersion is the newest version that is read.
 	MaxVersion = 12
+	// valkeyVersion is what Valkey 9 writes: version 11 and a type of its own.
+	valkeyVersion = 80
 	// footerSize: two bytes of version, eight of checksum.
 	footerSize = 10
 )
@@ -66,10 +68,10 @@ func ParseDump(payload []byte, to Target) (value.Value, *value.Draft, error) {
 	body, footer := payload[:len(payload)-footerSize], payload[len(payload)-footerSize:]
 	version := binary.LittleEndian.Uint16(footer)
 	sum := binary.LittleEndian.Uint64(footer[2:])
-	if version > MaxVersion || updateCRC(0, payload[:len(payload)-8]) != sum {
+	if version > MaxVersion && version != valkeyVersion || updateCRC(0, payload[:len(payload)-8]) != sum {
 		return value.Value{}, nil, ErrChecksum
 	}
-	d := &decoder{buf: body, pos: 1}
+	d := &decoder{buf: body, pos: 1, valkey: version == valkeyVersion}
 	v, draft, err := d.readValue(Type(body[0]), nil, to)
 	switch {
 	case err != nil:

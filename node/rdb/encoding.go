@@ -130,6 +130,8 @@ type decoder struct {
 	crc     uint64
 	summed  int
 	summing bool
+	// valkey is set for what Valkey 9 wrote, where one type means something else.
+	valkey bool
 }
 
 const window = 32 << 10

@@ -3,17 +3,22 @@ package rdb
 import (
 	"encoding/binary"
 	"errors"
-	"math"
 
 	"slotmesh/node/store/hash"
 	"slotmesh/node/store/listpack"
 	"slotmesh/node/store/value"
 )
 
+// lastDeadline is the greatest that Redis can keep.
+const lastDeadline = 1<<48 - 2
+
 var errDeadline = errors.New("field has a deadline out of range")
 
 func (d *decoder) readHash(t Type, c *value.Draft, limits *Limits) error {
 	h := hash.Open(&c.Cell, limits.Hash)
+	if d.valkey && t == typeHashValkey {
+		return d.readValkeyHash(&h)
+	}
 	switch t {
 	case typeHashListpack:
 		lp, err := d.pack()
@@ -61,11 +66,11 @@ func (d *decoder) readHash(t Type, c *value.Draft, limits *Limits) error {
 			if deadline, err = d.plainLength(); err != nil {
 				return err
 			}
-			if deadline != 0 && t == typeHashTTL {
-				deadline += uint64(first) - 1
-			}
-			if deadline > math.MaxInt64 {
+			if deadline > lastDeadline || first < 0 || first > lastDeadline {
 				return errDeadline
+			}
+			if deadline != 0 && t == typeHashTTL {
+				deadline = min(deadline+uint64(first)-1, lastDeadline)
 			}
 		}
 		field, err := d.content()
@@ -77,6 +82,30 @@ func (d *decoder) readHash(t Type, c *value.Draft, limits *Limits) error {
 			return err
 		}
 		return setNew(&h, field, val, int64(deadline))
+	})
+}
+
+// readValkeyHash reads fields, values and deadlines; -1 is none.
+func (d *decoder) readValkeyHash(h *hash.Hash) error {
+	return d.elements(func() error {
+		field, err := d.content()
+		if err != nil {
+			return err
+		}
+		val, err := d.content()
+		if err != nil {
+			return err
+		}
+		deadline, err := d.milliseconds()
+		switch {
+		case err != nil:
+			return err
+		case deadline == -1:
+			deadline = 0
+		case deadline <= 0 || deadline > lastDeadline:
+			return errDeadline
+		}
+		return setNew(h, field, val, deadline)
 	})
 }
 
@@ -100,7 +129,7 @@ func setTriplets(h *hash.Hash, lp []byte) error {
 			return errOdd
 		}
 		_, deadline, isInt, _ := listpack.Entry(lp, pos)
-		if !isInt || deadline < 0 {
+		if !isInt || deadline < 0 || deadline > lastDeadline {
 			return errDeadline
 		}
 		pos = listpack.Next(lp, pos)

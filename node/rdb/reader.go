@@ -1,6 +1,7 @@
 package rdb
 
 import (
+	"bytes"
 	"encoding/binary"
 	"errors"
 	"fmt"
@@ -24,6 +25,8 @@ type Reader struct {
 	// Functions holds the sources of libraries, which this node keeps but cannot
 	// run.
 	Functions [][]byte
+	// Empty counts the collections without elements, which are left out.
+	Empty int
 	// Notice, when set, is told of what is skipped.
 	Notice func(text string)
 	target func(slots.Slot) Target
@@ -37,6 +40,8 @@ const (
 	maxAuxFields = 1000
 	maxAuxBytes  = 64 << 10
 	maxDatabase  = 1<<31 - 1
+	// emptyNotices is how many empty collections are named.
+	emptyNotices = 10
 )
 
 // NewReader reads a file from r. It takes more from r than the file when r has
@@ -81,8 +86,7 @@ func (r *Reader) Next() (store.Entry, error) {
 	e, err := r.next()
 	if err != nil {
 		r.err = err
-		var refused *TypeError
-		if err != io.EOF && !errors.As(err, &refused) {
+		if err != io.EOF {
 			r.err = fmt.Errorf("rdb: at byte %d: %w", r.d.offset(), err)
 		}
 	}
@@ -129,14 +133,16 @@ func (r *Reader) next() (store.Entry, error) {
 			e.IdleSec = int64(min(idle, maxDatabase))
 		case opEOF:
 			return store.Entry{}, r.end()
-		case opSelectDB, opResizeDB, opAux, opSlotInfo, opFunction, opFunctionPre, opModuleAux:
+		case opSelectDB, opResizeDB, opAux, opSlotInfo, opSlotImport, opFunction, opFunctionPre, opModuleAux:
 			if err := r.meta(op); err != nil {
 				return store.Entry{}, err
 			}
 		default:
 			found, err := r.entry(Type(op), e)
 			if errors.Is(err, errEmpty) {
-				r.notice("an empty collection is left out")
+				if r.Empty++; r.Empty <= emptyNotices {
+					r.notice(fmt.Sprintf("key %q holds a %s without elements and is left out", clip(found.Key), Type(op)))
+				}
 				e.ExpireAtMs, e.IdleSec, e.Freq = 0, -1, -1
 				continue
 			}
@@ -154,7 +160,11 @@ func (r *Reader) entry(t Type, e store.Entry) (store.Entry, error) {
 	e.DB, e.Key = r.db, key.content()
 	e.Slot = slots.Of(e.Key)
 	if e.Value, e.Draft, err = r.d.readValue(t, e.Key, r.target(e.Slot)); err != nil {
-		return store.Entry{}, err
+		var refused *TypeError
+		if !errors.As(err, &refused) {
+			err = fmt.Errorf("key %q, %s: %w", clip(e.Key), t, err)
+		}
+		return store.Entry{Key: e.Key}, err
 	}
 	return e, nil
 }
@@ -164,12 +174,20 @@ func (r *Reader) header() error {
 	if err != nil {
 		return err
 	}
-	if string(b[:len(magic)]) != magic {
+	if digits, found := bytes.CutPrefix(b, []byte(valkeyMagic)); found {
+		if string(digits) != valkeyDigits {
+			return fmt.Errorf("format version %q of Valkey is not %s", digits, valkeyDigits)
+		}
+		r.version, r.d.valkey = valkeyVersion, true
+		return nil
+	}
+	digits, found := bytes.CutPrefix(b, []byte(magic))
+	if !found {
 		return fmt.Errorf("wrong signature %q", b)
 	}
-	version, err := strconv.ParseUint(string(b[len(magic):]), 10, 16)
+	version, err := strconv.ParseUint(string(digits), 10, 16)
 	if err != nil || version < 1 || version > MaxVersion {
-		return fmt.Errorf("format version %q is not one from 1 to %d", b[len(magic):], MaxVersion)
+		return fmt.Errorf("format version %q is not one from 1 to %d", digits, MaxVersion)
 	}
 	r.version = int(version)
 	return nil
@@ -209,7 +227,9 @@ func (r *Reader) meta(op byte) error {
 			return err
 		}
 		if len(r.Aux) >= maxAuxFields || len(name.bytes) > maxAuxBytes || len(value.bytes) > maxAuxBytes {
-			return errors.New("too much in AUX fields")
+			// Redis before 7.0 kept the sources of scripts here.
+			r.notice(fmt.Sprintf("the AUX field %q is too long, or one too many, and is left out", clip(name.content())))
+			return nil
 		}
 		r.Aux[string(name.content())] = string(value.content())
 	case opSlotInfo:
@@ -218,6 +238,19 @@ func (r *Reader) meta(op byte) error {
 				return err
 			}
 		}
+	case opSlotImport:
+		// A slot that was on its way to a Valkey node when the file was written:
+		// the name of that transfer and the ranges of slots.
+		if _, err := r.d.text(); err != nil {
+			return err
+		}
+		return r.d.times(func() error {
+			if _, err := r.d.plainLength(); err != nil {
+				return err
+			}
+			_, err := r.d.plainLength()
+			return err
+		})
 	case opFunction:
 		code, err := r.d.text()
 		if err != nil {

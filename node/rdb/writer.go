@@ -11,6 +11,7 @@ import (
 
 // What may stand where a value's type stands.
 const (
+	opSlotImport   = 243 // Valkey's
 	opSlotInfo     = 244
 	opFunction     = 245
 	opFunctionPre  = 246
@@ -24,6 +25,8 @@ const (
 	opSelectDB     = 254
 	opEOF          = 255
 	magic          = "REDIS"
+	valkeyMagic    = "VALKEY"
+	valkeyDigits   = "080"
 	headerSize     = len(magic) + 4
 	checksumSize   = 8
 	firstChecksum  = 5 // the version since which a checksum stands at the end
