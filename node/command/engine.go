@@ -89,6 +89,12 @@ func (e *Engine) SetTable(t *Table) { e.table = t }
 // Store returns the keyspace; see there for the locks that it needs.
 func (e *Engine) Store() *store.Store { return e.store }
 
+// WarmKeys is how many keys Warm looks at at most.
+const WarmKeys = store.WarmKeys
+
+// Warm touches what looking up keys of db will need, see Store.Warm.
+func (e *Engine) Warm(db int, keys [][]byte) uint64 { return e.store.Warm(db, keys) }
+
 // SetRouting swaps the slot table; nil, as at first, means not in cluster mode.
 // A command that holds its slot when this returns may still be running under
 // the old table: Exclusive waits for all of those.

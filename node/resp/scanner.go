@@ -194,6 +194,51 @@ func (s *Scanner) count(data []byte, start int, tooLong Error) (n int64, done bo
 	return n, true, nil
 }
 
+// Ahead looks at the requests that data begins with and appends the first
+// argument of each to keys, until keys has no more room, a request is not whole
+// or is not written as clients write it. It changes nothing.
+func (s *Scanner) Ahead(data []byte, keys [][]byte) [][]byte {
+	if s.left != 0 {
+		return keys
+	}
+	// digits reads a line of a mark and up to seven digits.
+	digits := func(mark byte) (n int, ok bool) {
+		if len(data) < 4 || data[0] != mark {
+			return 0, false
+		}
+		i := 1
+		for ; i < len(data) && i < 8; i++ {
+			d := data[i] - '0'
+			if d > 9 {
+				break
+			}
+			n = n*10 + int(d)
+		}
+		if i == 1 || i+2 > len(data) || data[i] != '\r' {
+			return 0, false
+		}
+		data = data[i+2:]
+		return n, true
+	}
+	for len(keys) < cap(keys) {
+		count, ok := digits('*')
+		if !ok || count < 2 {
+			return keys
+		}
+		for i := range count {
+			n, ok := digits('$')
+			if !ok || n+2 > len(data) {
+				return keys
+			}
+			if i == 1 {
+				keys = append(keys, data[:n:n])
+			}
+			data = data[n+2:]
+		}
+	}
+	return keys
+}
+
 func expectedBulk(got byte) Error {
 	if got == '\r' || got == '\n' {
 		got = ' '

@@ -3,6 +3,7 @@ package resp
 import (
 	"bytes"
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -180,6 +181,34 @@ func BenchmarkScannerSet(b *testing.B) {
 	for b.Loop() {
 		if _, n, _ := s.Next(input); n == 0 {
 			b.Fatal("incomplete")
+		}
+	}
+}
+
+func TestAhead(t *testing.T) {
+	const get = "*2\r\n$3\r\nGET\r\n$1\r\na\r\n"
+	for _, c := range []struct {
+		data string
+		want []string
+	}{
+		{"", nil},
+		{get, []string{"a"}},
+		{get + "*3\r\n$3\r\nSET\r\n$10\r\n0123456789\r\n$0\r\n\r\n" + get, []string{"a", "0123456789", "a"}},
+		{get + get[:len(get)-3], []string{"a"}},
+		{get + "*1\r\n$4\r\nPING\r\n" + get, []string{"a"}},
+		{get + "PING\r\n" + get, []string{"a"}},
+		{get + "*2\r\n$-1\r\n", []string{"a"}},
+		{get + "*2\r\n$99999999\r\n", []string{"a"}},
+		{get + "*9999999999\r\n", []string{"a"}},
+		{strings.Repeat(get, 9), []string{"a", "a", "a", "a"}},
+	} {
+		var s Scanner
+		var got []string
+		for _, key := range s.Ahead([]byte(c.data), make([][]byte, 0, 4)) {
+			got = append(got, string(key))
+		}
+		if !slices.Equal(got, c.want) {
+			t.Errorf("%.60q: %q, want %q", c.data, got, c.want)
 		}
 	}
 }

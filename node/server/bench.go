@@ -41,6 +41,8 @@ type bench struct {
 	fenceTerm  uint64
 
 	tally tally
+	// warmth is what session.warm read: it means nothing.
+	warmth uint64
 
 	// mu guards stats and the views of the owner's sessions.
 	mu    sync.Mutex

@@ -81,6 +81,7 @@ type Engine interface {
 	Unwatch(w *command.Watcher)
 	Routing() *slots.Table
 	Background() int
+	Warm(db int, keys [][]byte) uint64
 }
 
 // Options make a Server.

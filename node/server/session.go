@@ -1,6 +1,7 @@
 package server
 
 import (
+	"bytes"
 	"net"
 	"sync/atomic"
 
@@ -348,6 +349,9 @@ func (s *session) runRequests() {
 			s.yield()
 			return
 		}
+		if requests%command.WarmKeys == 0 {
+			s.warm()
+		}
 		args, n, err := s.scan.Next(s.data)
 		if err != nil {
 			s.protocolError(err)
@@ -365,6 +369,20 @@ func (s *session) runRequests() {
 		if s.parked != running {
 			return
 		}
+	}
+}
+
+// warm has the store touch what the next requests of a pipeline will need. A
+// pipeline that keeps to one key has it at hand already.
+func (s *session) warm() {
+	const least = 2 * len("*2\r\n$3\r\nGET\r\n$1\r\nk\r\n")
+	if len(s.data) < least {
+		return
+	}
+	var room [command.WarmKeys][]byte
+	keys := s.scan.Ahead(s.data, room[:0])
+	if len(keys) > 1 && !bytes.Equal(keys[0], keys[1]) {
+		s.bench.warmth += s.srv.engine.Warm(s.db, keys)
 	}
 }
 

@@ -24,6 +24,9 @@ type database struct {
 	// spaces hold the keys of each slot, nil where nothing was stored, guarded
 	// by the slot's lock.
 	spaces [slots.Count]*space
+	// hints are where the index of each slot is, for Warm: written under the
+	// slot's lock and read without.
+	hints [slots.Count]atomic.Uint64
 	// perSlot counts the keys of each slot.
 	perSlot [slots.Count]atomic.Int32
 	// due is when the first key of each slot expires: math.MaxInt64 for never.
@@ -105,6 +108,7 @@ func (s *Store) FlushSlot(slot slots.Slot, db int) {
 		d.perSlot[slot].Store(0)
 		d.due[slot].Store(math.MaxInt64)
 		d.spaces[slot] = nil
+		d.hints[slot].Store(0)
 		if open := s.open.Load(); open != nil {
 			for _, sn := range *open {
 				sn.detach(i, []*space{sp})

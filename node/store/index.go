@@ -2,6 +2,7 @@ package store
 
 import (
 	"bytes"
+	"sync/atomic"
 	"unsafe"
 
 	"slotmesh/node/store/arena"
@@ -23,6 +24,8 @@ type index struct {
 	// before it.
 	oldAt int
 	n     int
+	// hint tells Warm where current is.
+	hint *atomic.Uint64
 }
 
 // hashBits is how many bits of a key's hash an entry keeps.
@@ -69,6 +72,10 @@ func slack(size int) int {
 	}
 	return 24
 }
+
+// hint is where the table is and how many homes it has, in one word: the size in
+// the upper bits and the block in the lower.
+func (t *table) hint() uint64 { return t.size<<arena.RefBits | uint64(t.block) }
 
 func newTable(heap *arena.Heap, size int) table {
 	length := size + slack(size)
@@ -220,6 +227,7 @@ func (t *table) removeAt(i int) {
 func (x *index) resize(size int) {
 	x.finish()
 	x.old, x.current = x.current, newTable(x.heap, size)
+	x.hint.Store(x.current.hint())
 	x.moved, x.oldAt = 0, 0
 	if x.old.n == 0 {
 		x.drop()
@@ -274,6 +282,7 @@ func (t *table) mustInsert(x *index, entry uint64) {
 		}
 		x.heap.Free(t.block)
 		*t = bigger
+		x.hint.Store(t.hint())
 	}
 }
 

@@ -24,7 +24,7 @@ type space struct {
 func newSpace(s *Store, d *database, slot slots.Slot) *space {
 	heap := s.memory.Heap(int(slot))
 	sp := &space{store: s, home: d, slot: slot, heap: heap, random: uint32(slot)*2654435761 | 1}
-	sp.index.heap = heap
+	sp.index.heap, sp.index.hint = heap, &d.hints[slot]
 	sp.keys = deadlines{heap: heap}
 	sp.fields = deadlines{heap: heap, ofFields: true}
 	return sp

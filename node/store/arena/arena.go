@@ -156,6 +156,15 @@ func (m *Memory) Used() int64 {
 	return n
 }
 
+// Peek returns the 8 bytes at r, whatever they are: of a block, of a freed one,
+// of none. It returns 0 for what was never opened.
+func (m *Memory) Peek(r Ref) uint64 {
+	if uint64(r) >= uint64(m.opened.Load())*frameUnits {
+		return 0
+	}
+	return atomic.LoadUint64((*uint64)(unsafe.Add(m.base, uintptr(r)*unit)))
+}
+
 // Mapped returns the bytes that were opened for blocks and not given back to the
 // system: at most so many are resident, as far as the system's pages are not
 // larger than a frame. The side table, 1/512 of that, is not among them.
