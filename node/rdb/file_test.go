@@ -48,6 +48,9 @@ func readFile(r io.Reader) (*Reader, []store.Entry, error) {
 			}
 			return file, entries, err
 		}
+		if e.Draft != nil { // never given back
+			e.Value, e.Draft = e.Draft.Value(), nil
+		}
 		entries = append(entries, e)
 	}
 }

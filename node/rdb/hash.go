@@ -3,6 +3,7 @@ package rdb
 import (
 	"encoding/binary"
 	"errors"
+	"math"
 
 	"slotmesh/node/store/hash"
 	"slotmesh/node/store/listpack"
@@ -15,7 +16,13 @@ const lastDeadline = 1<<48 - 2
 var errDeadline = errors.New("field has a deadline out of range")
 
 func (d *decoder) readHash(t Type, c *value.Draft, limits *Limits) error {
-	h := hash.Open(&c.Cell, limits.Hash)
+	l := limits.Hash
+	switch t {
+	case typeHashListpack, typeHashZiplist:
+		// The reference asks for the number of such fields here, not for lengths.
+		l.Value = math.MaxInt
+	}
+	h := hash.Open(&c.Cell, l)
 	if d.valkey && t == typeHashValkey {
 		return d.readValkeyHash(&h)
 	}
