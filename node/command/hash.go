@@ -262,6 +262,11 @@ func setFields(c *Call) (added int, err error) {
 		return 0, err
 	}
 	if !ref.OK() {
+		if c.putPacked(key, pairs) {
+			c.Changed(key)
+			c.dirty += int64(len(pairs)/2 - 1)
+			return len(pairs) / 2, nil
+		}
 		ref = c.Create(key, value.KindHash, value.EncListpack)
 	}
 	h := c.openHash(&ref)
@@ -280,6 +285,17 @@ func setFields(c *Call) (added int, err error) {
 	c.Changed(key)
 	c.dirty += int64(len(pairs)/2 - 1)
 	return added, nil
+}
+
+// putPacked makes key a hash of pairs if that is a small one.
+func (c *Call) putPacked(key []byte, pairs [][]byte) bool {
+	from := len(c.arena)
+	buf, enc, ok := hash.Pack(c.arena, pairs, c.Limits().Hash)
+	c.arena = buf[:from]
+	if ok {
+		c.Put(key, value.Value{Kind: value.KindHash, Enc: enc, Bytes: buf[from:]}, false)
+	}
+	return ok
 }
 
 func runHSetNX(c *Call) error {

@@ -7,6 +7,9 @@ import (
 	"strconv"
 	"testing"
 
+	"pgregory.net/rapid"
+
+	"slotmesh/node/store/arena"
 	"slotmesh/node/store/listpack"
 	"slotmesh/node/store/tree"
 	"slotmesh/node/store/value"
@@ -223,5 +226,35 @@ func FuzzLoadPacked(f *testing.F) {
 		}
 		compare(t, d.Cell.Value(), model, 0)
 		d.Discard()
+	})
+}
+
+// TestPack compares what Pack makes with what setting the fields one by one does.
+func TestPack(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		limits := rapid.SampledFrom([]Limits{reference, {Entries: 2, Value: 64}, {Entries: 512, Value: 3}, {}}).Draw(t, "limits")
+		var pairs [][]byte
+		for range rapid.IntRange(1, 40).Draw(t, "fields") {
+			pairs = append(pairs, fmt.Append(nil, rapid.IntRange(0, 300).Draw(t, "field")), make([]byte, rapid.IntRange(0, 100).Draw(t, "value")))
+		}
+		buf, enc, ok := Pack([]byte("before"), pairs, limits)
+		lp := bytes.TrimPrefix(buf, []byte("before"))
+		m, err := arena.New(arena.Options{Reserve: 1 << 24})
+		if err != nil {
+			t.Fatal(err)
+		}
+		d := value.NewDraft(tree.Space{Heap: m.Heap(0)}, value.KindHash, value.EncListpack)
+		h := Open(&d.Cell, limits)
+		twice := false
+		for i := 0; i < len(pairs); i += 2 {
+			twice = !h.Set(pairs[i], pairs[i+1]) || twice
+		}
+		r := h.Reader(0)
+		switch {
+		case !ok && !twice && len(r.Packed()) > 0 && len(r.Packed()) < packedMax-200:
+			t.Fatal("refused")
+		case ok && (twice || enc != d.Encoding() || !bytes.Equal(lp, r.Packed())):
+			t.Fatalf("%x %v, want %x %v", lp, enc, r.Packed(), d.Encoding())
+		}
 	})
 }

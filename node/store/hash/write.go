@@ -3,6 +3,7 @@ package hash
 import (
 	"encoding/binary"
 	"errors"
+	"slices"
 
 	"slotmesh/node/store/listpack"
 	"slotmesh/node/store/tree"
@@ -187,6 +188,36 @@ func (h *Hash) toTree() {
 		deadlines.Root.Put(p[tree.RootSize:])
 	}
 	h.cell.SetRoots(roots)
+}
+
+// Pack appends to dst what a new hash with these fields and values would lie in the
+// record as, and returns its encoding. It refuses what is too much for one
+// listpack or has a field twice.
+func Pack(dst []byte, pairs [][]byte, limits Limits) (_ []byte, enc value.Encoding, ok bool) {
+	enc = value.EncListpack
+	if len(pairs)/2 > limits.Entries {
+		enc = value.EncHashtable
+	}
+	from := len(dst)
+	dst = listpack.AppendEmpty(dst)
+	for i := 0; i < len(pairs); i += 2 {
+		field, val := pairs[i], pairs[i+1]
+		if max(len(field), len(val)) > limits.Value {
+			enc = value.EncHashtable
+		}
+		size := listpack.EntrySize(field) + listpack.EntrySize(val)
+		length := len(dst) - from
+		if length+size > packedMax || i > 0 && listpack.Find(dst[from:], listpack.HeaderSize, 1, field) >= 0 {
+			return dst[:from], enc, false
+		}
+		dst = slices.Grow(dst, size)[:from+length+size]
+		lp := dst[from:]
+		at := length - 1
+		at += listpack.Put(lp[at:], field)
+		listpack.Put(lp[at:], val)
+		listpack.Fix(lp, 2)
+	}
+	return dst, enc, true
 }
 
 // bytes returns the text as bytes, a number written into buf.
