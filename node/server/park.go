@@ -141,6 +141,8 @@ type connPark struct {
 	timer   *time.Timer
 	fenced  bool
 	served  bool
+	// refused is set when the reply tells nothing of the data.
+	refused bool
 	term    uint64
 }
 
@@ -236,7 +238,11 @@ func (p *connPark) woken() {
 	s.guard(func(s *session) {
 		s.borrowOut()
 		mark := len(s.out.Buf)
-		if s.srv.fence != nil && s.row.keyed {
+		if mark == s.sent {
+			// The stamp of when the call began is not that of this reply.
+			s.outKeyed, s.outWrites = false, false
+		}
+		if s.srv.fence != nil && s.row.keyed && !p.refused {
 			_, term := s.srv.fence.State()
 			if p.served {
 				term = p.term

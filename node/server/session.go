@@ -568,6 +568,9 @@ func (s *session) idle(now int64) {
 	if s.parked == parkOffLoop {
 		return
 	}
+	if s.parked == parkConn {
+		s.conn.checkFence()
+	}
 	if s.overOutputLimit(now) {
 		return
 	}

@@ -59,3 +59,17 @@ func (p *connPark) unblockSleeper(withError bool) bool {
 	}
 	return true
 }
+
+// checkFence is called about once a second: who waits for keys learns that the
+// cluster is down, as those do who come then.
+func (p *connPark) checkFence() {
+	if p.blocked == nil || !p.fenced || p.s.srv.fence == nil {
+		return
+	}
+	if state, _ := p.s.srv.fence.State(); state == FenceDown && p.blocked.Withdraw() {
+		p.mu.Lock()
+		p.refused = true
+		p.mu.Unlock()
+		p.wake(func(w *resp.Writer) { w.Error(string(resp.ErrClusterDown)) })
+	}
+}

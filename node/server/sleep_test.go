@@ -234,16 +234,41 @@ func TestSleeperBehindFence(t *testing.T) {
 	if got := held.reply(); got != "*[k 2]" {
 		t.Errorf("got %q", got)
 	}
+	fence.set(FenceOpen, 2)
+	r.engine.ExecuteWait(callOf(r, "RPUSH", "waits", "ready"))
+	lost.expect("BLPOP waits 0", "*[waits ready]")
+	held.send("BLPOP k 0\r\n")
+	until(t, "one to block", func() bool { return r.engine.Blocked() == 1 })
+	fence.set(FenceOpen, 3)
+	r.engine.ExecuteWait(callOf(r, "RPUSH", "k", "late"))
+	if got := held.reply(); got != "*[k late]" {
+		t.Errorf("got %q", got)
+	}
 	lost.send("BLPOP k 0\r\n")
 	until(t, "one to block", func() bool { return r.engine.Blocked() == 1 })
-	fence.set(FenceHeld, 1)
+	fence.set(FenceHeld, 3)
 	r.engine.ExecuteWait(callOf(r, "RPUSH", "k", "3"))
 	until(t, "the reply to be held", func() bool { return fence.waiters() > 0 })
-	fence.set(FenceOpen, 2)
+	fence.set(FenceOpen, 4)
 	if !lost.closed() {
 		t.Error("a reply of an older term left")
 	}
 	other.expect("EXISTS k", "0")
+}
+
+// TestSleeperOfALostCluster: who waits is told that the cluster is down.
+func TestSleeperOfALostCluster(t *testing.T) {
+	fence := &testFence{state: FenceOpen, term: 1}
+	r := newRig(t, func(o *Options) { o.Fence = fence })
+	c := r.dial()
+	c.send("BLPOP k 0\r\nPING\r\n")
+	until(t, "one to block", func() bool { return r.engine.Blocked() == 1 })
+	// That the role was lost and won before is no reason not to hear of it.
+	fence.set(FenceOpen, 2)
+	fence.set(FenceDown, 2)
+	if a, b := c.reply(), c.reply(); a != "-CLUSTERDOWN The cluster is down" || b != "PONG" {
+		t.Errorf("got %q and %q", a, b)
+	}
 }
 
 func callOf(r *rig, args ...string) *command.Call {
