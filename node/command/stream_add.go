@@ -135,7 +135,8 @@ func (c *Call) exactTrim(args [][]byte, s *stream.Stream, o *addOptions, done st
 		return append(args, c.Args[o.word:o.threshold+1]...)
 	case o.trim.ByID || done.LastEmpty:
 		// Where a block without entries went, the length does not tell how many did.
-		id, _ := s.Edge(false, false)
+		r := s.View()
+		id, _ := r.Edge(false, false)
 		return append(args, wordMinID, wordEquals, c.keepID(id))
 	}
 	return append(args, wordMaxLen, wordEquals, c.Number(int64(s.Len())))

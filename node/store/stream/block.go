@@ -354,7 +354,7 @@ func (v *validator) skip(n int64) {
 	v.bad = v.bad || n != 0
 }
 
-// A block's item in the tree is the sequence of its id, whose milliseconds are
+// A block's item in the tree of blocks is the sequence of its id, whose milliseconds are
 // the prefix, and the listpack.
 const seqSize = 8
 

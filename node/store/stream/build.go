@@ -1,18 +1,12 @@
 package stream
 
-import (
-	"encoding/binary"
-
-	"slotmesh/node/store/tree"
-)
-
 // This file is what files and dumps are written from and read into: blocks as
 // they are, and all that is known beside them.
 
 // Errors of data that contradict themselves.
 const (
 	ErrOrder    blockError = "block is not after the one before"
-	ErrLength   blockError = "length of a stream without entries"
+	ErrLength   blockError = "length is not the number of entries"
 	ErrTwice    blockError = "group, consumer or pending entry is there twice"
 	ErrPending  blockError = "pending entry has no owner, or its owner's entry is not pending"
 	ErrDelivery blockError = "consumer owns an entry that another one owns"
@@ -23,24 +17,23 @@ type Blocks struct {
 	// ID is the block's own id, Listpack a view of its bytes.
 	ID       ID
 	Listpack []byte
-	cursor   tree.Cursor
+	place    place
 	begun    bool
 }
 
 // EachBlock returns a walk over the blocks, in order.
-func (r *Reader) EachBlock() Blocks { return Blocks{cursor: r.view(treeBlocks).At(0)} }
+func (r *Reader) EachBlock() Blocks { return Blocks{place: r.firstBlock()} }
 
 // Next goes to the next block.
 func (it *Blocks) Next() bool {
 	if it.begun {
-		it.cursor.Next()
+		it.place.next()
 	}
 	it.begun = true
-	if !it.cursor.Valid() {
+	if !it.place.valid() {
 		return false
 	}
-	item := it.cursor.Item()
-	it.ID, it.Listpack = ID{it.cursor.Prefix(), itemSeq(item)}, item[seqSize:]
+	it.ID, it.Listpack = it.place.id(), it.place.listpack()
 	return true
 }
 
@@ -51,18 +44,10 @@ func (s *Stream) AppendBlock(id ID, lp []byte) error {
 	if err != nil {
 		return err
 	}
-	t := s.tree(treeBlocks)
-	if n := t.Len(); n > 0 {
-		c := t.At(n - 1)
-		if last := (ID{c.Prefix(), itemSeq(c.Item())}); !last.Less(id) {
-			return ErrOrder
-		}
+	if o := s.lastBlock(); o.there && !o.id.Less(id) {
+		return ErrOrder
 	}
-	s.meta.nodes += s.radixGain(id)
-	item := t.Append(id.Ms, seqSize+len(lp))
-	binary.LittleEndian.PutUint64(item, id.Seq)
-	copy(item[seqSize:], lp)
-	s.roots[treeBlocks] = t.Root
+	copy(s.newBlock(id, len(lp)), lp)
 	s.meta.length += uint64(count)
 	return nil
 }
@@ -79,11 +64,9 @@ func (r *Reader) Facts() Facts {
 	return Facts{m.length, m.added, m.last, m.first, m.maxDeleted}
 }
 
-// SetFacts ends the blocks of a stream that is being built. The entries that are
-// there count, whatever length is told: Redis 5 could miscount when it trimmed,
-// and what it wrote then is loaded by its successors.
+// SetFacts ends the blocks of a stream that is being built.
 func (s *Stream) SetFacts(f Facts) error {
-	if f.Length != 0 && s.meta.length == 0 {
+	if f.Length != s.meta.length {
 		return ErrLength
 	}
 	s.meta.added, s.meta.last, s.meta.first, s.meta.maxDeleted = f.Added, f.Last, f.First, f.MaxDeleted

@@ -40,22 +40,31 @@ func prefixBounds(id ID, n int) (least, greatest ID) {
 	return least, ID{binary.BigEndian.Uint64(b[:]), binary.BigEndian.Uint64(b[8:])}
 }
 
-// neighbours returns the ids of the blocks around id, which is not one itself.
-func (r *Reader) neighbours(id ID) (before, after ID, hasBefore, hasAfter bool) {
+// blockFrom returns the id of the first block that is not before id, blockBefore
+// that of the last one that is.
+func (r *Reader) blockFrom(id ID) (ID, bool) {
+	if c, _ := r.view(treeBlocks).Find(id.Ms, blockCompare(id.Seq)); c.Valid() {
+		return ID{c.Prefix(), itemSeq(c.Item())}, true
+	}
+	return r.tailID, r.tail != nil && !r.tailID.Less(id)
+}
+
+func (r *Reader) blockBefore(id ID) (ID, bool) {
+	if r.tail != nil && r.tailID.Less(id) {
+		return r.tailID, true
+	}
 	c, _ := r.view(treeBlocks).Find(id.Ms, blockCompare(id.Seq))
-	if hasAfter = c.Valid(); hasAfter {
-		after = ID{c.Prefix(), itemSeq(c.Item())}
+	if !c.Prev() {
+		return ID{}, false
 	}
-	if hasBefore = c.Prev(); hasBefore {
-		before = ID{c.Prefix(), itemSeq(c.Item())}
-	}
-	return before, after, hasBefore, hasAfter
+	return ID{c.Prefix(), itemSeq(c.Item())}, true
 }
 
 // radixGain is the number of nodes that a block with this id adds to the tree
 // of those that are there, which do not include it.
 func (r *Reader) radixGain(id ID) uint64 {
-	before, after, hasBefore, hasAfter := r.neighbours(id)
+	before, hasBefore := r.blockBefore(id)
+	after, hasAfter := r.blockFrom(id)
 	if !hasBefore && !hasAfter {
 		// The root, which was an empty node, leads to the key's end.
 		return 1
@@ -70,25 +79,22 @@ func (r *Reader) radixGain(id ID) uint64 {
 		d = max(d, common(after, id))
 	}
 	least, greatest := prefixBounds(id, d)
-	c, _ := r.view(treeBlocks).Find(least.Ms, blockCompare(least.Seq))
-	first := ID{c.Prefix(), itemSeq(c.Item())}
+	first, _ := r.blockFrom(least)
+	last := greatest
+	// The keys part for the last time before that where this one parts from those
+	// outside.
 	above := -1
-	if c.Prev() {
-		above = common(ID{c.Prefix(), itemSeq(c.Item())}, id)
+	if outside, ok := r.blockBefore(least); ok {
+		above = common(outside, id)
 	}
-	c, found := r.view(treeBlocks).Find(greatest.Ms, blockCompare(greatest.Seq))
-	if c.Valid() && !found {
-		above = max(above, common(ID{c.Prefix(), itemSeq(c.Item())}, id))
-	} else if found {
-		next := c
-		if next.Next() {
-			above = max(above, common(ID{next.Prefix(), itemSeq(next.Item())}, id))
+	if next, ok := greatest.Next(); ok {
+		last, _ = r.blockBefore(next)
+		if outside, ok := r.blockFrom(next); ok {
+			above = max(above, common(outside, id))
 		}
+	} else if last, ok = r.blockFrom(greatest); !ok {
+		last, _ = r.blockBefore(greatest)
 	}
-	if !found {
-		c.Prev()
-	}
-	last := ID{c.Prefix(), itemSeq(c.Item())}
 
 	gain := uint64(1) // the key's end
 	if d+1 < radixDepth {

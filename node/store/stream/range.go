@@ -5,12 +5,96 @@ import (
 	"slotmesh/node/store/tree"
 )
 
+// place is a place among the blocks: in the tree, or at the tail, which comes
+// behind all of the tree.
+type place struct {
+	cursor tree.Cursor
+	// tail is nil when there is none, or the place is behind it.
+	tail   []byte
+	tailID ID
+	atTail bool
+}
+
+// blockCompare orders blocks of equal milliseconds.
+func blockCompare(seq uint64) func([]byte) int {
+	return func(item []byte) int {
+		switch s := itemSeq(item); {
+		case s < seq:
+			return -1
+		case s > seq:
+			return 1
+		}
+		return 0
+	}
+}
+
+// firstBlock is the place of the first block.
+func (r *Reader) firstBlock() place {
+	p := place{cursor: r.view(treeBlocks).At(0), tail: r.tail, tailID: r.tailID}
+	p.atTail = p.tail != nil && !p.cursor.Valid()
+	return p
+}
+
+// blockOf returns the place of the block that has the entry id if any has: the
+// last one whose own id is not after it. It is not valid if there is none.
+func (r *Reader) blockOf(id ID) place {
+	p := place{tail: r.tail, tailID: r.tailID}
+	if p.tail != nil && !id.Less(p.tailID) {
+		p.cursor = r.view(treeBlocks).At(int(r.roots[treeBlocks].Count))
+		p.atTail = true
+		return p
+	}
+	found := false
+	if p.cursor, found = r.view(treeBlocks).Find(id.Ms, blockCompare(id.Seq)); !found {
+		p.cursor.Prev()
+	}
+	return p
+}
+
+func (p *place) valid() bool { return p.atTail || p.cursor.Valid() }
+
+func (p *place) next() {
+	if p.atTail {
+		p.tail, p.atTail = nil, false
+		return
+	}
+	p.atTail = !p.cursor.Next() && p.tail != nil
+}
+
+func (p *place) prev() {
+	p.atTail = false
+	p.cursor.Prev()
+}
+
+// id returns the block's id, listpack a view of its bytes.
+func (p *place) id() ID {
+	if p.atTail {
+		return p.tailID
+	}
+	return ID{p.cursor.Prefix(), itemSeq(p.cursor.Item())}
+}
+
+func (p *place) listpack() []byte {
+	if p.atTail {
+		return p.tail
+	}
+	return p.cursor.Item()[seqSize:]
+}
+
+func (p *place) block() block {
+	if p.atTail {
+		return openBlock(p.tailID, p.tail)
+	}
+	item := p.cursor.Item()
+	return openBlock(ID{p.cursor.Prefix(), itemSeq(item)}, item[seqSize:])
+}
+
 // Range walks the entries between two ids, either inclusive.
 type Range struct {
 	// Entry is the one that Next went to.
 	Entry Entry
 
-	cursor     tree.Cursor
+	place      place
 	block      block
 	first, end ID
 	// pos is where the next entry begins, or ends if reverse; -1 when the block
@@ -28,20 +112,20 @@ func (r *Reader) Range(first, last ID, reverse bool) Range {
 		return it
 	}
 	if reverse {
-		it.cursor = r.blockOf(last)
-	} else if it.cursor = r.blockOf(first); !it.cursor.Valid() {
-		it.cursor = r.view(treeBlocks).At(0)
+		it.place = r.blockOf(last)
+	} else if it.place = r.blockOf(first); !it.place.valid() {
+		it.place = r.firstBlock()
 	}
 	it.open()
 	return it
 }
 
 func (it *Range) open() {
-	if !it.cursor.Valid() {
+	if !it.place.valid() {
 		it.pos = -1
 		return
 	}
-	it.block = blockAt(&it.cursor)
+	it.block = it.place.block()
 	it.pos = it.block.entries
 	if it.reverse {
 		it.pos = listpack.End(it.block.lp)
@@ -86,7 +170,7 @@ func (it *Range) Next() bool {
 
 func (it *Range) forward() {
 	if it.pos >= listpack.End(it.block.lp) {
-		it.cursor.Next()
+		it.place.next()
 		if it.open(); it.pos < 0 {
 			return
 		}
@@ -98,7 +182,7 @@ func (it *Range) forward() {
 func (it *Range) back() {
 	pos := it.block.before(it.pos)
 	for pos < 0 {
-		it.cursor.Prev()
+		it.place.prev()
 		if it.open(); it.pos < 0 {
 			return
 		}
@@ -137,11 +221,11 @@ func (r *Reader) Exists(id ID) bool {
 
 // Get returns the entry id.
 func (r *Reader) Get(id ID) (Entry, bool) {
-	c := r.blockOf(id)
-	if !c.Valid() {
+	p := r.blockOf(id)
+	if !p.valid() {
 		return Entry{}, false
 	}
-	b := blockAt(&c)
+	b := p.block()
 	pos, ok := b.find(id)
 	if !ok {
 		return Entry{}, false

@@ -45,6 +45,15 @@ type meta struct {
 
 const metaSize = 9 * 8
 
+// The last block usually lies in the payload itself, behind meta: its id and the
+// listpack. So adding an entry goes to no tree. It moves to the tree when the
+// next one begins, and is there from the beginning, or from then on, if it is
+// longer than maxTail.
+const (
+	tailIDSize = 16
+	maxTail    = 8 << 10
+)
+
 func (m *meta) put(b []byte) {
 	for i, n := range [...]uint64{
 		m.length, m.added, m.first.Ms, m.first.Seq, m.last.Ms, m.last.Seq, m.maxDeleted.Ms, m.maxDeleted.Seq, m.nodes,
@@ -66,6 +75,10 @@ type Reader struct {
 	v     value.Value
 	meta  meta
 	roots [treeCount]tree.Root
+	// tail is the listpack of the last block if that lies in the payload, else
+	// nil; tailID is its id.
+	tail   []byte
+	tailID ID
 }
 
 // Read returns the reader of a stream's value.
@@ -78,8 +91,18 @@ func Read(v value.Value) Reader {
 	for i := range int(v.Roots) {
 		r.roots[i] = tree.ParseRoot(v.Bytes[i*tree.RootSize:])
 	}
-	r.meta.parse(v.Rest())
+	rest := v.Rest()
+	r.meta.parse(rest)
+	r.tailID, r.tail = tailOf(rest)
 	return r
+}
+
+// tailOf returns the tail, if there is one in what follows the roots.
+func tailOf(rest []byte) (id ID, lp []byte) {
+	if b := rest[metaSize:]; len(b) > 0 {
+		return ID{binary.LittleEndian.Uint64(b), binary.LittleEndian.Uint64(b[8:])}, b[tailIDSize:]
+	}
+	return ID{}, nil
 }
 
 func (r *Reader) view(i int) tree.View { return tree.View{Memory: r.v.Memory, Root: r.roots[i]} }
@@ -87,7 +110,13 @@ func (r *Reader) view(i int) tree.View { return tree.View{Memory: r.v.Memory, Ro
 // Len is the number of entries, Blocks that of blocks.
 func (r *Reader) Len() uint64 { return r.meta.length }
 
-func (r *Reader) Blocks() int { return int(r.roots[treeBlocks].Count) }
+func (r *Reader) Blocks() int {
+	n := int(r.roots[treeBlocks].Count)
+	if r.tail != nil {
+		n++
+	}
+	return n
+}
 
 // RadixNodes is the number of nodes that the reference's tree of blocks has.
 func (r *Reader) RadixNodes() uint64 { return r.meta.nodes }
@@ -104,34 +133,6 @@ func (r *Reader) MaxDeletedID() ID { return r.meta.maxDeleted }
 // EntriesAdded counts all entries that were ever added.
 func (r *Reader) EntriesAdded() uint64 { return r.meta.added }
 
-// blockCompare orders blocks of equal milliseconds.
-func blockCompare(seq uint64) func([]byte) int {
-	return func(item []byte) int {
-		switch s := itemSeq(item); {
-		case s < seq:
-			return -1
-		case s > seq:
-			return 1
-		}
-		return 0
-	}
-}
-
-// blockOf returns the place of the block that has the entry id if any has: the
-// last one whose own id is not after it. It is not valid if there is none.
-func (r *Reader) blockOf(id ID) tree.Cursor {
-	c, found := r.view(treeBlocks).Find(id.Ms, blockCompare(id.Seq))
-	if !found {
-		c.Prev()
-	}
-	return c
-}
-
-func blockAt(c *tree.Cursor) block {
-	item := c.Item()
-	return openBlock(ID{c.Prefix(), itemSeq(item)}, item[seqSize:])
-}
-
 // Stream is a stream open for change. Changes are kept by Save, which is called
 // before anything else is done with the key.
 type Stream struct {
@@ -143,24 +144,115 @@ type Stream struct {
 // stream in it is written by Save.
 func Open(c *value.Cell) Stream { return Stream{Read(c.Value()), c} }
 
-func (s *Stream) tree(i int) tree.Tree { return tree.Tree{View: s.view(i), Space: s.cell.Space()} }
+// tree opens a tree for change. What it refers to comes from the cell and not
+// from s, so that the compiler sees that s and the cell can stay on the stack.
+func (s *Stream) tree(i int) tree.Tree {
+	return tree.Tree{View: tree.View{Memory: s.cell.Memory(), Root: s.roots[i]}, Space: s.cell.Space()}
+}
+
+// View returns a reader of the stream as it is now, which does not hold on to s.
+func (s *Stream) View() Reader {
+	r := Reader{meta: s.meta, roots: s.roots}
+	r.v = value.Value{Kind: value.KindStream, Enc: value.EncStream, Roots: s.v.Roots, Memory: s.cell.Memory(), Bytes: s.cell.Payload()}
+	if r.v.Roots > 0 {
+		r.tailID, r.tail = tailOf(r.v.Rest())
+	}
+	return r
+}
 
 // Save writes what changed into the cell.
 func (s *Stream) Save() {
-	roots := 1
-	if int(s.v.Roots) == treeCount || s.roots[treeNames].Count > 0 {
+	had, roots := int(s.v.Roots), 1
+	if had == treeCount || s.roots[treeNames].Count > 0 {
 		roots = treeCount
 	}
-	size := roots*tree.RootSize + metaSize
-	b := s.cell.Splice(0, len(s.v.Bytes), size)
+	var b []byte
+	switch had {
+	case roots:
+		b = s.cell.Edit()
+	case 0:
+		b = s.cell.Splice(0, 0, roots*tree.RootSize+metaSize)
+	default:
+		b = s.cell.Splice(0, had*tree.RootSize, roots*tree.RootSize)
+	}
 	for i := range roots {
 		s.roots[i].Put(b[i*tree.RootSize:])
 	}
 	s.meta.put(b[roots*tree.RootSize:])
-	if int(s.v.Roots) != roots {
+	if had != roots {
 		s.cell.SetRoots(roots)
+		b = s.cell.Edit()
 	}
-	s.v = s.cell.Value()
+	s.refresh(b, roots)
+}
+
+// refresh takes note of a payload that has changed its place or size.
+func (s *Stream) refresh(payload []byte, roots int) {
+	s.v.Bytes, s.v.Roots = payload, uint8(roots)
+	s.tailID, s.tail = tailOf(payload[roots*tree.RootSize:])
+}
+
+// resizeTail gives the tail's listpack size bytes, of which the first ones are
+// kept; 0 drops the tail. A tail that is not there yet begins with room for its
+// id, which is id.
+func (s *Stream) resizeTail(id ID, size int) []byte {
+	if s.v.Roots == 0 {
+		s.Save()
+	}
+	base := int(s.v.Roots)*tree.RootSize + metaSize
+	have, want := len(s.v.Bytes), base
+	if size > 0 {
+		want += tailIDSize + size
+	}
+	// Blocks grow by small steps, up to about their usual size.
+	at := min(have, want)
+	room := 0
+	if want > have && s.tail != nil {
+		room = min(want/4, 512)
+	}
+	b := s.cell.SpliceRoom(at, have-at, want-at, room)
+	if size > 0 && s.tail == nil {
+		binary.LittleEndian.PutUint64(b[base:], id.Ms)
+		binary.LittleEndian.PutUint64(b[base+8:], id.Seq)
+	}
+	s.refresh(b, int(s.v.Roots))
+	if size == 0 {
+		return nil
+	}
+	return b[base+tailIDSize:]
+}
+
+// shelve moves the tail to the tree.
+func (s *Stream) shelve() {
+	if s.tail == nil {
+		return
+	}
+	t := s.tree(treeBlocks)
+	putBlock(&t, s.tailID, len(s.tail), s.tail)
+	s.roots[treeBlocks] = t.Root
+	s.resizeTail(ID{}, 0)
+}
+
+// putBlock appends a block of size bytes to the tree, with lp in it if that is
+// given, and returns its listpack.
+func putBlock(t *tree.Tree, id ID, size int, lp []byte) []byte {
+	item := t.Append(id.Ms, seqSize+size)
+	binary.LittleEndian.PutUint64(item, id.Seq)
+	copy(item[seqSize:], lp)
+	return item[seqSize:]
+}
+
+// newBlock returns the listpack of a new last block, to be filled.
+func (s *Stream) newBlock(id ID, size int) []byte {
+	s.meta.nodes += s.radixGain(id)
+	s.shelve()
+	if size <= maxTail {
+		return s.resizeTail(id, size)
+	}
+	t := s.tree(treeBlocks)
+	lp := putBlock(&t, id, size, nil)
+	s.roots[treeBlocks] = t.Root
+	return lp
 }
 
 // SetID sets what XSETID sets.
@@ -211,15 +303,10 @@ func (s *Stream) Add(id ID, args Args, limits Limits) error {
 	if total > maxBlock {
 		return ErrTooLarge
 	}
-	t := s.tree(treeBlocks)
-	if n := t.Len(); n == 0 || !s.extend(&t, n-1, id, args, total, limits) {
+	if !s.extend(id, args, total, limits) {
 		size, pieces := firstSize(args)
-		s.meta.nodes += s.radixGain(id)
-		item := t.Append(id.Ms, seqSize+size)
-		binary.LittleEndian.PutUint64(item, id.Seq)
-		putFirst(item[seqSize:], args, pieces)
+		putFirst(s.newBlock(id, size), args, pieces)
 	}
-	s.roots[treeBlocks] = t.Root
 	s.meta.length++
 	s.meta.added++
 	s.meta.last = id
@@ -229,53 +316,121 @@ func (s *Stream) Add(id ID, args Args, limits Limits) error {
 	return nil
 }
 
-// extend adds the entry to the block of this rank, the last one, unless that
-// is full.
-func (s *Stream) extend(t *tree.Tree, rank int, id ID, args Args, total int, limits Limits) bool {
-	c := t.At(rank)
-	item := c.Item()
-	lp := item[seqSize:]
+// extend adds the entry to the last block, unless there is none or it is full.
+func (s *Stream) extend(id ID, args Args, total int, limits Limits) bool {
+	o := s.lastBlock()
+	if !o.there {
+		return false
+	}
 	most := limits.MaxBytes
 	if most <= 0 || most > maxBlock {
 		most = maxBlock
 	}
-	if int64(len(lp)+total) >= most {
+	if int64(len(o.lp)+total) >= most {
 		return false
 	}
-	count, deleted, at := counts(lp)
+	count, deleted, at := counts(o.lp)
 	if limits.MaxEntries > 0 && count+deleted >= limits.MaxEntries {
 		return false
 	}
-	own := ID{c.Prefix(), itemSeq(item)}
-	b := block{id: own, lp: lp}
-	n, at := integer(lp, at)
+	b := block{id: o.id, lp: o.lp}
+	n, at := integer(o.lp, at)
 	b.fields, b.master = int(n), at
-	e := newEntry{int64(id.Ms - own.Ms), int64(id.Seq - own.Seq), b.sameFields(args), args}
+	e := newEntry{int64(id.Ms - o.id.Ms), int64(id.Seq - o.id.Seq), b.sameFields(args), args}
 	size, pieces := e.size()
-	lp = s.resizeCounts(t, &c, len(lp), count, deleted, count+1, deleted, size)
-	e.put(lp[len(lp)-1-size:], pieces)
-	listpack.Fix(lp, pieces+1)
+	if o.isTail && len(o.lp)+size > maxTail {
+		s.shelve()
+		o = s.lastBlock()
+	}
+	o.setCounts(s, count, deleted, count+1, deleted, size)
+	e.put(o.lp[len(o.lp)-1-size:], pieces)
+	listpack.Fix(o.lp, pieces+1)
+	o.end(s)
 	return true
 }
 
-// resizeCounts changes the counts of the block at the cursor, whose listpack has
-// length bytes, and makes room for more bytes before its end. It returns the
-// listpack, whose header the caller puts right.
-func (s *Stream) resizeCounts(t *tree.Tree, c *tree.Cursor, length int, oldCount, oldDeleted, count, deleted int64, more int) []byte {
+// openedBlock is a block open for change, in the tree or in the payload.
+type openedBlock struct {
+	id            ID
+	lp            []byte
+	there, isTail bool
+	tree          tree.Tree
+	cursor        tree.Cursor
+}
+
+// lastBlock opens the last block.
+func (s *Stream) lastBlock() openedBlock {
+	if s.tail != nil {
+		rest := s.cell.Payload()[int(s.v.Roots)*tree.RootSize:]
+		id, lp := tailOf(rest)
+		return openedBlock{there: true, isTail: true, id: id, lp: lp}
+	}
+	t := s.tree(treeBlocks)
+	if n := t.Len(); n > 0 {
+		return openAt(t, t.At(n-1))
+	}
+	return openedBlock{}
+}
+
+// openAt opens the block of t at c.
+func openAt(t tree.Tree, c tree.Cursor) openedBlock {
+	item := c.Item()
+	return openedBlock{there: true, id: ID{c.Prefix(), itemSeq(item)}, lp: item[seqSize:], tree: t, cursor: c}
+}
+
+// opened opens the block with this id.
+func (s *Stream) opened(id ID) openedBlock {
+	if s.tail != nil && id == s.tailID {
+		return s.lastBlock()
+	}
+	t := s.tree(treeBlocks)
+	c, _ := t.Find(id.Ms, blockCompare(id.Seq))
+	return openAt(t, c)
+}
+
+// resize gives the listpack size bytes, of which the first ones are kept; to the
+// same size, it is then open to be written.
+func (o *openedBlock) resize(s *Stream, size int) {
+	if o.isTail {
+		o.lp = s.resizeTail(o.id, size)
+		return
+	}
+	o.lp = o.tree.Resize(&o.cursor, seqSize+size)[seqSize:]
+}
+
+// end keeps what became of the tree.
+func (o *openedBlock) end(s *Stream) {
+	if !o.isTail {
+		s.roots[treeBlocks] = o.tree.Root
+	}
+}
+
+// drop removes the block.
+func (o *openedBlock) drop(s *Stream) {
+	if o.isTail {
+		s.resizeTail(ID{}, 0)
+	} else {
+		o.tree.Delete(&o.cursor)
+		o.end(s)
+	}
+	s.meta.nodes -= s.radixGain(o.id)
+}
+
+// setCounts changes the counts and makes room for more bytes before the end. The
+// caller puts the header right.
+func (o *openedBlock) setCounts(s *Stream, oldCount, oldDeleted, count, deleted int64, more int) {
+	length := len(o.lp)
 	shift := listpack.IntSize(count) + listpack.IntSize(deleted) - listpack.IntSize(oldCount) - listpack.IntSize(oldDeleted)
 	if shift < 0 {
 		// Moved down while there is room, then cut.
-		lp := t.Resize(c, seqSize+length)[seqSize:]
-		closeUp(lp, oldCount, oldDeleted, shift)
-		putCounts(lp, count, deleted)
-		return t.Resize(c, seqSize+length+shift+more)[seqSize:]
+		o.resize(s, length)
+		closeUp(o.lp, oldCount, oldDeleted, shift)
 	}
-	lp := t.Resize(c, seqSize+length+shift+more)[seqSize:]
+	o.resize(s, length+shift+more)
 	if shift > 0 {
-		closeUp(lp[:length+shift], oldCount, oldDeleted, shift)
+		closeUp(o.lp[:length+shift], oldCount, oldDeleted, shift)
 	}
-	putCounts(lp, count, deleted)
-	return lp
+	putCounts(o.lp, count, deleted)
 }
 
 // closeUp moves what stands behind the counts by shift.
@@ -291,26 +446,24 @@ func closeUp(lp []byte, oldCount, oldDeleted int64, shift int) {
 // Delete marks the entry id as deleted, or drops its block with the last one of
 // it. It reports whether the entry was there.
 func (s *Stream) Delete(id ID) bool {
-	c := s.blockOf(id)
-	if !c.Valid() {
+	p := s.blockOf(id)
+	if !p.valid() {
 		return false
 	}
-	b := blockAt(&c)
+	b := p.block()
 	pos, ok := b.find(id)
 	if !ok {
 		return false
 	}
-	t := s.tree(treeBlocks)
+	o := s.opened(b.id)
 	if count, deleted, _ := counts(b.lp); count == 1 {
-		t.Delete(&c)
-		s.roots[treeBlocks] = t.Root
-		s.meta.nodes -= s.radixGain(b.id)
+		o.drop(s)
 	} else {
-		lp := t.Resize(&c, seqSize+len(b.lp))[seqSize:]
-		lp[pos] |= flagDeleted
-		lp = s.resizeCounts(&t, &c, len(lp), count, deleted, count-1, deleted+1, 0)
-		listpack.Fix(lp, 0)
-		s.roots[treeBlocks] = t.Root
+		o.resize(s, len(b.lp))
+		o.lp[pos] |= flagDeleted
+		o.setCounts(s, count, deleted, count-1, deleted+1, 0)
+		listpack.Fix(o.lp, 0)
+		o.end(s)
 	}
 	s.meta.length--
 	return true
@@ -349,7 +502,8 @@ func (s *Stream) DeleteAll(ids []ID) (deleted int) {
 	case s.meta.length == 0:
 		s.meta.first = ID{}
 	case first:
-		s.meta.first, _ = s.Edge(false, true)
+		r := s.View()
+		s.meta.first, _ = r.Edge(false, true)
 	}
 	return deleted
 }

@@ -28,10 +28,10 @@ type Trimmed struct {
 // shows in what later commands answer.
 func (s *Stream) Trim(trim Trim) (done Trimmed) {
 	whole := 0
-	c := s.view(treeBlocks).At(0)
+	p := s.firstBlock()
 	partly := false
-	for ; c.Valid() && (trim.ByID || s.meta.length > trim.MaxLen); c.Next() {
-		b := blockAt(&c)
+	for ; p.valid() && (trim.ByID || s.meta.length > trim.MaxLen); p.next() {
+		b := p.block()
 		count, _, _ := counts(b.lp)
 		if trim.Limit > 0 && done.Entries+count > trim.Limit {
 			break
@@ -63,35 +63,37 @@ func (s *Stream) Trim(trim Trim) (done Trimmed) {
 	case s.meta.length == 0:
 		s.meta.first = ID{}
 	case done.Entries > 0:
-		s.meta.first, _ = s.Edge(false, true)
+		r := s.View()
+		s.meta.first, _ = r.Edge(false, true)
 	}
 	return done
 }
 
 // dropBlocks removes the first n blocks.
 func (s *Stream) dropBlocks(n int) {
-	t := s.tree(treeBlocks)
-	if n == t.Len() {
-		t.DeleteRange(0, n)
+	if n == s.Blocks() {
+		t := s.tree(treeBlocks)
+		t.DeleteRange(0, t.Len())
 		s.roots[treeBlocks] = t.Root
+		if s.tail != nil {
+			s.resizeTail(ID{}, 0)
+		}
 		s.meta.nodes = 1
 		return
 	}
 	for range n {
-		c := t.At(0)
-		id := ID{c.Prefix(), itemSeq(c.Item())}
-		t.Delete(&c)
-		s.roots[treeBlocks] = t.Root
-		s.meta.nodes -= s.radixGain(id)
+		p := s.firstBlock()
+		o := s.opened(p.id())
+		o.drop(s)
 	}
 }
 
 // trimFirst marks entries of the first block as deleted.
 func (s *Stream) trimFirst(trim Trim) (marked int64) {
-	t := s.tree(treeBlocks)
-	c := t.At(0)
-	t.Resize(&c, len(c.Item()))
-	b := blockAt(&c)
+	p := s.firstBlock()
+	o := s.opened(p.id())
+	o.resize(s, len(o.lp))
+	b := openBlock(o.id, o.lp)
 	for pos := b.entries; pos < listpack.End(b.lp); {
 		e := b.entryAt(pos)
 		if trim.ByID && !e.ID.Less(trim.MinID) || !trim.ByID && s.meta.length <= trim.MaxLen {
@@ -106,9 +108,9 @@ func (s *Stream) trimFirst(trim Trim) (marked int64) {
 	}
 	if marked > 0 {
 		count, deleted, _ := counts(b.lp)
-		lp := s.resizeCounts(&t, &c, len(b.lp), count, deleted, count-marked, deleted+marked, 0)
-		listpack.Fix(lp, 0)
+		o.setCounts(s, count, deleted, count-marked, deleted+marked, 0)
+		listpack.Fix(o.lp, 0)
 	}
-	s.roots[treeBlocks] = t.Root
+	o.end(s)
 	return marked
 }
