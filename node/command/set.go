@@ -1,8 +1,6 @@
 package command
 
 import (
-	"strconv"
-
 	"slotmesh/node/resp"
 	"slotmesh/node/store"
 	"slotmesh/node/store/set"
@@ -341,15 +339,13 @@ func runSScan(c *Call) error {
 	if err != nil {
 		return err
 	}
-	var found list
+	reply := c.openSetReply()
 	next := r.Scan(set.Place(cursor), o.count, func(member []byte) {
 		if o.pattern == nil || Match(o.pattern, member) {
-			found.add(member)
+			reply.add(member)
 		}
 	})
-	c.Reply.Array(2)
-	c.Reply.BulkString(strconv.FormatUint(uint64(next), 10))
-	found.reply(c.Reply)
+	reply.closeScan(uint64(next))
 	return nil
 }
 

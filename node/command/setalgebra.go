@@ -1,6 +1,8 @@
 package command
 
 import (
+	"strconv"
+
 	"slotmesh/node/resp"
 	"slotmesh/node/store/set"
 	"slotmesh/node/store/value"
@@ -37,36 +39,70 @@ type setReply struct {
 
 func (c *Call) openSetReply() setReply { return setReply{w: c.Reply, from: len(c.Reply.Buf)} }
 
-func (s *setReply) add(it *set.Iterator) {
-	s.w.Bulk(it.Member())
+func (s *setReply) add(member []byte) {
+	s.w.Bulk(member)
 	s.n++
 }
 
+// close ends it.
 func (s *setReply) close() {
 	end := len(s.w.Buf)
 	s.w.Set(s.n)
-	var head [24]byte
+	s.turn(end)
+}
+
+// closeScan ends it as the reply of SSCAN.
+func (s *setReply) closeScan(next uint64) {
+	var digits [20]byte
+	end := len(s.w.Buf)
+	s.w.Array(2)
+	s.w.Bulk(strconv.AppendUint(digits[:0], next, 10))
+	s.w.Array(s.n)
+	s.turn(end)
+}
+
+// turn puts what was written from end on before the members.
+func (s *setReply) turn(end int) {
+	var head [96]byte
 	size := copy(head[:], s.w.Buf[end:])
 	copy(s.w.Buf[s.from+size:], s.w.Buf[s.from:end])
 	copy(s.w.Buf[s.from:], head[:size])
 }
 
-// storeSet makes the members that fill adds the set of key, and answers with
-// their number. No members mean no key.
-func (c *Call) storeSet(key []byte, fill func(b *set.Builder)) {
+// setDraft is a set that is being built: the result of a command.
+type setDraft struct {
+	set.Builder
+	key   []byte
+	draft *value.Draft
+}
+
+// draftSet returns an empty set that may become that of key.
+func (c *Call) draftSet(key []byte) setDraft {
 	d := c.Draft(key, value.KindSet, value.EncIntset)
-	b := set.Build(&d.Cell, &c.Limits().Set)
-	fill(&b)
-	b.Close()
-	n := b.Len()
+	return setDraft{set.Build(&d.Cell, &c.Limits().Set), key, d}
+}
+
+// store makes what was built the set of its key, and answers with the number of
+// members. No members mean no key.
+func (s *setDraft) store(c *Call) {
+	s.Close()
+	n := s.Len()
 	if n == 0 {
-		d.Discard()
-		c.storeNothing(key)
+		s.draft.Discard()
+		c.storeNothing(s.key)
 		return
 	}
-	c.PutDraft(key, d, false)
-	c.Changed(key)
+	c.PutDraft(s.key, s.draft, false)
+	c.Changed(s.key)
 	c.Reply.Int(int64(n))
+}
+
+// reply answers with what was built.
+func (s *setDraft) reply(c *Call) {
+	s.Close()
+	r := set.Read(s.draft.Value())
+	replyMembers(c, &r)
+	s.draft.Discard()
 }
 
 // storeNothing is what commands do that keep a result when there is none.
@@ -92,10 +128,9 @@ func runSInter(c *Call) error {
 		replyMembers(c, &sets[0])
 	default:
 		reply := c.openSetReply()
-		set.Intersect(sets, func(it *set.Iterator) bool {
-			reply.add(it)
-			return true
-		})
+		for f := set.Intersect(sets); f.Next(); {
+			reply.add(f.Member())
+		}
 		reply.close()
 	}
 	return nil
@@ -111,12 +146,11 @@ func runSInterStore(c *Call) error {
 		c.storeNothing(c.Args[1])
 		return nil
 	}
-	c.storeSet(c.Args[1], func(b *set.Builder) {
-		set.Intersect(sets, func(it *set.Iterator) bool {
-			b.AddFrom(it)
-			return true
-		})
-	})
+	d := c.draftSet(c.Args[1])
+	for f := set.Intersect(sets); f.Next(); {
+		d.AddFrom(&f.Iterator)
+	}
+	d.store(c)
 	return nil
 }
 
@@ -145,10 +179,9 @@ func runSInterCard(c *Call) error {
 	}
 	n := int64(0)
 	if missing == 0 {
-		set.Intersect(sets, func(*set.Iterator) bool {
+		for f := set.Intersect(sets); (limit == 0 || n < limit) && f.Next(); {
 			n++
-			return n != limit
-		})
+		}
 	}
 	c.Reply.Int(n)
 	return nil
@@ -167,24 +200,16 @@ func runSUnion(c *Call) error {
 		replyMembers(c, &sets[0])
 	case set.CanUnite(sets):
 		reply := c.openSetReply()
-		set.Unite(sets, reply.add)
+		for u := set.Unite(sets); u.Next(); {
+			reply.add(u.At().Member())
+		}
 		reply.close()
 	default:
-		c.replyBuilt(c.Args[1], func(b *set.Builder) { addAll(b, sets) })
+		d := c.draftSet(c.Args[1])
+		addAll(&d.Builder, sets)
+		d.reply(c)
 	}
 	return nil
-}
-
-// replyBuilt answers with the set that fill builds, which is nobody's. key says
-// in which part of the memory.
-func (c *Call) replyBuilt(key []byte, fill func(b *set.Builder)) {
-	d := c.Draft(key, value.KindSet, value.EncIntset)
-	defer d.Discard()
-	b := set.Build(&d.Cell, &c.Limits().Set)
-	fill(&b)
-	b.Close()
-	r := set.Read(d.Value())
-	replyMembers(c, &r)
 }
 
 func addAll(b *set.Builder, sets []set.Reader) {
@@ -201,13 +226,15 @@ func runSUnionStore(c *Call) error {
 	if err != nil {
 		return err
 	}
-	c.storeSet(c.Args[1], func(b *set.Builder) {
-		if set.CanUnite(sets) {
-			set.Unite(sets, func(it *set.Iterator) { b.AddFrom(it) })
-			return
+	d := c.draftSet(c.Args[1])
+	if set.CanUnite(sets) {
+		for u := set.Unite(sets); u.Next(); {
+			d.AddFrom(u.At())
 		}
-		addAll(b, sets)
-	})
+	} else {
+		addAll(&d.Builder, sets)
+	}
+	d.store(c)
 	return nil
 }
 
@@ -238,10 +265,14 @@ func runSDiff(c *Call) error {
 	case len(sets) == 1:
 		replyMembers(c, &sets[0])
 	case set.RemovalIsBetter(sets):
-		c.replyBuilt(c.Args[1], func(b *set.Builder) { set.SubtractByRemoval(sets[0], sets[1:], b) })
+		d := c.draftSet(c.Args[1])
+		set.SubtractByRemoval(sets[0], sets[1:], &d.Builder)
+		d.reply(c)
 	default:
 		reply := c.openSetReply()
-		set.Subtract(sets[0], sets[1:], reply.add)
+		for f := set.Subtract(sets[0], sets[1:]); f.Next(); {
+			reply.add(f.Member())
+		}
 		reply.close()
 	}
 	return nil
@@ -257,12 +288,14 @@ func runSDiffStore(c *Call) error {
 		c.storeNothing(c.Args[1])
 		return nil
 	}
-	c.storeSet(c.Args[1], func(b *set.Builder) {
-		if set.RemovalIsBetter(sets) {
-			set.SubtractByRemoval(sets[0], sets[1:], b)
-			return
+	d := c.draftSet(c.Args[1])
+	if set.RemovalIsBetter(sets) {
+		set.SubtractByRemoval(sets[0], sets[1:], &d.Builder)
+	} else {
+		for f := set.Subtract(sets[0], sets[1:]); f.Next(); {
+			d.AddFrom(&f.Iterator)
 		}
-		set.Subtract(sets[0], sets[1:], func(it *set.Iterator) { b.AddFrom(it) })
-	})
+	}
+	d.store(c)
 	return nil
 }

@@ -12,40 +12,30 @@ import (
 // This file is the commands that choose members at random: SPOP, whose effect
 // names them, and SRANDMEMBER.
 
-// sample are places in a set, each at most once.
-type sample struct {
-	places []int
-	// few is room for them while they are few; seen has a bit for each place when
-	// they are many.
-	few  [64]int
-	seen []uint64
-}
+// fewPlaces is how many places choosePlaces keeps in memory of the caller's.
+const fewPlaces = 64
 
-// choose chooses k of n places. Source: Floyd's algorithm, which draws k numbers
-// and never a second time.
-func (sm *sample) choose(c *Call, n, k int) {
-	sm.places = sm.few[:0]
-	if k > len(sm.few) {
-		sm.places = make([]int, 0, k)
-		sm.seen = make([]uint64, n/64+1)
+// choosePlaces returns k of n places, each at most once; few is room for them
+// while they are few. Source: Floyd's algorithm, which draws k numbers and never a
+// second time.
+func (c *Call) choosePlaces(n, k int, few []int) []int {
+	places := few
+	var seen []uint64
+	if k > cap(few) {
+		places = make([]int, 0, k)
+		seen = make([]uint64, n/64+1)
 	}
 	for last := n - k; last < n; last++ {
 		place := c.below(last + 1)
-		if sm.has(place) {
+		if seen == nil && slices.Contains(places, place) || seen != nil && seen[place/64]>>(place%64)&1 != 0 {
 			place = last
 		}
-		sm.places = append(sm.places, place)
-		if sm.seen != nil {
-			sm.seen[place/64] |= 1 << (place % 64)
+		places = append(places, place)
+		if seen != nil {
+			seen[place/64] |= 1 << (place % 64)
 		}
 	}
-}
-
-func (sm *sample) has(place int) bool {
-	if sm.seen != nil {
-		return sm.seen[place/64]>>(place%64)&1 != 0
-	}
-	return slices.Contains(sm.places, place)
+	return places
 }
 
 var wordSRem = []byte("SREM")
@@ -110,20 +100,20 @@ func popMany(c *Call) error {
 		c.Effect(wordDel, key)
 		return nil
 	}
-	var sm sample
-	sm.choose(c, n, int(count))
+	var few [fewPlaces]int
+	places := c.choosePlaces(n, int(count), few[:0])
 	// From the last place to the first, so that those to come stay what they are.
-	slices.Sort(sm.places)
-	slices.Reverse(sm.places)
+	slices.Sort(places)
+	slices.Reverse(places)
 	journaled := !c.Applied && c.engine.journal.Active()
 	var args [][]byte
 	if journaled {
-		args = make([][]byte, 0, 2+min(len(sm.places), popTurn))
+		args = make([][]byte, 0, 2+min(len(places), popTurn))
 		args = append(args, wordSRem, key)
 	}
-	c.Reply.Set(len(sm.places))
+	c.Reply.Set(len(places))
 	var scratch set.Scratch
-	for _, place := range sm.places {
+	for _, place := range places {
 		member := s.Reader().Member(place, &scratch)
 		c.Reply.Bulk(member)
 		if journaled {
@@ -135,7 +125,7 @@ func popMany(c *Call) error {
 		}
 		s.RemoveAt(place)
 	}
-	c.changedBy(key, len(sm.places))
+	c.changedBy(key, len(places))
 	c.Effect(args...)
 	return nil
 }
@@ -194,10 +184,10 @@ func randomMembers(c *Call) error {
 			c.Reply.Bulk(it.Member())
 		}
 	default:
-		var sm sample
-		sm.choose(c, n, int(count))
-		c.Reply.Array(len(sm.places))
-		for _, place := range sm.places {
+		var few [fewPlaces]int
+		places := c.choosePlaces(n, int(count), few[:0])
+		c.Reply.Array(len(places))
+		for _, place := range places {
 			c.Reply.Bulk(r.Member(place, &scratch))
 		}
 	}

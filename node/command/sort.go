@@ -246,9 +246,11 @@ func (s *sorter) load(ref store.Ref) (start, end int) {
 		start, end = 0, to-from
 	}
 	s.items = make([]sortItem, 0, to-from)
+	s.texts = make([]byte, 0, 8*(to-from))
 	switch v.Kind {
 	case value.KindSet:
-		for it := set.Read(v).All(); it.Next(); {
+		it := set.Read(v).All()
+		for it.Next() {
 			if _, isInt := it.Int(); isInt {
 				s.addInt(func(dst []byte) []byte { return append(dst, it.Member()...) })
 			} else {
@@ -266,7 +268,8 @@ func (s *sorter) load(ref store.Ref) (start, end int) {
 		}
 	case value.KindZSet:
 		r := zset.Read(v)
-		for it := r.At(from); it.Valid() && from < to; from++ {
+		it := r.At(from)
+		for ; it.Valid() && from < to; from++ {
 			// The cursor may keep the text of an integer in memory of its own.
 			s.addInt(func(dst []byte) []byte { return append(dst, it.Member()...) })
 			it.Next()

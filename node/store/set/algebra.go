@@ -1,107 +1,122 @@
 package set
 
 import (
-	"cmp"
 	"slices"
 
 	"slotmesh/node/store/tree"
 	"slotmesh/node/store/value"
 )
 
-// probe asks a set for the members that an iterator of another one gives. Large
-// sets are in the order of hashes, all of them: then it walks along.
-type probe struct {
-	r     Reader
+// Filter walks the members of one set that all of some others have, or none of
+// them: Next, then what its Iterator tells.
+type Filter struct {
+	Iterator
+	others []Reader
+	// all says which members are wanted.
+	all bool
+	// walkers are the places in the others, if the first one is large.
+	walkers []walker
+}
+
+// walker is a place in a large set that goes along with an iterator: all large
+// sets are in the order of hashes.
+type walker struct {
 	c     tree.Cursor
 	begun bool
 }
 
-// probeSteps is how many members a probe walks past before it searches.
-const probeSteps = 6
+// Intersect returns a walk over what all of sets have, of which there is at
+// least one. It puts them in the order of their sizes.
+func Intersect(sets []Reader) Filter {
+	bySize(sets, 1)
+	return filter(sets[0], sets[1:], true)
+}
 
-func (p *probe) has(it *Iterator) bool {
-	switch p.r.form {
+// Subtract returns a walk over what first has and none of others. It looks every
+// member up in every other set: see SubtractByRemoval. It puts others in the order
+// of their sizes, the greatest one first, which is the likeliest to have a member.
+func Subtract(first Reader, others []Reader) Filter {
+	bySize(others, -1)
+	return filter(first, others, false)
+}
+
+// bySize sorts sets by their sizes times sign. It is a Shell sort, since those
+// of package slices would have the sets moved to Go's heap.
+func bySize(sets []Reader, sign int) {
+	for gap := len(sets) / 2; gap > 0; gap /= 2 {
+		for i := gap; i < len(sets); i++ {
+			for j := i; j >= gap && sign*sets[j].Len() < sign*sets[j-gap].Len(); j -= gap {
+				sets[j], sets[j-gap] = sets[j-gap], sets[j]
+			}
+		}
+	}
+}
+
+func filter(first Reader, others []Reader, all bool) Filter {
+	f := Filter{Iterator: first.All(), others: others, all: all}
+	if first.form == formTree && len(others) > 0 {
+		f.walkers = make([]walker, len(others))
+	}
+	return f
+}
+
+// Next goes on to the next member and reports whether there is one.
+func (f *Filter) Next() bool {
+next:
+	for f.Iterator.Next() {
+		for i := range f.others {
+			if f.has(i) != f.all {
+				continue next
+			}
+		}
+		return true
+	}
+	return false
+}
+
+// walkSteps is how many members a walker passes before it searches.
+const walkSteps = 6
+
+// has reports whether other i has the member.
+func (f *Filter) has(i int) bool {
+	r, it := &f.others[i], &f.Iterator
+	switch r.form {
 	case formInts:
 		n, ok := it.Int()
 		if !ok {
 			n, ok = value.ParseInt(it.Member())
 		}
-		return ok && p.r.hasInt(n)
+		return ok && r.hasInt(n)
 	case formPacked:
-		return findPacked(p.r.bytes, it.Member()) >= 0
+		return findPacked(r.bytes, it.Member()) >= 0
 	}
 	hash := it.Hash()
-	if it.form != formTree {
-		_, found := findMember(&p.r.tree, hash, it.Member())
+	if f.walkers == nil {
+		_, found := findMember(&r.tree, hash, it.Member())
 		return found
 	}
-	if !p.begun {
-		p.begun = true
-		p.c, _ = p.r.tree.Find(hash, nil)
+	w := &f.walkers[i]
+	if !w.begun {
+		w.begun = true
+		w.c, _ = r.tree.Find(hash, nil)
 	}
-	for range probeSteps {
-		if !p.c.Valid() || p.c.Prefix() >= hash {
+	for range walkSteps {
+		if !w.c.Valid() || w.c.Prefix() >= hash {
 			break
 		}
-		p.c.Next()
+		w.c.Next()
 	}
-	if p.c.Valid() && p.c.Prefix() < hash {
-		p.c, _ = p.r.tree.Find(hash, nil)
+	if w.c.Valid() && w.c.Prefix() < hash {
+		w.c, _ = r.tree.Find(hash, nil)
 	}
-	if !p.c.Valid() || p.c.Prefix() != hash {
+	if !w.c.Valid() || w.c.Prefix() != hash {
 		return false
 	}
-	if string(p.c.Item()) == string(it.Member()) {
+	if string(w.c.Item()) == string(it.Member()) {
 		return true
 	}
-	_, found := findMember(&p.r.tree, hash, it.Member())
+	_, found := findMember(&r.tree, hash, it.Member())
 	return found
-}
-
-func probesOf(sets []Reader) []probe {
-	probes := make([]probe, len(sets))
-	for i, r := range sets {
-		probes[i].r = r
-	}
-	return probes
-}
-
-// Intersect calls emit for every member that all of sets have, until emit
-// returns false. It puts sets, of which there is at least one, in the order of
-// their sizes.
-func Intersect(sets []Reader, emit func(it *Iterator) bool) {
-	slices.SortStableFunc(sets, func(a, b Reader) int { return cmp.Compare(a.Len(), b.Len()) })
-	probes := probesOf(sets[1:])
-	it := sets[0].All()
-next:
-	for it.Next() {
-		for i := range probes {
-			if !probes[i].has(&it) {
-				continue next
-			}
-		}
-		if !emit(&it) {
-			return
-		}
-	}
-}
-
-// Subtract calls emit for every member of first that none of others has. It
-// looks every member up in every other set: see SubtractByRemoval.
-func Subtract(first Reader, others []Reader, emit func(it *Iterator)) {
-	// The greatest set is the likeliest to have a member.
-	slices.SortStableFunc(others, func(a, b Reader) int { return cmp.Compare(b.Len(), a.Len()) })
-	probes := probesOf(others)
-	it := first.All()
-next:
-	for it.Next() {
-		for i := range probes {
-			if probes[i].has(&it) {
-				continue next
-			}
-		}
-		emit(&it)
-	}
 }
 
 // SubtractByRemoval copies first into b and removes the members of others: the
@@ -139,56 +154,84 @@ const uniteDirectly = 8
 // all members is the other one.
 func CanUnite(sets []Reader) bool { return len(sets) <= uniteDirectly }
 
-// Unite calls emit once for every member that one of sets has: the large ones
-// side by side in the order of hashes, then what only small ones have.
-func Unite(sets []Reader, emit func(it *Iterator)) {
-	// The large ones come first.
-	slices.SortStableFunc(sets, func(a, b Reader) int { return cmp.Compare(b.form, a.form) })
-	large := 0
-	for large < len(sets) && sets[large].form == formTree {
-		large++
-	}
-	mergeTrees(sets[:large], emit)
-	for i := large; i < len(sets); i++ {
-		it := sets[i].All()
-		probes := probesOf(sets[:i])
-	next:
-		for it.Next() {
-			for j := range probes {
-				if probes[j].has(&it) {
-					continue next
-				}
-			}
-			emit(&it)
-		}
-	}
+// Union walks the members that one of several sets has, each once: Next, then
+// At. The large ones come first, side by side in the order of hashes, then what
+// only small ones have.
+type Union struct {
+	sets []Reader
+	// live are the large sets that have members left, least the one whose member
+	// was shown.
+	live    []Iterator
+	least   int
+	started bool
+	// small is the walk over the small set before next.
+	small Filter
+	next  int
 }
 
-// mergeTrees is Unite for large sets.
-func mergeTrees(sets []Reader, emit func(it *Iterator)) {
-	its := make([]Iterator, len(sets))
-	live := its[:0]
-	for _, r := range sets {
-		it := r.All()
-		if it.Next() {
-			live = append(live, it)
+// Unite returns a walk over the union of sets, which it puts in another order.
+func Unite(sets []Reader) (u Union) {
+	large := 0
+	for i := range sets {
+		if sets[i].form == formTree {
+			sets[i], sets[large] = sets[large], sets[i]
+			large++
 		}
 	}
-	for len(live) > 0 {
-		least := 0
-		for i := 1; i < len(live); i++ {
-			if live[i].Hash() < live[least].Hash() {
-				least = i
+	u.sets = sets
+	for u.next < large {
+		it := sets[u.next].All()
+		u.next++
+		if it.Next() {
+			u.live = append(u.live, it)
+		}
+	}
+	return u
+}
+
+// Next goes on to the next member and reports whether there is one.
+func (u *Union) Next() bool {
+	if len(u.live) > 0 && u.nextLarge() {
+		return true
+	}
+	for !u.small.Next() {
+		if u.next == len(u.sets) {
+			return false
+		}
+		u.small = filter(u.sets[u.next], u.sets[:u.next], false)
+		u.next++
+	}
+	return true
+}
+
+// At is where the union is; it is good for Member, Int and Hash.
+func (u *Union) At() *Iterator {
+	if len(u.live) > 0 {
+		return &u.live[u.least]
+	}
+	return &u.small.Iterator
+}
+
+// nextLarge goes on among the large sets.
+func (u *Union) nextLarge() bool {
+	for {
+		if u.started && !u.live[u.least].Next() {
+			u.live = slices.Delete(u.live, u.least, u.least+1)
+		}
+		u.started = true
+		if len(u.live) == 0 {
+			return false
+		}
+		u.least = 0
+		for i := 1; i < len(u.live); i++ {
+			if u.live[i].Hash() < u.live[u.least].Hash() {
+				u.least = i
 			}
 		}
-		it := &live[least]
-		// The sets before have passed this hash, or stand at it: only those behind
-		// may come to the same member, and it is emitted for the last one.
-		if !follows(it, live[least+1:]) {
-			emit(it)
-		}
-		if !it.Next() {
-			live = slices.Delete(live, least, least+1)
+		// The sets before have passed this hash: only those behind may come to the
+		// same member, and it is shown for the last one.
+		if !follows(&u.live[u.least], u.live[u.least+1:]) {
+			return true
 		}
 	}
 }

@@ -18,10 +18,11 @@ type Builder struct {
 	last  uint64
 }
 
-// Build returns a builder of the set in c. An empty one with value.EncIntset
-// becomes what the members make of it; one with value.EncHashtable stays that.
+// Build returns a builder of the set in c, which is best a draft's. An empty one
+// with value.EncIntset becomes what the members make of it; one with
+// value.EncHashtable stays that.
 func Build(c *value.Cell, l *Limits) Builder {
-	b := Builder{set: Open(c), limits: l}
+	b := Builder{set: Set{c, true}, limits: l}
 	b.look()
 	return b
 }

@@ -319,11 +319,21 @@ func TestAlgebra(t *testing.T) {
 			same(Read(draft.Value()), want)
 			draft.Discard()
 		}
-		collect("union", union, func(emit func(it *Iterator)) { Unite(slices.Clone(sets), emit) })
-		collect("intersection", common, func(emit func(it *Iterator)) {
-			Intersect(slices.Clone(sets), func(it *Iterator) bool { emit(it); return true })
+		collect("union", union, func(emit func(it *Iterator)) {
+			for u := Unite(slices.Clone(sets)); u.Next(); {
+				emit(u.At())
+			}
 		})
-		collect("difference", difference, func(emit func(it *Iterator)) { Subtract(sets[0], slices.Clone(sets[1:]), emit) })
+		collect("intersection", common, func(emit func(it *Iterator)) {
+			for f := Intersect(slices.Clone(sets)); f.Next(); {
+				emit(&f.Iterator)
+			}
+		})
+		collect("difference", difference, func(emit func(it *Iterator)) {
+			for f := Subtract(sets[0], slices.Clone(sets[1:])); f.Next(); {
+				emit(&f.Iterator)
+			}
+		})
 		draft := value.NewDraft(tree.Space{Heap: memory.Heap(0)}, value.KindSet, value.EncIntset)
 		limits := DefaultLimits()
 		b := Build(&draft.Cell, &limits)

@@ -210,7 +210,8 @@ const placeShift = 64 - 53
 // in one of the small forms is visited at once.
 func (r Reader) Scan(place Place, count int, visit func(member []byte)) Place {
 	if r.form != formTree {
-		for it := r.All(); it.Next(); {
+		it := r.All()
+		for it.Next() {
 			visit(it.Member())
 		}
 		return 0

@@ -37,10 +37,24 @@ func Encoding(member []byte) value.Encoding {
 }
 
 // Set changes a set. Its cell may be new and without a payload.
-type Set struct{ cell *value.Cell }
+type Set struct {
+	cell *value.Cell
+	// growing is set for a draft that more members come to: its block gets more
+	// room than it needs now.
+	growing bool
+}
 
 // Open returns the set in c.
-func Open(c *value.Cell) Set { return Set{c} }
+func Open(c *value.Cell) Set { return Set{cell: c} }
+
+// insert makes room for n bytes at at.
+func (s Set) insert(at, n int) []byte {
+	room := 0
+	if s.growing {
+		room = at/2 + 32
+	}
+	return s.cell.SpliceRoom(at, 0, n, room)
+}
 
 // Reader reads the set as it is now.
 func (s Set) Reader() Reader { return Read(s.cell.Value()) }
@@ -95,7 +109,7 @@ func (s Set) addInt(ints intset, n int64, l *Limits) bool {
 		if len(ints) == 0 {
 			at, insert = 0, intsetHeader+width
 		}
-		grown := s.cell.Splice(at, 0, insert)
+		grown := s.insert(at, insert)
 		intset(grown).putHeader(width, size+1)
 		putInt(grown[intsetHeader:], width, i, n)
 	}
@@ -141,7 +155,7 @@ func (s Set) push(lp, member []byte) bool {
 		if listpack.EmptySize+size > packedBytes {
 			return false
 		}
-		grown := s.cell.Splice(0, 0, listpack.EmptySize+size)
+		grown := s.insert(0, listpack.EmptySize+size)
 		listpack.PutEmpty(grown)
 		listpack.Put(grown[listpack.HeaderSize:], member)
 		listpack.Fix(grown, 1)
@@ -151,7 +165,7 @@ func (s Set) push(lp, member []byte) bool {
 		return false
 	}
 	at := listpack.End(lp)
-	grown := s.cell.Splice(at, 0, size)
+	grown := s.insert(at, size)
 	listpack.Put(grown[at:], member)
 	listpack.Fix(grown, 1)
 	return true
