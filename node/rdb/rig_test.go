@@ -199,4 +199,14 @@ func streamContent(b *strings.Builder, v value.Value) {
 	}
 }
 
+// difference shows two texts from a little before where they part.
+func difference(got, want string) string {
+	at := 0
+	for at < len(got) && at < len(want) && got[at] == want[at] {
+		at++
+	}
+	from := max(at-100, 0)
+	return fmt.Sprintf("%.300s\nwant\n%.300s", got[from:], want[from:])
+}
+
 func number(n int) string { return strconv.Itoa(n) }

@@ -142,4 +142,3 @@ func pinnedSamples() map[string][]string {
 		},
 	}
 }
-

@@ -32,7 +32,18 @@ func (d *decoder) readZSet(t Type, c *value.Draft, limits *Limits) error {
 		}
 		return z.SetListpack(lp)
 	}
-	return d.elements(func() error {
+	return d.readScored(t, c, limits)
+}
+
+// readScored reads members with scores one by one. As in the reference the set is
+// a large one until all of it is there, for only that one keeps the sign of a
+// zero.
+func (d *decoder) readScored(t Type, c *value.Draft, limits *Limits) error {
+	c.SetEncoding(value.EncSkiplist)
+	z := zset.Open(&c.Cell, limits.ZSet)
+	longest := 0
+	var signed [][]byte // members whose score is the zero with a sign
+	err := d.elements(func() error {
 		member, err := d.content()
 		if err != nil {
 			return err
@@ -53,8 +64,22 @@ func (d *decoder) readZSet(t Type, c *value.Draft, limits *Limits) error {
 		if _, outcome := z.Add(member, score, zset.OnlyNew); outcome != zset.Added {
 			return errDuplicate
 		}
+		longest = max(longest, len(member))
+		if score == 0 && math.Signbit(score) && len(signed) <= limits.ZSet.Entries {
+			signed = append(signed, member)
+		}
 		return nil
 	})
+	if err != nil || z.Len() > limits.ZSet.Entries || longest > limits.ZSet.Value {
+		return err
+	}
+	c.SetEncoding(value.EncListpack)
+	z = zset.Open(&c.Cell, limits.ZSet)
+	for _, member := range signed {
+		z.Remove(member)
+		z.Add(member, 0, zset.OnlyNew)
+	}
+	return nil
 }
 
 // scoreText reads a score in its old form.
