@@ -19,7 +19,7 @@ func hashExpiryRows() []Spec {
 		return Spec{
 			Name: name, Syntax: "key " + amount + " [NX | XX | GT | LT]" + fields, Arity: -6, Flags: Write | DenyOOM | Fast, Keys: updatesKey,
 			Since: "7.4.0", Complexity: perField, Summary: summary, Heavy: manyArgs,
-			Run: func(c *Call) error { return expireFields(c, unit, relative) },
+			Run: func(c *Call) error { return runHExpire(c, unit, relative) },
 		}
 	}
 	ttl := func(name, summary string, tips []string, read func(c *Call, at int64) int64) Spec {
@@ -175,7 +175,7 @@ var (
 	wordHPersist   = []byte("HPERSIST")
 )
 
-func expireFields(c *Call, unit int64, relative bool) error {
+func runHExpire(c *Call, unit int64, relative bool) error {
 	key := c.Args[1]
 	ref, err := c.WriteKind(key, value.KindHash)
 	if err != nil {
