@@ -62,7 +62,7 @@ func appendLarge(dst []byte, v value.Value) []byte {
 // ParseDump reads a payload of DUMP. A string comes as a value that may alias
 // payload, a collection as a draft. The error is ErrChecksum or wraps ErrFormat.
 func ParseDump(payload []byte, to Target) (value.Value, *value.Draft, error) {
-	if len(payload) < footerSize+1 {
+	if len(payload) < footerSize {
 		return value.Value{}, nil, ErrChecksum
 	}
 	body, footer := payload[:len(payload)-footerSize], payload[len(payload)-footerSize:]
@@ -70,6 +70,9 @@ func ParseDump(payload []byte, to Target) (value.Value, *value.Draft, error) {
 	sum := binary.LittleEndian.Uint64(footer[2:])
 	if version > MaxVersion && version != valkeyVersion || updateCRC(0, payload[:len(payload)-8]) != sum {
 		return value.Value{}, nil, ErrChecksum
+	}
+	if len(body) == 0 {
+		return value.Value{}, nil, fmt.Errorf("%w: %w", ErrFormat, errTruncated)
 	}
 	d := &decoder{buf: body, pos: 1, valkey: version == valkeyVersion}
 	v, draft, err := d.readValue(Type(body[0]), nil, to)

@@ -132,7 +132,7 @@ func TestBadPayloads(t *testing.T) {
 		text    string
 	}{
 		{"empty", nil, ErrChecksum, ""},
-		{"footer only", footed(Version, ""), ErrChecksum, ""},
+		{"footer only", footed(Version, ""), ErrFormat, "too early"},
 		{"newer version", footed(MaxVersion+1, "\x00\x01a"), ErrChecksum, ""},
 		{"wrong checksum", append(footed(Version, "\x00\x01a")[:12], 0), ErrChecksum, ""},
 		{"string too short", footed(Version, "\x00\x05a"), ErrFormat, "too early"},
