@@ -143,6 +143,9 @@ type Sleeper interface {
 	// Wake gives the client its reply, which is written on the connection's own
 	// loop, where reply may also call methods of Conn. It is called at most once.
 	Wake(reply func(*resp.Writer))
+	// Refuse is Wake with a reply that tells nothing of the data, and may leave in
+	// any case.
+	Refuse(reply func(*resp.Writer))
 }
 
 // newBlocked copies of c what is needed after it.
@@ -225,8 +228,7 @@ func (b *Blocked) TimedOut(w *resp.Writer) { b.wait.TimedOut(w) }
 // it is the last thing that the client hears.
 func (b *Blocked) answer(err error, closing bool) {
 	text, conn := err.Error(), b.call.Conn
-	b.sleeper.Serving()
-	b.sleeper.Wake(func(w *resp.Writer) {
+	b.sleeper.Refuse(func(w *resp.Writer) {
 		w.Error(text)
 		if closing {
 			conn.CloseAfterReply()

@@ -27,7 +27,8 @@ func (c *sleeperConn) Sleep(b *Blocked, timeout time.Duration) Sleeper {
 	}
 	return c
 }
-func (c *sleeperConn) Serving() {}
+func (c *sleeperConn) Serving()                        {}
+func (c *sleeperConn) Refuse(reply func(*resp.Writer)) { c.Wake(reply) }
 func (c *sleeperConn) Wake(reply func(*resp.Writer)) {
 	var w resp.Writer
 	reply(&w)

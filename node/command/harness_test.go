@@ -85,8 +85,9 @@ func (c *testConn) Sleep(b *Blocked, timeout time.Duration) Sleeper {
 
 type testSleeper chan func(*resp.Writer)
 
-func (s testSleeper) Serving()                      {}
-func (s testSleeper) Wake(reply func(*resp.Writer)) { s <- reply }
+func (s testSleeper) Serving()                        {}
+func (s testSleeper) Wake(reply func(*resp.Writer))   { s <- reply }
+func (s testSleeper) Refuse(reply func(*resp.Writer)) { s <- reply }
 
 func (c *testConn) Hijack(func(socket net.Conn, pending []byte, done func())) {
 	panic("not hijacked here")

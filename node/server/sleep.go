@@ -34,6 +34,14 @@ func (p *connPark) Serving() {
 // Wake implements command.Sleeper.
 func (p *connPark) Wake(reply func(*resp.Writer)) { p.wake(reply) }
 
+// Refuse implements command.Sleeper.
+func (p *connPark) Refuse(reply func(*resp.Writer)) {
+	p.mu.Lock()
+	p.refused = true
+	p.mu.Unlock()
+	p.wake(reply)
+}
+
 // timedOut is called by the timer.
 func (p *connPark) timedOut() {
 	if p.blocked.Withdraw() {
@@ -53,7 +61,7 @@ func (p *connPark) unblockSleeper(withError bool) bool {
 		return false
 	}
 	if withError {
-		p.end(func(w *resp.Writer) { w.Error(string(resp.ErrUnblocked)) })
+		p.Refuse(func(w *resp.Writer) { w.Error(string(resp.ErrUnblocked)) })
 	} else {
 		p.end(p.blocked.TimedOut)
 	}
@@ -67,9 +75,6 @@ func (p *connPark) checkFence() {
 		return
 	}
 	if state, _ := p.s.srv.fence.State(); state == FenceDown && p.blocked.Withdraw() {
-		p.mu.Lock()
-		p.refused = true
-		p.mu.Unlock()
-		p.wake(func(w *resp.Writer) { w.Error(string(resp.ErrClusterDown)) })
+		p.Refuse(func(w *resp.Writer) { w.Error(string(resp.ErrClusterDown)) })
 	}
 }

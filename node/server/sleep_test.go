@@ -269,6 +269,17 @@ func TestSleeperOfALostCluster(t *testing.T) {
 	if a, b := c.reply(), c.reply(); a != "-CLUSTERDOWN The cluster is down" || b != "PONG" {
 		t.Errorf("got %q and %q", a, b)
 	}
+	// The slot table may say so first, when the fence lets nothing else out.
+	fence.set(FenceOpen, 2)
+	c.send("BLPOP k 0\r\nPING\r\n")
+	until(t, "one to block", func() bool { return r.engine.Blocked() == 1 })
+	fence.set(FenceHeld, 2)
+	table := testTable()
+	table.Owner[slots.Of([]byte("k"))] = 1
+	r.engine.SetRouting(table)
+	if a, b := c.reply(), c.reply(); !strings.HasPrefix(a, "-MOVED ") || b != "PONG" {
+		t.Errorf("got %q and %q", a, b)
+	}
 }
 
 func callOf(r *rig, args ...string) *command.Call {
