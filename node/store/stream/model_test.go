@@ -185,21 +185,21 @@ func (w *world) delete() {
 	for i := range ids {
 		ids[i] = w.drawID()
 		for b, block := range m.blocks {
-			for j, e := range block {
-				if e.id == ids[i] && !e.deleted {
-					m.blocks[b][j].deleted = true
-					want++
-					if m.maxDeleted.Less(e.id) {
-						m.maxDeleted = e.id
-					}
-				}
+			j := slices.IndexFunc(block, func(e modelEntry) bool { return e.id == ids[i] && !e.deleted })
+			if j < 0 {
+				continue
 			}
+			block[j].deleted = true
+			want++
+			if m.maxDeleted.Less(ids[i]) {
+				m.maxDeleted = ids[i]
+			}
+			// A block goes with its last entry that was there.
+			if !slices.ContainsFunc(block, func(e modelEntry) bool { return !e.deleted }) {
+				m.blocks = slices.Delete(m.blocks, b, b+1)
+			}
+			break
 		}
-		// A block goes with its last entry that was there.
-		m.blocks = slices.DeleteFunc(m.blocks, func(block []modelEntry) bool {
-			return slices.ContainsFunc(block, func(e modelEntry) bool { return e.id == ids[i] }) &&
-				!slices.ContainsFunc(block, func(e modelEntry) bool { return !e.deleted })
-		})
 	}
 	m.fixFirst()
 	w.change(func(s *Stream) {

@@ -138,11 +138,14 @@ func (r *Reader) EntriesAdded() uint64 { return r.meta.added }
 type Stream struct {
 	Reader
 	cell *value.Cell
+	// edited is true once the payload was opened for change: then it is written
+	// directly.
+	edited bool
 }
 
 // Open returns the stream of a cell, which may be new and without a payload. The
 // stream in it is written by Save.
-func Open(c *value.Cell) Stream { return Stream{Read(c.Value()), c} }
+func Open(c *value.Cell) Stream { return Stream{Reader: Read(c.Value()), cell: c} }
 
 // tree opens a tree for change. What it refers to comes from the cell and not
 // from s, so that the compiler sees that s and the cell can stay on the stack.
@@ -166,6 +169,10 @@ func (s *Stream) Save() {
 	if had == treeCount || s.roots[treeNames].Count > 0 {
 		roots = treeCount
 	}
+	if had == roots && s.edited {
+		s.write(s.v.Bytes, roots)
+		return
+	}
 	var b []byte
 	switch had {
 	case roots:
@@ -175,10 +182,7 @@ func (s *Stream) Save() {
 	default:
 		b = s.cell.Splice(0, had*tree.RootSize, roots*tree.RootSize)
 	}
-	for i := range roots {
-		s.roots[i].Put(b[i*tree.RootSize:])
-	}
-	s.meta.put(b[roots*tree.RootSize:])
+	s.write(b, roots)
 	if had != roots {
 		s.cell.SetRoots(roots)
 		b = s.cell.Edit()
@@ -186,51 +190,64 @@ func (s *Stream) Save() {
 	s.refresh(b, roots)
 }
 
+// write puts roots and numbers into a payload.
+func (s *Stream) write(b []byte, roots int) {
+	for i := range roots {
+		s.roots[i].Put(b[i*tree.RootSize:])
+	}
+	s.meta.put(b[roots*tree.RootSize:])
+}
+
 // refresh takes note of a payload that has changed its place or size.
 func (s *Stream) refresh(payload []byte, roots int) {
 	s.v.Bytes, s.v.Roots = payload, uint8(roots)
 	s.tailID, s.tail = tailOf(payload[roots*tree.RootSize:])
+	s.edited = true
 }
 
 // resizeTail gives the tail's listpack size bytes, of which the first ones are
-// kept; 0 drops the tail. A tail that is not there yet begins with room for its
-// id, which is id.
-func (s *Stream) resizeTail(id ID, size int) []byte {
-	if s.v.Roots == 0 {
-		s.Save()
-	}
+// kept; 0 drops the tail.
+func (s *Stream) resizeTail(size int) []byte {
 	base := int(s.v.Roots)*tree.RootSize + metaSize
 	have, want := len(s.v.Bytes), base
 	if size > 0 {
 		want += tailIDSize + size
 	}
-	// Blocks grow by small steps, up to about their usual size.
 	at := min(have, want)
+	return s.spliceTail(at, have-at, want)
+}
+
+// replaceTail makes the tail one with this id, whatever it was before; the size
+// bytes of its listpack are to be filled.
+func (s *Stream) replaceTail(id ID, size int) []byte {
+	if s.v.Roots == 0 {
+		s.Save()
+	}
+	base := int(s.v.Roots)*tree.RootSize + metaSize
+	lp := s.spliceTail(base, len(s.v.Bytes)-base, base+tailIDSize+size)
+	binary.LittleEndian.PutUint64(s.v.Bytes[base:], id.Ms)
+	binary.LittleEndian.PutUint64(s.v.Bytes[base+8:], id.Seq)
+	s.tailID = id
+	return lp
+}
+
+// spliceTail replaces the last bytes of the payload, remove of them from at on, so
+// that it gets want bytes, and returns the tail's listpack.
+func (s *Stream) spliceTail(at, remove, want int) []byte {
+	// A block grows by small steps, up to about its usual size: the record doubles.
+	// What is over is less than what the reference allots a new block.
+	base := int(s.v.Roots)*tree.RootSize + metaSize
 	room := 0
-	if want > have && s.tail != nil {
-		room = min(want/4, 512)
+	if want > len(s.v.Bytes) {
+		full := base + tailIDSize + int(DefaultLimits.MaxBytes)
+		room = min(want, max(full-want, want/8))
 	}
-	b := s.cell.SpliceRoom(at, have-at, want-at, room)
-	if size > 0 && s.tail == nil {
-		binary.LittleEndian.PutUint64(b[base:], id.Ms)
-		binary.LittleEndian.PutUint64(b[base+8:], id.Seq)
-	}
+	b := s.cell.SpliceRoom(at, remove, want-at, room)
 	s.refresh(b, int(s.v.Roots))
-	if size == 0 {
+	if want == base {
 		return nil
 	}
 	return b[base+tailIDSize:]
-}
-
-// shelve moves the tail to the tree.
-func (s *Stream) shelve() {
-	if s.tail == nil {
-		return
-	}
-	t := s.tree(treeBlocks)
-	putBlock(&t, s.tailID, len(s.tail), s.tail)
-	s.roots[treeBlocks] = t.Root
-	s.resizeTail(ID{}, 0)
 }
 
 // putBlock appends a block of size bytes to the tree, with lp in it if that is
@@ -242,12 +259,24 @@ func putBlock(t *tree.Tree, id ID, size int, lp []byte) []byte {
 	return item[seqSize:]
 }
 
+// shelve copies the tail, if there is one, to the tree.
+func (s *Stream) shelve() {
+	if s.tail != nil {
+		t := s.tree(treeBlocks)
+		putBlock(&t, s.tailID, len(s.tail), s.tail)
+		s.roots[treeBlocks] = t.Root
+	}
+}
+
 // newBlock returns the listpack of a new last block, to be filled.
 func (s *Stream) newBlock(id ID, size int) []byte {
 	s.meta.nodes += s.radixGain(id)
 	s.shelve()
 	if size <= maxTail {
-		return s.resizeTail(id, size)
+		return s.replaceTail(id, size)
+	}
+	if s.tail != nil {
+		s.resizeTail(0)
 	}
 	t := s.tree(treeBlocks)
 	lp := putBlock(&t, id, size, nil)
@@ -340,6 +369,7 @@ func (s *Stream) extend(id ID, args Args, total int, limits Limits) bool {
 	size, pieces := e.size()
 	if o.isTail && len(o.lp)+size > maxTail {
 		s.shelve()
+		s.resizeTail(0)
 		o = s.lastBlock()
 	}
 	o.setCounts(s, count, deleted, count+1, deleted, size)
@@ -361,8 +391,7 @@ type openedBlock struct {
 // lastBlock opens the last block.
 func (s *Stream) lastBlock() openedBlock {
 	if s.tail != nil {
-		rest := s.cell.Payload()[int(s.v.Roots)*tree.RootSize:]
-		id, lp := tailOf(rest)
+		id, lp := tailOf(s.cell.Payload()[int(s.v.Roots)*tree.RootSize:])
 		return openedBlock{there: true, isTail: true, id: id, lp: lp}
 	}
 	t := s.tree(treeBlocks)
@@ -392,7 +421,7 @@ func (s *Stream) opened(id ID) openedBlock {
 // same size, it is then open to be written.
 func (o *openedBlock) resize(s *Stream, size int) {
 	if o.isTail {
-		o.lp = s.resizeTail(o.id, size)
+		o.lp = s.resizeTail(size)
 		return
 	}
 	o.lp = o.tree.Resize(&o.cursor, seqSize+size)[seqSize:]
@@ -408,7 +437,7 @@ func (o *openedBlock) end(s *Stream) {
 // drop removes the block.
 func (o *openedBlock) drop(s *Stream) {
 	if o.isTail {
-		s.resizeTail(ID{}, 0)
+		s.resizeTail(0)
 	} else {
 		o.tree.Delete(&o.cursor)
 		o.end(s)

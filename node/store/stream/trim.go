@@ -76,7 +76,7 @@ func (s *Stream) dropBlocks(n int) {
 		t.DeleteRange(0, t.Len())
 		s.roots[treeBlocks] = t.Root
 		if s.tail != nil {
-			s.resizeTail(ID{}, 0)
+			s.resizeTail(0)
 		}
 		s.meta.nodes = 1
 		return
