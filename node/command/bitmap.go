@@ -326,6 +326,9 @@ func findBit(b []byte, r bitRange, bit byte) int64 {
 		if i++; i > last {
 			return -1
 		}
+		if i+64 <= last {
+			i += skipWords(b[i:last], all)
+		}
 		for i+8 <= last && binary.LittleEndian.Uint64(b[i:]) == all {
 			i += 8
 		}
@@ -335,4 +338,18 @@ func findBit(b []byte, r bitRange, bit byte) int64 {
 		return at
 	}
 	return -1
+}
+
+// skipWords returns how many bytes of b, in steps of 32, consist of words that
+// are word.
+func skipWords(b []byte, word uint64) (n int64) {
+	for ; len(b) >= 32; b = b[32:] {
+		w := b[:32:32]
+		if (binary.LittleEndian.Uint64(w)^word)|(binary.LittleEndian.Uint64(w[8:])^word)|
+			(binary.LittleEndian.Uint64(w[16:])^word)|(binary.LittleEndian.Uint64(w[24:])^word) != 0 {
+			break
+		}
+		n += 32
+	}
+	return n
 }

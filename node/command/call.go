@@ -3,6 +3,7 @@ package command
 import (
 	"slotmesh/node/journal"
 	"slotmesh/node/resp"
+	"slotmesh/node/store/set"
 	"slotmesh/slots"
 )
 
@@ -64,6 +65,8 @@ type Call struct {
 	effectArgs [][]byte
 	arena      []byte
 	replaced   bool
+	// sets is room for what commands on several sets read.
+	sets []set.Reader
 	// readied are the keys that somebody waits for and that the call made worth a
 	// look, in that order.
 	readied []*blockedKey

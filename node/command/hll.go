@@ -244,6 +244,8 @@ func runPFMerge(c *Call) error {
 		e.ref.SetValue(value.RawValue(values.AppendDense(make([]byte, 0, hll.DenseSize), e.view)))
 		e.view = e.ref.Value().Bytes
 	} else {
+		// In memory of its own an ascending walk does not begin anew each time.
+		e.open(c)
 		for register, count := range values {
 			if count == 0 {
 				continue

@@ -11,10 +11,15 @@ import (
 // This file is the commands that combine sets: those that answer with the
 // result, and those that keep it.
 
-// readSets looks up the sets of keys. Those that are not there are left out;
-// missing says how many.
-func (c *Call) readSets(keys [][]byte, buf []set.Reader) (sets []set.Reader, missing int, err error) {
-	sets = buf
+// readSets looks up the sets of keys, into memory of the call. Those that are
+// not there are left out; missing says how many.
+func (c *Call) readSets(keys [][]byte) (sets []set.Reader, missing int, err error) {
+	return c.readMoreSets(c.sets[:0], keys)
+}
+
+// readMoreSets is readSets that adds to sets.
+func (c *Call) readMoreSets(sets []set.Reader, keys [][]byte) (all []set.Reader, missing int, err error) {
+	defer func() { c.sets = sets[:0] }()
 	for _, key := range keys {
 		r, ok, err := c.readSet(key)
 		if err != nil {
@@ -116,8 +121,7 @@ func (c *Call) storeNothing(key []byte) {
 }
 
 func runSInter(c *Call) error {
-	var buf [4]set.Reader
-	sets, missing, err := c.readSets(c.Args[1:], buf[:0])
+	sets, missing, err := c.readSets(c.Args[1:])
 	if err != nil {
 		return err
 	}
@@ -137,8 +141,7 @@ func runSInter(c *Call) error {
 }
 
 func runSInterStore(c *Call) error {
-	var buf [4]set.Reader
-	sets, missing, err := c.readSets(c.Args[2:], buf[:0])
+	sets, missing, err := c.readSets(c.Args[2:])
 	if err != nil {
 		return err
 	}
@@ -172,8 +175,7 @@ func runSInterCard(c *Call) error {
 			return resp.Error("ERR LIMIT can't be negative")
 		}
 	}
-	var buf [4]set.Reader
-	sets, missing, err := c.readSets(keys, buf[:0])
+	sets, missing, err := c.readSets(keys)
 	if err != nil {
 		return err
 	}
@@ -188,8 +190,7 @@ func runSInterCard(c *Call) error {
 }
 
 func runSUnion(c *Call) error {
-	var buf [4]set.Reader
-	sets, _, err := c.readSets(c.Args[1:], buf[:0])
+	sets, _, err := c.readSets(c.Args[1:])
 	if err != nil {
 		return err
 	}
@@ -221,8 +222,7 @@ func addAll(b *set.Builder, sets []set.Reader) {
 }
 
 func runSUnionStore(c *Call) error {
-	var buf [4]set.Reader
-	sets, _, err := c.readSets(c.Args[2:], buf[:0])
+	sets, _, err := c.readSets(c.Args[2:])
 	if err != nil {
 		return err
 	}
@@ -240,13 +240,13 @@ func runSUnionStore(c *Call) error {
 
 // readDifference looks up the sets of SDIFF. all are those that exist, the first
 // one at the front; there is no result if it does not exist, or is named again.
-func (c *Call) readDifference(keys [][]byte, buf []set.Reader) (all []set.Reader, some bool, err error) {
-	all, missing, err := c.readSets(keys[:1], buf)
+func (c *Call) readDifference(keys [][]byte) (all []set.Reader, some bool, err error) {
+	all, missing, err := c.readSets(keys[:1])
 	if err != nil {
 		return nil, false, err
 	}
 	some = missing == 0
-	all, _, err = c.readSets(keys[1:], all)
+	all, _, err = c.readMoreSets(all, keys[1:])
 	for _, key := range keys[1:] {
 		some = some && string(key) != string(keys[0])
 	}
@@ -254,8 +254,7 @@ func (c *Call) readDifference(keys [][]byte, buf []set.Reader) (all []set.Reader
 }
 
 func runSDiff(c *Call) error {
-	var buf [4]set.Reader
-	sets, some, err := c.readDifference(c.Args[1:], buf[:0])
+	sets, some, err := c.readDifference(c.Args[1:])
 	if err != nil {
 		return err
 	}
@@ -279,8 +278,7 @@ func runSDiff(c *Call) error {
 }
 
 func runSDiffStore(c *Call) error {
-	var buf [4]set.Reader
-	sets, some, err := c.readDifference(c.Args[2:], buf[:0])
+	sets, some, err := c.readDifference(c.Args[2:])
 	if err != nil {
 		return err
 	}

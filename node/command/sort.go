@@ -5,6 +5,7 @@ import (
 	"cmp"
 	"math"
 	"slices"
+	"strconv"
 
 	"slotmesh/node/resp"
 	"slotmesh/node/store"
@@ -157,9 +158,11 @@ func untilZero(b []byte) []byte {
 	return b
 }
 
-// sortItem is one element.
+// sortItem is one element. Of an integer the text is made when it is needed.
 type sortItem struct {
-	text []byte
+	text  []byte
+	n     int64
+	isInt bool
 	// by is the text that it is sorted by, nil if there is none.
 	by []byte
 }
@@ -183,11 +186,23 @@ type sorter struct {
 
 func (s *sorter) add(text []byte) { s.items = append(s.items, sortItem{text: text}) }
 
-// addInt adds an integer, whose text gets memory of its own.
-func (s *sorter) addInt(text func(dst []byte) []byte) {
+func (s *sorter) addInt(n int64) { s.items = append(s.items, sortItem{n: n, isInt: true}) }
+
+// addCopy adds a text that does not stay where it is.
+func (s *sorter) addCopy(text []byte) {
 	from := len(s.texts)
-	s.texts = text(s.texts)
+	s.texts = append(s.texts, text...)
 	s.add(s.texts[from:len(s.texts):len(s.texts)])
+}
+
+// textOf returns the text of an element.
+func (s *sorter) textOf(item *sortItem) []byte {
+	if item.isInt && item.text == nil {
+		from := len(s.texts)
+		s.texts = strconv.AppendInt(s.texts, item.n, 10)
+		item.text = s.texts[from:len(s.texts):len(s.texts)]
+	}
+	return item.text
 }
 
 func runSort(c *Call) error {
@@ -246,13 +261,12 @@ func (s *sorter) load(ref store.Ref) (start, end int) {
 		start, end = 0, to-from
 	}
 	s.items = make([]sortItem, 0, to-from)
-	s.texts = make([]byte, 0, 8*(to-from))
 	switch v.Kind {
 	case value.KindSet:
 		it := set.Read(v).All()
 		for it.Next() {
-			if _, isInt := it.Int(); isInt {
-				s.addInt(func(dst []byte) []byte { return append(dst, it.Member()...) })
+			if n, isInt := it.Int(); isInt {
+				s.addInt(n)
 			} else {
 				s.add(it.Member())
 			}
@@ -261,7 +275,7 @@ func (s *sorter) load(ref store.Ref) (start, end int) {
 		r := lists.Read(v)
 		for it := r.At(from); it.Valid() && from < to; from++ {
 			if text := it.Take(); text.IsInt {
-				s.addInt(text.Append)
+				s.addInt(text.Int)
 			} else {
 				s.add(text.Bytes)
 			}
@@ -271,7 +285,7 @@ func (s *sorter) load(ref store.Ref) (start, end int) {
 		it := r.At(from)
 		for ; it.Valid() && from < to; from++ {
 			// The cursor may keep the text of an integer in memory of its own.
-			s.addInt(func(dst []byte) []byte { return append(dst, it.Member()...) })
+			s.addCopy(it.Member())
 			it.Next()
 		}
 		if v.Enc == value.EncListpack && (s.c.Applied || !s.c.engine.replica.Load()) {
@@ -299,10 +313,14 @@ func (s *sorter) sort() error {
 	failed := false
 	for i := range s.keys {
 		item := &s.items[i]
-		weight := item.text
+		if s.by == nil && !s.alpha && item.isInt {
+			s.keys[i].score = float64(item.n)
+			continue
+		}
+		weight := s.textOf(item)
 		if s.by != nil {
 			var found bool
-			if weight, found = s.lookup(s.by, item.text); !found {
+			if weight, found = s.lookup(s.by, weight); !found {
 				continue
 			}
 			item.by = weight
@@ -318,27 +336,56 @@ func (s *sorter) sort() error {
 	if failed {
 		return errSortScore
 	}
-	slices.SortFunc(s.keys, s.compare())
+	if s.alpha {
+		slices.SortFunc(s.keys, s.compare())
+		return nil
+	}
+	s.sortNumbers()
 	return nil
 }
 
-// compare returns the order. Elements that it does not tell apart stay as they
-// were.
+// sortNumbers puts keys in the order of their scores, and elements of one score
+// in that of their texts.
+func (s *sorter) sortNumbers() {
+	if s.descending {
+		slices.SortFunc(s.keys, func(a, b sortKey) int { return compareScores(b, a) })
+	} else {
+		slices.SortFunc(s.keys, compareScores)
+	}
+	for from := 0; from < len(s.keys); {
+		to := from + 1
+		for to < len(s.keys) && s.keys[to].score == s.keys[from].score {
+			to++
+		}
+		if to-from > 1 {
+			slices.SortFunc(s.keys[from:to], func(a, b sortKey) int {
+				order := bytes.Compare(s.textOf(&s.items[a.at]), s.textOf(&s.items[b.at]))
+				if s.descending {
+					order = -order
+				}
+				return cmp.Or(order, a.at-b.at)
+			})
+		}
+		from = to
+	}
+}
+
+func compareScores(a, b sortKey) int {
+	switch {
+	case a.score < b.score:
+		return -1
+	case a.score > b.score:
+		return 1
+	}
+	return 0
+}
+
+// compare returns the order of texts. Elements that it does not tell apart stay
+// as they were.
 func (s *sorter) compare() func(a, b sortKey) int {
 	sign := 1
 	if s.descending {
 		sign = -1
-	}
-	if !s.alpha {
-		return func(a, b sortKey) int {
-			switch {
-			case a.score < b.score:
-				return -sign
-			case a.score > b.score:
-				return sign
-			}
-			return cmp.Or(sign*bytes.Compare(s.items[a.at].text, s.items[b.at].text), a.at-b.at)
-		}
 	}
 	// What is sent to a client is sorted as C's strings.
 	cut := untilZero
@@ -420,11 +467,18 @@ func (s *sorter) outputs(keys []sortKey) int { return len(keys) * max(len(s.get)
 func (s *sorter) reply(keys []sortKey) {
 	w := s.c.Reply
 	w.Array(s.outputs(keys))
+	var digits [20]byte
 	for _, key := range keys {
-		element := s.items[key.at].text
+		item := &s.items[key.at]
 		if s.get == nil {
-			w.Bulk(element)
+			if item.isInt {
+				w.Bulk(strconv.AppendInt(digits[:0], item.n, 10))
+			} else {
+				w.Bulk(item.text)
+			}
+			continue
 		}
+		element := s.textOf(item)
 		for _, pattern := range s.get {
 			if text, found := s.lookup(pattern, element); found {
 				w.Bulk(text)
@@ -469,7 +523,7 @@ func (s *sorter) keep(keys []sortKey) {
 		}
 	}
 	for _, key := range keys {
-		element := s.items[key.at].text
+		element := s.textOf(&s.items[key.at])
 		if s.get == nil {
 			push(element)
 		}
