@@ -150,14 +150,15 @@ func runGeoDist(c *Call) error {
 		c.Reply.Null()
 		return nil
 	}
-	replyDistance(c, geoPosition(a), geoPosition(b), unit)
+	from, to := geoPosition(a), geoPosition(b)
+	replyDistance(c, geoDistance(from.lon, from.lat, to.lon, to.lat, false), from, to, unit)
 	return nil
 }
 
-// replyDistance answers with a distance in unit meters, with four decimals. It
-// is found exactly where the last of them depends on that.
-func replyDistance(c *Call, a, b position, unit float64) {
-	distance := geoDistance(a.lon, a.lat, b.lon, b.lat, false) / unit
+// replyDistance answers with the distance of a and b in unit meters, with four
+// decimals. It is found exactly where the last of them depends on that.
+func replyDistance(c *Call, distance float64, a, b position, unit float64) {
+	distance /= unit
 	if places := distance * 1e4; math.Abs(places-math.Floor(places)-0.5) <= 2*geoError*places {
 		distance = geoDistance(a.lon, a.lat, b.lon, b.lat, true) / unit
 	}

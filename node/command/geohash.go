@@ -136,6 +136,21 @@ type geoShape struct {
 	box    bool
 	// radius of a circle, width and height of a box, in meters.
 	radius, width, height float64
+
+	// What prepare worked out: the center's latitude in radians and its cosine, and
+	// the haversine of the radius, a little more than that.
+	lat, cosLat, most float64
+}
+
+// prepare is to be called before contains.
+func (s *geoShape) prepare() {
+	s.lat = toRadians(s.center.lat)
+	s.cosLat = math.Cos(s.lat)
+	s.most = math.Inf(1)
+	if half := s.radius / (2 * earthRadius); half < math.Pi/2 {
+		h := math.Sin(half)
+		s.most = h*h*(1+1e-9) + 1e-300
+	}
 }
 
 // bounds returns the box of degrees around the shape.
@@ -165,7 +180,21 @@ func (s *geoShape) contains(p position) (distance float64, ok bool) {
 		}
 		return geoDistance(s.center.lon, s.center.lat, p.lon, p.lat, false), true
 	}
-	distance = geoDistance(s.center.lon, s.center.lat, p.lon, p.lat, false)
+	// Most that are not in the circle are found to be so without the whole formula:
+	// by the latitude, or by the haversine.
+	lat := toRadians(p.lat)
+	if math.Abs(lat-s.lat)*earthRadius > s.radius*(1+1e-9)+1e-3 {
+		return 0, false
+	}
+	u := math.Sin((lat - s.lat) / 2)
+	v := math.Sin((toRadians(p.lon) - toRadians(s.center.lon)) / 2)
+	a := float64(u*u) + float64(s.cosLat*math.Cos(lat)*v*v)
+	if a > s.most {
+		return 0, false
+	}
+	if distance = 2 * earthRadius * math.Asin(math.Sqrt(a)); v == 0 {
+		distance = earthRadius * math.Abs(lat-s.lat)
+	}
 	if geoNear(distance, s.radius) {
 		distance = geoDistance(s.center.lon, s.center.lat, p.lon, p.lat, true)
 	}

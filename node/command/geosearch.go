@@ -35,7 +35,7 @@ func geoSearchRows() []Spec {
 			s.Flags = Write | DenyOOM | MovableKeys
 			s.Keys = append([]KeySpec{{Flags: KeyRO | KeyAccess, Begin: 1, Step: 1}}, geoStoreKeys(-s.Arity)...)
 		}
-		s.Run, s.Heavy = func(c *Call) error { return geoSearchCall(c, g) }, Always
+		s.Run, s.Heavy = func(c *Call) error { return geoSearchCall(c, g) }, manyPlaces(1)
 		return s
 	}
 	return []Spec{
@@ -58,7 +58,7 @@ func geoSearchRows() []Spec {
 		{
 			Name: "geosearch", Syntax: "key " + from + by + order + with, Arity: -7, Flags: ReadOnly, Keys: readsKey,
 			Since: "6.2.0", Complexity: complexity, Summary: "Returns the members in a circle or a box.",
-			Run: func(c *Call) error { return geoSearchCall(c, geoSearch{key: 1, options: 2, byWords: true}) }, Heavy: Always,
+			Run: func(c *Call) error { return geoSearchCall(c, geoSearch{key: 1, options: 2, byWords: true}) }, Heavy: manyPlaces(1),
 		},
 		{
 			Name: "geosearchstore", Syntax: "destination source " + from + by + order + " [STOREDIST]", Arity: -8,
@@ -66,9 +66,14 @@ func geoSearchRows() []Spec {
 			Since: "6.2.0", Complexity: complexity, Summary: "Stores the members in a circle or a box in another key.",
 			Run: func(c *Call) error {
 				return geoSearchCall(c, geoSearch{key: 2, options: 3, byWords: true, store: c.Args[1]})
-			}, Heavy: Always,
+			}, Heavy: manyPlaces(2),
 		},
 	}
+}
+
+// manyPlaces is the Heavy of a search in the sorted set of argument key.
+func manyPlaces(key int) func(*Call) bool {
+	return func(c *Call) bool { return len(c.Args) > key && c.exceeds(c.Args[key:key+1], zsetTurn, zsetSize) }
 }
 
 // geoStoreKeys are the specs of the keys behind STORE and STOREDIST, which are
@@ -268,7 +273,7 @@ func geoSearchCall(c *Call, g geoSearch) error {
 	if err := g.parse(c, &r, there); err != nil {
 		return err
 	}
-	var found geoMatches
+	found := geoMatches{list: make([]geoFound, 0, 32), texts: make([]byte, 0, 512)}
 	if there {
 		g.search(&r, &found)
 	}
@@ -283,8 +288,15 @@ func geoSearchCall(c *Call, g geoSearch) error {
 
 // search finds the members in the area, cell by cell.
 func (g *geoSearch) search(r *zset.Reader, found *geoMatches) {
+	g.shape.prepare()
 	cells := g.shape.cells()
 	last := 0
+	var room [128]float64
+	scores := room[:0]
+	if r.Packed() {
+		// Once from end to end rather than once for every cell.
+		scores = r.AppendScores(scores)
+	}
 	for i, cell := range cells {
 		// The neighbors of a cell of a quarter of the map, or of half of it, are the
 		// same, some of them. As in the reference, one after the other is left out.
@@ -294,16 +306,32 @@ func (g *geoSearch) search(r *zset.Reader, found *geoMatches) {
 		if g.any && len(found.list) > 0 && int64(len(found.list)) >= g.count {
 			return
 		}
-		g.searchCell(r, cell, found)
+		from, to := cell.ranks(r, scores)
+		g.searchRanks(r, from, to, found)
 		last = i
 	}
 }
 
-func (g *geoSearch) searchCell(r *zset.Reader, cell geoCell, found *geoMatches) {
+// ranks returns the ranks of the members of r in the cell. scores are those of
+// all members, if r is packed.
+func (c geoCell) ranks(r *zset.Reader, scores []float64) (from, to int) {
 	s := zset.ScoreRange{WithoutMax: true}
-	s.Min, s.Max = cell.scores()
-	from, to := r.RanksByScore(s)
-	for at := r.At(from); from < to; from++ {
+	s.Min, s.Max = c.scores()
+	if !r.Packed() {
+		return r.RanksByScore(s)
+	}
+	from, _ = slices.BinarySearch(scores, s.Min)
+	to, _ = slices.BinarySearch(scores, s.Max)
+	return from, to
+}
+
+// searchRanks looks at the members of ranks from up to, without it, to.
+func (g *geoSearch) searchRanks(r *zset.Reader, from, to int, found *geoMatches) {
+	if from >= to {
+		return
+	}
+	at := r.At(from)
+	for ; from < to; from++ {
 		f := geoFound{score: at.Score()}
 		f.at = geoPosition(f.score)
 		var in bool
@@ -349,7 +377,7 @@ func (g *geoSearch) reply(c *Call, found *geoMatches) {
 		}
 		c.Reply.Bulk(found.member(f))
 		if g.withDist {
-			replyDistance(c, g.shape.center, f.at, g.unit)
+			replyDistance(c, f.distance, g.shape.center, f.at, g.unit)
 		}
 		if g.withHash {
 			c.Reply.Int(int64(geoBits(f.score)))

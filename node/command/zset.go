@@ -6,6 +6,7 @@ import (
 
 	"slotmesh/node/resp"
 	"slotmesh/node/store"
+	"slotmesh/node/store/set"
 	"slotmesh/node/store/value"
 	"slotmesh/node/store/zset"
 )
@@ -85,6 +86,18 @@ func zsetRows() []Spec {
 
 // zsetTurn is how many members may be answered with on a loop.
 const zsetTurn = 1000
+
+// zsetSize is how many members a set of either kind has, for exceeds.
+func zsetSize(v value.Value) int {
+	switch v.Kind {
+	case value.KindZSet:
+		r := zset.Read(v)
+		return r.Len()
+	case value.KindSet:
+		return set.Read(v).Len()
+	}
+	return 0
+}
 
 // zsetOf returns a reader of the sorted set at key for a command that reads it;
 // that of a key that is not there is empty, and ok is false.
@@ -427,21 +440,14 @@ func runZScan(c *Call) error {
 		return err
 	}
 	var found list
-	text := zset.AppendScore
-	if r.Encoding() == value.EncListpack {
-		text = zset.AppendPackedScore
-	}
-	visit := func(member []byte, score float64) {
-		if pattern == nil || Match(pattern, member) {
-			found.add(member)
-			var room [32]byte
-			found.add(text(room[:0], score))
-		}
-	}
 	next := uint64(0)
 	if r.Packed() || r.Encoding() == value.EncListpack {
 		for at := r.At(0); at.Valid(); at.Next() {
-			visit(at.Member(), at.Score())
+			if member := at.Member(); pattern == nil || Match(pattern, member) {
+				found.add(member)
+				var room [32]byte
+				found.add(at.AppendScore(room[:0]))
+			}
 		}
 	} else if cursor < 1<<53 {
 		place := cursor
@@ -453,7 +459,11 @@ func runZScan(c *Call) error {
 				break
 			}
 			place = here
-			visit(at.Member(), at.Score())
+			if member := at.Member(); pattern == nil || Match(pattern, member) {
+				found.add(member)
+				var room [32]byte
+				found.add(zset.AppendScore(room[:0], at.Score()))
+			}
 			at.Next()
 		}
 	}

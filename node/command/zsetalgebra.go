@@ -26,7 +26,7 @@ func zsetAlgebraRows() []Spec {
 		s := Spec{
 			Name: name, Arity: -3, Flags: ReadOnly | MovableKeys, Keys: []KeySpec{reads},
 			Syntax: "numkeys key [key ...]" + syntax, Since: since, Complexity: complexity, Summary: summary,
-			Run: func(c *Call) error { return zsetAlgebraCall(c, a) }, Heavy: Always,
+			Run: func(c *Call) error { return zsetAlgebraCall(c, a) }, Heavy: a.large,
 		}
 		if a.store {
 			from := reads
@@ -76,6 +76,20 @@ type zsetAlgebra struct {
 	inputs    []zsetInput
 }
 
+// large is the Heavy of these commands.
+func (a zsetAlgebra) large(c *Call) bool {
+	number := 1
+	if a.store {
+		number = 2
+	}
+	if len(c.Args) <= number {
+		return false
+	}
+	n, ok := value.ParseInt(c.Args[number])
+	keys := c.Args[number+1:]
+	return ok && n > 0 && n <= int64(len(keys)) && c.exceeds(keys[:n], zsetTurn, zsetSize)
+}
+
 // zsetInput is one of the sets: a sorted set, or a set whose scores are 1.
 type zsetInput struct {
 	key    []byte
@@ -84,6 +98,9 @@ type zsetInput struct {
 	set    set.Reader
 	zset   zset.Reader
 	n      int
+	// index, if not nil, finds the members of a packed sorted set without going
+	// through it each time.
+	index *scoreTable
 }
 
 // The ways to make one score of two. What is no number becomes 0, and does not
@@ -203,10 +220,40 @@ func (in *zsetInput) open(ref store.Ref) {
 }
 
 func (in *zsetInput) score(member []byte) (float64, bool) {
-	if in.isSet {
+	switch {
+	case in.isSet:
 		return 1, in.n > 0 && in.set.Has(member)
+	case in.index != nil:
+		if e := in.index.lookup(member); e != nil {
+			return e.score, true
+		}
+		return 0, false
 	}
 	return in.zset.Score(member)
+}
+
+// A packed set of more members than the first is asked for more of them than the
+// second is worth an index.
+const (
+	indexedLen = 16
+	indexedFor = 8
+)
+
+// indexFor prepares the inputs to be asked for n members each.
+func indexFor(inputs []zsetInput, n int, memory *arena.Memory) {
+	for i := range inputs {
+		in := &inputs[i]
+		if in.isSet || in.n < indexedLen || n < indexedFor || !in.zset.Packed() {
+			continue
+		}
+		in.index = &scoreTable{memory: memory}
+		in.index.expect(in.n)
+		in.each(func(member []byte, score float64) bool {
+			e, _ := in.index.find(member)
+			e.score = score
+			return true
+		})
+	}
 }
 
 // weigh is the input's share of a score.
@@ -217,18 +264,18 @@ func (in *zsetInput) weigh(score float64) float64 {
 	return 0
 }
 
-// each visits the members until visit returns false.
+// each visits the members until visit returns false. The cursors are declared
+// outside of the loops, or each turn would have one of its own on the heap.
 func (in *zsetInput) each(visit func(member []byte, score float64) bool) {
 	switch {
 	case in.n == 0:
 	case in.isSet:
-		for it := in.set.All(); it.Next(); {
-			if !visit(it.Member(), 1) {
-				return
-			}
+		it := in.set.All()
+		for it.Next() && visit(it.Member(), 1) {
 		}
 	default:
-		for at := in.zset.At(0); at.Valid() && visit(at.Member(), at.Score()); {
+		at := in.zset.At(0)
+		for at.Valid() && visit(at.Member(), at.Score()) {
 			at.Next()
 		}
 	}
@@ -239,15 +286,16 @@ func zsetAlgebraCall(c *Call, a zsetAlgebra) error {
 		return err
 	}
 	if a.onlyCount {
-		c.Reply.Int(a.countCommon())
+		c.Reply.Int(a.countCommon(c.Store().Memory()))
 		return nil
 	}
 	found := scoreTable{memory: c.Store().Memory()}
+	found.expect(a.most())
 	switch a.op {
 	case opUnion:
 		a.unite(&found)
 	case opInter:
-		a.intersect(func(member []byte, score float64) bool {
+		a.intersect(found.memory, func(member []byte, score float64) bool {
 			found.add(member, score)
 			return true
 		})
@@ -270,6 +318,20 @@ func zsetAlgebraCall(c *Call, a zsetAlgebra) error {
 	}
 	c.storeZSet(key, found.draft(c, key))
 	return nil
+}
+
+// most is how many members the result may have.
+func (a *zsetAlgebra) most() int {
+	n := a.inputs[0].n
+	for i := range a.inputs[1:] {
+		switch in := &a.inputs[i+1]; a.op {
+		case opUnion:
+			n += in.n
+		case opInter:
+			n = min(n, in.n)
+		}
+	}
+	return n
 }
 
 // bySize puts the smallest sets first: that is less work, and the order in
@@ -295,12 +357,13 @@ func (a *zsetAlgebra) unite(found *scoreTable) {
 }
 
 // intersect visits the members that all inputs have.
-func (a *zsetAlgebra) intersect(visit func(member []byte, score float64) bool) {
+func (a *zsetAlgebra) intersect(memory *arena.Memory, visit func(member []byte, score float64) bool) {
 	a.bySize()
 	if len(a.inputs) == 0 || a.inputs[0].n == 0 {
 		return
 	}
 	first := &a.inputs[0]
+	indexFor(a.inputs[1:], first.n, memory)
 	first.each(func(member []byte, score float64) bool {
 		total := first.weigh(score)
 		for i := range a.inputs[1:] {
@@ -315,9 +378,9 @@ func (a *zsetAlgebra) intersect(visit func(member []byte, score float64) bool) {
 	})
 }
 
-func (a *zsetAlgebra) countCommon() int64 {
+func (a *zsetAlgebra) countCommon(memory *arena.Memory) int64 {
 	n := int64(0)
-	a.intersect(func([]byte, float64) bool {
+	a.intersect(memory, func([]byte, float64) bool {
 		n++
 		return n != a.limit
 	})
@@ -334,6 +397,7 @@ func (a *zsetAlgebra) subtract(found *scoreTable) {
 		removed += others[i].n
 	}
 	if asked/2 <= removed {
+		indexFor(others, first.n, found.memory)
 		first.each(func(member []byte, score float64) bool {
 			for i := range others {
 				if _, there := others[i].score(member); there {
@@ -379,6 +443,13 @@ type scoreEntry struct {
 
 func (t *scoreTable) member(e *scoreEntry) []byte { return t.texts[e.from : e.from+e.size] }
 
+// expect makes room for n members, within reason.
+func (t *scoreTable) expect(n int) {
+	n = min(n, 1<<12)
+	t.entries = make([]scoreEntry, 0, n)
+	t.texts = make([]byte, 0, 16*n)
+}
+
 // add adds a member that is not there yet.
 func (t *scoreTable) add(member []byte, score float64) *scoreEntry {
 	t.entries = append(t.entries, scoreEntry{from: len(t.texts), size: len(member), score: score})
@@ -406,6 +477,19 @@ func (t *scoreTable) find(member []byte) (e *scoreEntry, old bool) {
 	return e, false
 }
 
+// lookup returns the entry of member, or nil.
+func (t *scoreTable) lookup(member []byte) *scoreEntry {
+	hash := t.memory.Hash(member)
+	mask := uint64(len(t.places) - 1)
+	for at := hash & mask; t.places[at] != 0; at = (at + 1) & mask {
+		e := &t.entries[t.places[at]-1]
+		if e.hash == hash && string(t.member(e)) == string(member) {
+			return e
+		}
+	}
+	return nil
+}
+
 func (t *scoreTable) remove(member []byte) {
 	if t.places == nil {
 		for i := range t.entries {
@@ -413,20 +497,14 @@ func (t *scoreTable) remove(member []byte) {
 		}
 		t.grow()
 	}
-	hash := t.memory.Hash(member)
-	mask := uint64(len(t.places) - 1)
-	for at := hash & mask; t.places[at] != 0; at = (at + 1) & mask {
-		e := &t.entries[t.places[at]-1]
-		if e.hash == hash && string(t.member(e)) == string(member) {
-			e.gone = true
-			return
-		}
+	if e := t.lookup(member); e != nil {
+		e.gone = true
 	}
 }
 
 func (t *scoreTable) grow() {
 	size := 16
-	for size < 2*len(t.entries) {
+	for size < 2*len(t.entries) || 3*size < 4*cap(t.entries) {
 		size *= 2
 	}
 	t.places = make([]int32, size)

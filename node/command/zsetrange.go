@@ -16,7 +16,7 @@ func zsetRangeRows() []Spec {
 		return Spec{
 			Name: name, Syntax: syntax, Arity: arity, Flags: ReadOnly, Keys: readsKey, Since: since, Complexity: ranged, Summary: summary,
 			Run:   func(c *Call) error { return zrange(c, zsetRange{key: 1, by: by, backward: backward}) },
-			Heavy: wideRange,
+			Heavy: func(c *Call) bool { return zsetRange{key: 1, by: by, backward: backward}.wide(c) },
 		}
 	}
 	old := func(s Spec, replacedBy string) Spec {
@@ -33,7 +33,8 @@ func zsetRangeRows() []Spec {
 	drop := func(name, syntax, since, summary string, by zsetBy) Spec {
 		return Spec{
 			Name: name, Syntax: syntax, Arity: 4, Flags: Write, Keys: zsetDrops, Since: since, Complexity: removed, Summary: summary,
-			Run: func(c *Call) error { return zremRange(c, by) },
+			Run:   func(c *Call) error { return zremRange(c, by) },
+			Heavy: func(c *Call) bool { return zsetRange{key: 1, by: by}.wide(c) },
 		}
 	}
 	return []Spec{
@@ -53,7 +54,8 @@ func zsetRangeRows() []Spec {
 			},
 			Since: "6.2.0", Complexity: "O(log(N)+M*log(M)) where N is the size of the set and M the number of members stored.",
 			Summary: "Stores members of a sorted set in a range in another key.",
-			Run:     func(c *Call) error { return zrange(c, zsetRange{key: 2, store: true}) }, Heavy: wideRange,
+			Run:     func(c *Call) error { return zrange(c, zsetRange{key: 2, store: true}) },
+			Heavy:   func(c *Call) bool { return zsetRange{key: 2, store: true}.wide(c) },
 		},
 		drop("zremrangebylex", "key min max", "2.8.9", "Removes the members in a range of the order of bytes.", byLex),
 		drop("zremrangebyrank", "key start stop:integer", "2.0.0", "Removes the members in a range of ranks.", byRank),
@@ -360,29 +362,41 @@ func (c *Call) dropRanks(key []byte, z *zset.ZSet, from, to int) {
 	c.changedTimes(key, int64(to-from))
 }
 
-// wideRange is the Heavy of ranges: those of ranks that are few, and those with
-// a small LIMIT, stay on the loop.
-func wideRange(c *Call) bool {
-	for i := 4; i+2 < len(c.Args); i++ {
-		if isWord(c.Args[i], "limit") {
-			offset, _ := value.ParseInt(c.Args[i+1])
-			count, _ := value.ParseInt(c.Args[i+2])
-			return count < 0 || count > zsetTurn || offset > 0 && c.Spec.Name == "zrangestore"
-		}
-	}
-	if len(c.Args) < 4 {
+// wide is the Heavy of ranges. What the words show to be few members is not
+// looked up.
+func (z zsetRange) wide(c *Call) bool {
+	if len(c.Args) < z.key+3 || z.few(c.Args[z.key+1:]) {
 		return false
 	}
-	at := 2
-	if c.Spec.Name == "zrangestore" {
-		at = 3
+	return c.exceeds(c.Args[z.key:z.key+1], zsetTurn, func(v value.Value) int {
+		if v.Kind != value.KindZSet {
+			return 0
+		}
+		r := zset.Read(v)
+		if n := r.Len(); n <= zsetTurn || z.parse(c) != nil {
+			return 0
+		}
+		from, to := z.ranks(&r)
+		return to - from
+	})
+}
+
+// few reports whether words, the ends and the options, ask for few ranks or set
+// a small limit.
+func (z *zsetRange) few(words [][]byte) bool {
+	byOther := z.by > byRank
+	for i, word := range words[2:] {
+		switch {
+		case isWord(word, "byscore"), isWord(word, "bylex"):
+			byOther = true
+		case isWord(word, "limit") && i+4 < len(words):
+			count, ok := value.ParseInt(words[i+4])
+			return ok && count >= 0 && count <= zsetTurn
+		}
 	}
-	start, ok1 := value.ParseInt(c.Args[at])
-	stop, ok2 := value.ParseInt(c.Args[at+1])
-	if !ok1 || !ok2 {
-		return true
-	}
-	return (start < 0) != (stop < 0) || stop-start >= zsetTurn
+	start, ok1 := value.ParseInt(words[0])
+	stop, ok2 := value.ParseInt(words[1])
+	return !byOther && ok1 && ok2 && (start < 0) == (stop < 0) && stop-start < zsetTurn
 }
 
 // zsetReply answers with members and, if asked, their scores: flat in RESP2,

@@ -15,6 +15,7 @@ type Cursor struct {
 	lp   []byte
 	pos  int
 	tree tree.Cursor
+	enc  value.Encoding
 	// signed is the set if some zeros may have a sign.
 	signed value.Value
 	// number holds the text of a member that is packed as an integer.
@@ -24,6 +25,7 @@ type Cursor struct {
 // At returns the place of the member at rank, 0 to Len-1; any other rank is
 // outside.
 func (r *Reader) At(rank int) (c Cursor) {
+	c.enc = r.v.Enc
 	if r.packed() {
 		c.lp, c.pos = r.v.Bytes, -1
 		if len(c.lp) == 0 {
@@ -100,4 +102,17 @@ func (c *Cursor) Score() float64 {
 		score, _ = r.Score(c.tree.Item())
 	}
 	return score
+}
+
+// AppendScore appends the text of the member's score as a scan shows it: that of
+// the listpack, if the set is encoded as one, else that of the function
+// AppendScore.
+func (c *Cursor) AppendScore(dst []byte) []byte {
+	switch {
+	case c.lp != nil && c.enc == value.EncListpack:
+		return listpack.AppendText(dst, c.lp, listpack.Next(c.lp, c.pos))
+	case c.enc == value.EncListpack:
+		return appendPackedScore(dst, c.Score())
+	}
+	return AppendScore(dst, c.Score())
 }

@@ -178,9 +178,9 @@ func isName(text []byte, name string) bool {
 	return true
 }
 
-// AppendPackedScore appends the text of a score as the reference's listpack
+// appendPackedScore appends the text of a score as the reference's listpack
 // holds it: that of AppendScore, but for whole numbers that are kept as such.
-func AppendPackedScore(dst []byte, score float64) []byte {
+func appendPackedScore(dst []byte, score float64) []byte {
 	if n, ok := integral(score); ok {
 		return strconv.AppendInt(dst, n, 10)
 	}
