@@ -3,9 +3,11 @@ package command
 import (
 	"crypto/sha1"
 	"encoding/binary"
+	"strconv"
 
 	"slotmesh/node/store"
 	"slotmesh/node/store/hash"
+	"slotmesh/node/store/stream"
 	"slotmesh/node/store/value"
 	"slotmesh/node/store/zset"
 	"slotmesh/slots"
@@ -43,6 +45,8 @@ func (d *Digest) addKey(ref store.Ref) {
 		d.addList(v)
 	case value.KindZSet:
 		d.addZSet(v)
+	case value.KindStream:
+		d.addStream(v)
 	default:
 		d.mix(v.AppendText(nil))
 	}
@@ -79,6 +83,23 @@ func (d *Digest) addZSet(v value.Value) {
 		text = zset.AppendScore(text[:0], at.Score())
 		element.mix(text)
 		d.add(element[:])
+	}
+}
+
+// addStream mixes the entries of a stream; its groups do not count.
+func (d *Digest) addStream(v value.Value) {
+	r := stream.Read(v)
+	var text []byte
+	for it := r.Range(stream.ID{}, stream.MaxID, false); it.Next(); {
+		id := it.Entry.ID
+		text = strconv.AppendUint(text[:0], id.Ms, 10)
+		text = strconv.AppendUint(append(text, '.'), id.Seq, 10)
+		d.mix(text)
+		pairs := it.Entry.Pairs()
+		for field, val, ok := pairs.Next(); ok; field, val, ok = pairs.Next() {
+			d.mix(field)
+			d.mix(val)
+		}
 	}
 }
 
