@@ -619,3 +619,11 @@ func stateFile(dir, name string) string {
 	}
 	return filepath.Join(dir, name)
 }
+
+// dropForeign deletes the keys of slots that are not this primary's. It is called
+// between load and start.
+func (c *cluster) dropForeign(p *persistence) {
+	if v := c.view.Load(); !v.Self.IsReplica {
+		p.dropForeign(v.Self.Slots)
+	}
+}

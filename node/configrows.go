@@ -174,7 +174,7 @@ func (n *Node) watchConfig() {
 	}
 	n.gates.refuse = n.refuse
 	for _, name := range []string{
-		"maxmemory", "maxmemory-policy", "maxmemory-samples", "lazyfree-lazy-eviction",
+		"save", "stop-writes-on-bgsave-error", "maxmemory", "maxmemory-policy", "maxmemory-samples", "lazyfree-lazy-eviction",
 		"min-replicas-to-write", "min-replicas-max-lag",
 	} {
 		n.cfg.OnChange(name, n.refreshRefusals)

@@ -215,29 +215,8 @@ func infoClients(n *Node, s *infoScene) {
 
 // infoPersistence tells that nothing is kept in files: every number is what a
 // server shows that never saved.
-func infoPersistence(n *Node, s *infoScene) {
-	syncing := false
-	if link := n.replication.Info().Link; link != nil {
-		syncing = link.LoadTotal > 0 && link.LoadRead < link.LoadTotal
-	}
-	s.line("loading", 0)
-	s.line("async_loading", bit(syncing))
-	s.line("current_cow_peak", 0)
-	s.line("current_cow_size", 0)
-	s.line("current_cow_size_age", 0)
-	s.line("current_fork_perc", "0.00")
-	s.line("current_save_keys_processed", 0)
-	s.line("current_save_keys_total", 0)
-	s.line("rdb_changes_since_last_save", n.engine.Stats().Dirty)
-	s.line("rdb_bgsave_in_progress", 0)
-	s.line("rdb_last_save_time", n.started.Unix())
-	s.line("rdb_last_bgsave_status", "ok")
-	s.line("rdb_last_bgsave_time_sec", -1)
-	s.line("rdb_current_bgsave_time_sec", -1)
-	s.line("rdb_saves", 0)
-	s.line("rdb_last_cow_size", 0)
-	s.line("rdb_last_load_keys_expired", 0)
-	s.line("rdb_last_load_keys_loaded", 0)
+// infoAOF is the part of the append only file.
+func infoAOF(s *infoScene) {
 	s.line("aof_enabled", 0)
 	s.line("aof_rewrite_in_progress", 0)
 	s.line("aof_rewrite_scheduled", 0)

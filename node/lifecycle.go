@@ -409,8 +409,6 @@ func (p *Process) HandleSignals(ctx context.Context, n *Node) {
 			p.log.Warn("Received " + name + " scheduling shutdown...")
 			how := p.cfg.Enum(directive)
 			options := shutdownOptions{save: how.Has("save"), nosave: how.Has("nosave"), now: how.Has("now"), force: how.Has("force")}
-			// There is nothing to save to; a signal must end the process all the same.
-			options.force = options.force || options.save
 			go func() {
 				if err := n.shutdown(options); err != nil {
 					asked.Store(false)

@@ -21,6 +21,7 @@ import (
 	"slotmesh/node/command"
 	"slotmesh/node/config"
 	"slotmesh/node/journal"
+	"slotmesh/node/persist"
 	"slotmesh/node/server"
 	"slotmesh/node/store"
 	"slotmesh/node/store/arena"
@@ -46,9 +47,12 @@ type Node struct {
 	server      *server.Server
 	gates       *gates
 	replication *Replication
-	sender      *migrate.Sender
-	cluster     *cluster // nil outside cluster mode
-	busPort     int      // where the cluster bus listens, 0 outside cluster mode
+	persistence *persistence
+	// background are the goroutines that Run waits for.
+	background sync.WaitGroup
+	sender     *migrate.Sender
+	cluster    *cluster // nil outside cluster mode
+	busPort    int      // where the cluster bus listens, 0 outside cluster mode
 
 	// activeExpiry is on unless DEBUG SET-ACTIVE-EXPIRE turned it off.
 	activeExpiry atomic.Bool
@@ -119,6 +123,7 @@ func New(cfg *config.Config, log *slog.Logger) (*Node, error) {
 		Now:   unixMs,
 		Seed:  seed(),
 	})
+	n.persistence = newPersistence(n)
 	n.replication = newReplication(replicationOptions{
 		Engine: n.engine, Journal: n.journal, Log: log,
 		Settings:    replicationSettings(cfg, ReportedVersion, n.listeningPort),
@@ -165,19 +170,15 @@ func (n *Node) rows(clusterMode bool) []command.Spec {
 	rows = append(rows, n.infoRows()...)
 	rows = append(rows, n.debugRows()...)
 	rows = append(rows, n.serverRows()...)
+	rows = append(rows, n.persistenceRows()...)
 	return rows
 }
 
 // Run listens, joins the cluster and serves until ctx ends, SHUTDOWN is called
 // or the node must give up. It returns nil after an orderly stop.
 func (n *Node) Run(ctx context.Context) error {
-	if n.cluster != nil {
-		if err := n.cluster.load(); err != nil {
-			n.server.Close()
-			return err
-		}
-	}
-	if err := n.listen(); err != nil {
+	if err := n.prepare(); err != nil {
+		n.server.Close()
 		return err
 	}
 	if n.cluster != nil {
@@ -186,9 +187,8 @@ func (n *Node) Run(ctx context.Context) error {
 			return err
 		}
 	}
-	var background sync.WaitGroup
-	background.Go(n.housekeep)
-	background.Go(n.reap)
+	n.background.Go(n.housekeep)
+	n.background.Go(n.reap)
 	if host, port, ok := n.cfg.ReplicaOf(); ok && n.cluster == nil {
 		n.replication.Follow(host, port)
 	}
@@ -208,8 +208,39 @@ func (n *Node) Run(ctx context.Context) error {
 		n.cluster.stop()
 	}
 	n.sender.Close()
-	background.Wait()
+	n.background.Wait()
 	return n.failure
+}
+
+// prepare loads the data and the cluster's state, and listens. While data are
+// loaded, clients hear so.
+func (n *Node) prepare() error {
+	stored, err := persist.HasRDB(n.persistence.fs, n.persistence.path())
+	if err != nil {
+		return &errLoad{err}
+	}
+	if stored {
+		n.gates.set(server.GateLoading, true)
+		if err := n.listen(); err != nil {
+			return err
+		}
+		if err := n.persistence.recover(); err != nil {
+			return err
+		}
+	}
+	if n.cluster != nil {
+		if err := n.cluster.load(); err != nil {
+			return err
+		}
+	}
+	if !stored {
+		return n.listen()
+	}
+	n.persistence.settleHistory()
+	if n.cluster != nil {
+		n.cluster.dropForeign(n.persistence)
+	}
+	return nil
 }
 
 // requestStop ends Run; err is nil when somebody asked for it.
@@ -303,6 +334,7 @@ func (n *Node) housekeep() {
 			return
 		case <-ticker.C:
 			n.observe()
+			n.persistence.keepTime(time.Now())
 			if n.activeExpiry.Load() {
 				n.engine.ExpireCycle(expiryBudget)
 			}

@@ -16,6 +16,8 @@ import (
 type refusals struct {
 	// fewReplicas: less than min-replicas-to-write replicas are in time.
 	fewReplicas atomic.Bool
+	// brokenDisk: the data could not be saved.
+	brokenDisk atomic.Bool
 	// besides is the memory in use that is not data, in bytes.
 	besides atomic.Int64
 }
@@ -37,7 +39,9 @@ func (n *Node) refreshRefusals() error {
 		Lazy:    n.cfg.Bool("lazyfree-lazy-eviction").Load(),
 		Used:    n.countedMemory,
 	})
-	n.gates.set(server.GateRefuse, few || limit > 0)
+	broken := n.persistence.refuses()
+	n.refusals.brokenDisk.Store(broken)
+	n.gates.set(server.GateRefuse, few || limit > 0 || broken)
 	return nil
 }
 
@@ -48,6 +52,8 @@ func (n *Node) countedMemory() int64 { return n.store.Used() + n.refusals.beside
 // refuse answers for server.GateRefuse.
 func (n *Node) refuse(spec *command.Spec) resp.Error {
 	switch {
+	case spec.Flags&command.Write != 0 && n.refusals.brokenDisk.Load():
+		return resp.ErrMisconf
 	case spec.Flags&command.DenyOOM != 0 && !n.engine.MakeRoom():
 		return resp.ErrOOM
 	case spec.Flags&command.Write != 0 && n.refusals.fewReplicas.Load():

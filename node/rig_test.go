@@ -157,3 +157,23 @@ func startReference(t *testing.T, options ...string) func() *client {
 	})
 	return func() *client { return dialClient(t, "unix", socket) }
 }
+
+func writeFile(t *testing.T, path, content string) {
+	t.Helper()
+	if err := os.WriteFile(path, []byte(content), 0o644); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// runToEnd runs a node that ends by itself and returns why.
+func runToEnd(t *testing.T, options ...string) error {
+	t.Helper()
+	_, _, ended := startNode(t, options...)
+	select {
+	case err := <-ended:
+		return err
+	case <-time.After(patience):
+		t.Fatal("the node does not end")
+		return nil
+	}
+}

@@ -19,16 +19,6 @@ func (n *Node) serverRows() []command.Spec {
 			Tips: []string{"nondeterministic_output"}, Run: n.time,
 		},
 		{
-			Name: "lastsave", Arity: 1, Flags: command.Loading | command.Stale | command.Fast,
-			Group: "server", Since: "1.0.0", Complexity: "O(1)", Summary: "Returns when the data were last saved, as INFO does.",
-			Categories: []string{"admin", "dangerous"},
-			Tips:       []string{"nondeterministic_output"},
-			Run: func(c *command.Call) error {
-				c.Reply.Int(n.started.Unix())
-				return nil
-			},
-		},
-		{
 			Name: "lolwut", Syntax: "[VERSION version]", Arity: -1, Flags: command.ReadOnly | command.Fast,
 			Group: "server", Since: "5.0.0", Summary: "Returns the server's version, and a picture.", Run: lolwut,
 		},

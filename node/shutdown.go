@@ -1,6 +1,7 @@
 package node
 
 import (
+	"errors"
 	"strings"
 	"sync"
 	"time"
@@ -34,20 +35,35 @@ const shutdownPoll = 10 * time.Millisecond
 // about to stop, or an error when it goes on.
 func (n *Node) shutdown(o shutdownOptions) error {
 	n.log.Warn("User requested shutdown...")
-	if o.save {
-		n.log.Warn("There are no files to save the data to.")
-		if !o.force {
-			return errShutdownFailed
-		}
-	}
 	timeout := time.Duration(n.cfg.Int("shutdown-timeout").Load()) * time.Second
 	if !o.now && timeout > 0 {
 		if err := n.awaitReplicas(timeout); err != nil {
 			return err
 		}
 	}
+	if o.save || !o.nosave && len(n.cfg.SavePoints()) > 0 {
+		if err := n.saveAtTheEnd(); err != nil && !o.force {
+			n.server.UnpauseClients()
+			return errShutdownFailed
+		}
+	}
 	n.requestStop(nil)
 	return nil
+}
+
+// saveAtTheEnd saves the data before the node stops, after a save in the
+// background that is under way.
+func (n *Node) saveAtTheEnd() error {
+	n.log.Info("Saving the final RDB snapshot before exiting.")
+	poll := time.NewTicker(shutdownPoll)
+	defer poll.Stop()
+	for {
+		err := n.persistence.saveNow()
+		if !errors.Is(err, errSaving) {
+			return err
+		}
+		<-poll.C
+	}
 }
 
 // laggingReplicas counts the replicas that have not acknowledged offset.

@@ -1,7 +1,6 @@
 package config
 
 const (
-	noFiles    = "data is kept in memory only; replicas are the durability"
 	noAOF      = "there is no append only file"
 	noDiskSync = "a full synchronization never touches the disk"
 	noTLS      = "connections are plain TCP"
@@ -9,18 +8,18 @@ const (
 
 func persistenceRows() []Row {
 	return []Row{
-		{Name: "save", Kind: savePoints{}, Default: []string{"3600", "1", "300", "100", "60", "10000"}, Inert: noFiles},
+		{Name: "save", Kind: savePoints{}, Default: []string{"3600", "1", "300", "100", "60", "10000"}},
 		{
 			Name: "dbfilename", Kind: text{check: checkFileName("dbfilename", "filename", true)},
-			Default: []string{"dump.rdb"}, Protected: true, Inert: noFiles,
+			Default: []string{"dump.rdb"}, Protected: true,
 		},
-		yes("rdbcompression").inert(noFiles),
-		yes("rdbchecksum").startOnly().inert(noFiles),
+		yes("rdbcompression"),
+		yes("rdbchecksum").startOnly(),
 		no("rdb-del-sync-files").inert(noDiskSync),
-		yes("rdb-save-incremental-fsync").inert(noFiles),
-		yes("stop-writes-on-bgsave-error").inert(noFiles),
-		number("rdb-key-save-delay", "0", minInt, maxInt).hidden().inert("a snapshot is not slowed down for tests"),
-		number("key-load-delay", "0", minInt, maxInt).hidden().inert("loading is not slowed down for tests"),
+		yes("rdb-save-incremental-fsync"),
+		yes("stop-writes-on-bgsave-error"),
+		number("rdb-key-save-delay", "0", minInt, maxInt).hidden(),
+		number("key-load-delay", "0", minInt, maxInt).hidden(),
 		number("loading-process-events-interval-bytes", "2097152", 1024, maxInt).hidden().
 			inert("loading runs beside the event loops and never holds them up"),
 		oneOf("sanitize-dump-payload", "no", "no", "yes", "clients").
@@ -62,7 +61,7 @@ func replicationRows() []Row {
 		word("replica-announce-ip", "").also("slave-announce-ip"),
 		number("replica-announce-port", "0", 0, maxPort).also("slave-announce-port"),
 		yes("replica-announced"),
-		no("replica-ignore-disk-write-errors").inert(noFiles),
+		no("replica-ignore-disk-write-errors").inert("a replica takes what its primary sends, whatever its disk does"),
 		yes("repl-diskless-sync").inert(noDiskSync),
 		number("repl-diskless-sync-delay", "5", 0, maxInt).inert("every replica gets its own snapshot at once"),
 		number("repl-diskless-sync-max-replicas", "0", 0, maxInt).inert("every replica gets its own snapshot at once"),

@@ -1,0 +1,231 @@
+package persist
+
+import (
+	"bufio"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"path/filepath"
+	"runtime"
+	"strconv"
+	"sync/atomic"
+	"time"
+
+	"slotmesh/node/rdb"
+)
+
+// SaveOptions say how an RDB file is written.
+type SaveOptions struct {
+	// Dir and Name say where: dir and dbfilename.
+	Dir, Name string
+	// Header is what the file says about itself. Its Repl is filled in by the
+	// caller at the cut.
+	Header rdb.Header
+	// Incremental fsyncs now and then (rdb-save-incremental-fsync), so that the
+	// last fsync is short.
+	Incremental bool
+	// KeyDelay slows the writing down, for tests: so long after each key.
+	KeyDelay time.Duration
+	// Keys, if not nil, counts what was written.
+	Keys *atomic.Int64
+	// Stop, when it is closed, ends the save with ErrStopped.
+	Stop <-chan struct{}
+}
+
+// ErrStopped: the node ends before the save does.
+var ErrStopped = errors.New("the save was stopped")
+
+const (
+	// incrementalBytes is how much is written between two fsyncs.
+	incrementalBytes = 4 << 20
+	// yieldBytes is how much a background goroutine does before the event loops
+	// get their turn.
+	yieldBytes = 16 << 10
+	fileBuffer = 64 << 10
+)
+
+// SaveRDB writes a snapshot to a file, so that the file that was there before
+// stays until the new one is whole and on the disk. It returns the file's size.
+func SaveRDB(fsys FS, o SaveOptions, sn Snapshot) (size int64, err error) {
+	temporary := filepath.Join(o.Dir, "temp-"+strconv.FormatInt(o.Header.CreatedSec, 10)+"-"+o.Name)
+	f, err := fsys.Create(temporary)
+	if err != nil {
+		return 0, fmt.Errorf("save rdb: %w", err)
+	}
+	defer func() {
+		if err != nil {
+			// What is left of it is of no use; that it stays is no worse.
+			_ = fsys.Remove(temporary)
+		}
+	}()
+	out := &syncingWriter{f: f, incremental: o.Incremental}
+	size, err = writeRDB(out, o, sn)
+	if err == nil {
+		err = f.Sync()
+	}
+	if closeErr := f.Close(); err == nil {
+		err = closeErr
+	}
+	if err == nil {
+		err = fsys.Rename(temporary, filepath.Join(o.Dir, o.Name))
+	}
+	if err == nil {
+		err = fsys.SyncDir(o.Dir)
+	}
+	if err != nil {
+		return 0, fmt.Errorf("save rdb: %w", err)
+	}
+	return size, nil
+}
+
+// writeRDB writes the snapshot's entries, database by database as they come.
+func writeRDB(out io.Writer, o SaveOptions, sn Snapshot) (int64, error) {
+	o.Header.UsedMemory = sn.UsedMemory()
+	buffered := bufio.NewWriterSize(out, fileBuffer)
+	w := rdb.NewWriter(buffered, o.Header)
+	for _, db := range sn.Sizes() {
+		if err := w.SelectDB(db.DB, db.Keys, db.Expires); err != nil {
+			return 0, err
+		}
+	}
+	yielded := int64(0)
+	err := sn.Walk(func(entries []rdb.Entry) error {
+		select {
+		case <-o.Stop:
+			return ErrStopped
+		default:
+		}
+		for _, e := range entries {
+			if err := w.Entry(e); err != nil {
+				return err
+			}
+			if o.Keys != nil {
+				o.Keys.Add(1)
+			}
+			if o.KeyDelay > 0 {
+				time.Sleep(o.KeyDelay)
+			}
+			if w.Written-yielded >= yieldBytes {
+				yielded = w.Written
+				runtime.Gosched()
+			}
+		}
+		return nil
+	})
+	if err == nil {
+		err = w.Close()
+	}
+	if err == nil {
+		err = buffered.Flush()
+	}
+	return w.Written, err
+}
+
+// syncingWriter fsyncs now and then.
+type syncingWriter struct {
+	f           File
+	incremental bool
+	unsynced    int
+}
+
+func (w *syncingWriter) Write(b []byte) (int, error) {
+	n, err := w.f.Write(b)
+	w.unsynced += n
+	if err == nil && w.incremental && w.unsynced >= incrementalBytes {
+		w.unsynced = 0
+		err = w.f.Sync()
+	}
+	return n, err
+}
+
+// LoadOptions say how an RDB file is read.
+type LoadOptions struct {
+	Path string
+	// Expired, if not nil, says of a key's deadline that it has passed: the key is
+	// then left out. Replicas keep such keys.
+	Expired func(atMs int64) bool
+	// KeyDelay slows the loading down, for tests.
+	KeyDelay time.Duration
+	// Progress, if not nil, is kept up to date.
+	Progress *Progress
+	// Notice, if not nil, is told of what is left out, and of the file's version.
+	Notice func(text string)
+}
+
+// LoadedRDB is what a file held.
+type LoadedRDB struct {
+	Keys, Expired int64
+	// At is where in a replication history the data stand, if Known.
+	At    rdb.Position
+	Known bool
+}
+
+// HasRDB reports whether there is a file.
+func HasRDB(fsys FS, path string) (bool, error) {
+	_, err := fsys.Size(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return false, nil
+	}
+	return err == nil, err
+}
+
+// LoadRDB gives a file's content to t. An error names the file and the byte.
+func LoadRDB(fsys FS, o LoadOptions, t Target) (loaded LoadedRDB, err error) {
+	fail := func(err error) (LoadedRDB, error) {
+		return loaded, fmt.Errorf("load %s: %w", o.Path, err)
+	}
+	size, err := fsys.Size(o.Path)
+	if err != nil {
+		return fail(err)
+	}
+	f, err := fsys.Open(o.Path)
+	if err != nil {
+		return fail(err)
+	}
+	defer f.Close()
+	p := o.Progress
+	if p == nil {
+		p = new(Progress)
+	}
+	p.Total.Add(size)
+	r := rdb.NewReader(f, t.Target)
+	if o.Notice != nil {
+		r.Notice = o.Notice
+	}
+	done, yielded := int64(0), int64(0)
+	for {
+		e, err := r.Next()
+		if err == io.EOF {
+			break
+		}
+		if err != nil {
+			return fail(err)
+		}
+		if o.Expired != nil && e.ExpireAtMs != 0 && o.Expired(e.ExpireAtMs) {
+			loaded.Expired++
+			if e.Draft != nil {
+				e.Draft.Discard()
+			}
+		} else {
+			if err := t.Insert(e); err != nil {
+				return fail(err)
+			}
+			loaded.Keys++
+			p.Keys.Add(1)
+		}
+		if o.KeyDelay > 0 {
+			time.Sleep(o.KeyDelay)
+		}
+		at := r.Offset()
+		p.Done.Add(at - done)
+		done = at
+		if at-yielded >= yieldBytes {
+			yielded = at
+			runtime.Gosched()
+		}
+	}
+	p.Done.Add(size - done)
+	loaded.At, loaded.Known = r.Position()
+	return loaded, nil
+}

@@ -1,0 +1,520 @@
+package node
+
+import (
+	"errors"
+	"fmt"
+	"path/filepath"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"slotmesh/node/command"
+	"slotmesh/node/persist"
+	"slotmesh/node/rdb"
+	"slotmesh/node/repl"
+	"slotmesh/node/resp"
+	"slotmesh/node/server"
+	"slotmesh/node/store"
+	"slotmesh/slots"
+)
+
+// persistence is what a node has on its disk: it saves and loads RDB files.
+type persistence struct {
+	n  *Node
+	fs persist.FS
+
+	// saving is true while a file is written; keys of total are in it.
+	saving      atomic.Bool
+	keys, total atomic.Int64
+	// failing is true when the last save in the background failed.
+	failing atomic.Bool
+	// loading is what is read at the start, or nil.
+	loading atomic.Pointer[loading]
+
+	mu sync.Mutex
+	// scheduled is true when BGSAVE SCHEDULE waits for what is under way.
+	scheduled bool
+	begun     time.Time
+	// saved is when the last file was complete, and dirty the engine's count of
+	// changes at its cut.
+	saved time.Time
+	dirty int64
+	// tried is when the last save in the background ended, took how long it took;
+	// took is negative before the first.
+	tried time.Time
+	took  time.Duration
+	saves int64
+	// loaded is what the file at the start held.
+	loaded persist.LoadedRDB
+}
+
+// loading is a load under way.
+type loading struct {
+	persist.Progress
+	begun time.Time
+}
+
+func newPersistence(n *Node) *persistence {
+	return &persistence{n: n, fs: persist.OS{}, saved: n.started, took: -1}
+}
+
+// directory is where files are. A process stands in dir, so that a relative one is
+// where it stands.
+func (p *persistence) directory() string {
+	if dir := p.n.cfg.Text("dir").Load(); filepath.IsAbs(dir) {
+		return dir
+	}
+	return "."
+}
+
+// path is where the RDB file is.
+func (p *persistence) path() string {
+	return filepath.Join(p.directory(), p.n.cfg.Text("dbfilename").Load())
+}
+
+// dataSource gives snapshots to files.
+type dataSource struct{ replicationSource }
+
+// Snapshot implements persist.Source.
+func (s *dataSource) Snapshot(at func()) persist.Snapshot {
+	return dataSnapshot{s.replicationSource.Snapshot(at)}
+}
+
+type dataSnapshot struct{ repl.Snapshot }
+
+func (sn dataSnapshot) Sizes() []persist.DatabaseSize {
+	var sizes []persist.DatabaseSize
+	for _, s := range sn.Snapshot.Sizes() {
+		sizes = append(sizes, persist.DatabaseSize(s))
+	}
+	return sizes
+}
+
+var errSaving = errors.New("a save is under way")
+
+// save writes the data to the file, unless stop is closed before. Only one save
+// runs at a time: errSaving.
+func (p *persistence) save(stop <-chan struct{}) (err error) {
+	if !p.saving.CompareAndSwap(false, true) {
+		return errSaving
+	}
+	defer p.saving.Store(false)
+	n := p.n
+	begun := time.Now()
+	p.mu.Lock()
+	p.begun = begun
+	p.mu.Unlock()
+	var at rdb.Position
+	var dirty int64
+	source := dataSource{replicationSource{engine: n.engine, usedMemory: n.usedMemory}}
+	sn := source.Snapshot(func() {
+		id, _, _ := n.journal.IDs()
+		at = rdb.Position{ID: id, Offset: n.journal.Offset(), StreamDB: n.journal.StreamDB()}
+		dirty = n.engine.Stats().Dirty
+	})
+	defer sn.Close()
+	p.keys.Store(0)
+	p.total.Store(0)
+	for _, db := range sn.Sizes() {
+		p.total.Add(db.Keys)
+	}
+	_, err = persist.SaveRDB(p.fs, persist.SaveOptions{
+		Dir: p.directory(), Name: n.cfg.Text("dbfilename").Load(),
+		Header: rdb.Header{
+			RedisVersion: ReportedVersion, CreatedSec: begun.Unix(), Repl: &at,
+			Compress: n.cfg.Bool("rdbcompression").Load(), Checksum: n.cfg.Bool("rdbchecksum").Load(),
+		},
+		Incremental: n.cfg.Bool("rdb-save-incremental-fsync").Load(),
+		KeyDelay:    time.Duration(n.cfg.Int("rdb-key-save-delay").Load()) * time.Microsecond,
+		Keys:        &p.keys,
+		Stop:        stop,
+	}, sn)
+	now := time.Now()
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.tried, p.took = now, now.Sub(begun)
+	if err == nil {
+		p.saved, p.dirty = now, dirty
+		p.saves++
+	}
+	return err
+}
+
+// saveNow is SAVE and the save of a shutdown.
+func (p *persistence) saveNow() error {
+	err := p.save(nil)
+	switch {
+	case errors.Is(err, errSaving):
+	case err != nil:
+		p.n.log.Warn("Error saving DB on disk: " + err.Error())
+	default:
+		p.n.log.Info("DB saved on disk")
+		p.setFailing(false)
+	}
+	return err
+}
+
+// saveInBackground begins BGSAVE; the save must not be under way.
+func (p *persistence) saveInBackground() {
+	p.n.log.Info("Background saving started")
+	p.n.background.Go(func() {
+		err := p.save(p.n.stopping)
+		switch {
+		case errors.Is(err, errSaving), errors.Is(err, persist.ErrStopped):
+		case err != nil:
+			p.n.log.Warn("Background saving error: " + err.Error())
+			p.setFailing(true)
+		default:
+			p.n.log.Info("Background saving terminated with success")
+			p.setFailing(false)
+		}
+	})
+}
+
+func (p *persistence) setFailing(failing bool) {
+	p.failing.Store(failing)
+	// It returns nil: nothing is validated.
+	_ = p.n.refreshRefusals()
+}
+
+// refuses reports whether writes are to be refused because the disk fails.
+func (p *persistence) refuses() bool {
+	return p.failing.Load() && p.n.cfg.Bool("stop-writes-on-bgsave-error").Load() && len(p.n.cfg.SavePoints()) > 0
+}
+
+// changes is how many changes there were since the last save.
+func (p *persistence) changes() int64 {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.n.engine.Stats().Dirty - p.dirty
+}
+
+// retryAfter is how long a save that failed is not tried again.
+const retryAfter = 5 * time.Second
+
+// keepTime begins a save when a save point is reached or one is scheduled. It is
+// called ten times a second.
+func (p *persistence) keepTime(now time.Time) {
+	if p.saving.Load() {
+		return
+	}
+	p.mu.Lock()
+	due := p.scheduled
+	p.scheduled = false
+	if !due && (!p.failing.Load() || now.Sub(p.tried) > retryAfter) {
+		changes := p.n.engine.Stats().Dirty - p.dirty
+		for _, point := range p.n.cfg.SavePoints() {
+			age := time.Duration(point.Seconds) * time.Second
+			if changes >= point.Changes && changes > 0 && now.Sub(p.saved) > age {
+				p.n.log.Info(fmt.Sprintf("%d changes in %d seconds. Saving...", point.Changes, point.Seconds))
+				due = true
+				break
+			}
+		}
+	}
+	p.mu.Unlock()
+	if due {
+		p.saveInBackground()
+	}
+}
+
+// fileTarget takes what a file holds into a store that nobody else sees yet.
+type fileTarget struct {
+	engine *command.Engine
+	into   *store.Store
+	now    int64
+	// over is true when keys that are there already make an error.
+	over bool
+}
+
+// Target implements persist.Target.
+func (t *fileTarget) Target(slot slots.Slot) rdb.Target {
+	return rdb.Target{Space: t.into.DraftSpace(slot), Limits: &t.engine.Limits().Limits}
+}
+
+// Insert implements persist.Target.
+func (t *fileTarget) Insert(e rdb.Entry) error {
+	if e.DB >= t.into.Databases() {
+		if e.Draft != nil {
+			e.Draft.Discard()
+		}
+		return fmt.Errorf("key %.128q is of database %d, and there are %d", e.Key, e.DB, t.into.Databases())
+	}
+	t.into.Insert(e, t.now)
+	return nil
+}
+
+// Apply implements persist.Target: an RDB file has no commands.
+func (t *fileTarget) Apply([]persist.Command) error {
+	return errors.New("commands in an RDB file")
+}
+
+// load reads the file into a new store, and gives it to commit.
+func (p *persistence) load(commit func(*store.Store)) (loaded persist.LoadedRDB, err error) {
+	n := p.n
+	l := &loading{begun: time.Now()}
+	p.loading.Store(l)
+	n.gates.set(server.GateLoading, true)
+	defer func() {
+		n.gates.set(server.GateLoading, false)
+		p.loading.Store(nil)
+	}()
+	stop := p.report(l)
+	defer stop()
+	t := &fileTarget{engine: n.engine, into: n.engine.Sibling(), now: unixMs()}
+	options := persist.LoadOptions{
+		Path:     p.path(),
+		KeyDelay: time.Duration(n.cfg.Int("key-load-delay").Load()) * time.Microsecond,
+		Progress: &l.Progress,
+		Notice:   func(text string) { n.log.Info("RDB: " + text) },
+	}
+	if !n.replication.IsReplica() && !n.followsAtStart() {
+		options.Expired = func(at int64) bool { return at <= t.now }
+	}
+	loaded, err = persist.LoadRDB(p.fs, options, t)
+	if err != nil {
+		n.engine.Discard(t.into)
+		return loaded, err
+	}
+	commit(t.into)
+	n.log.Info(fmt.Sprintf("Done loading RDB, keys loaded: %d, keys expired: %d.", loaded.Keys, loaded.Expired))
+	n.log.Info(fmt.Sprintf("DB loaded from disk: %.3f seconds", time.Since(l.begun).Seconds()))
+	return loaded, nil
+}
+
+// reportEvery is how often the log tells how far a load is.
+const reportEvery = 2 * time.Second
+
+// report tells the log how far a load is, at what rate, and how long it may take
+// yet, until stop is called.
+func (p *persistence) report(l *loading) (stop func()) {
+	done := make(chan struct{})
+	var running sync.WaitGroup
+	running.Go(func() {
+		ticker := time.NewTicker(reportEvery)
+		defer ticker.Stop()
+		for {
+			select {
+			case <-done:
+				return
+			case <-ticker.C:
+				p.n.log.Info("Loading: " + l.text(time.Now()))
+			}
+		}
+	})
+	return func() {
+		close(done)
+		running.Wait()
+	}
+}
+
+// text says how far the load is.
+func (l *loading) text(now time.Time) string {
+	total, read := l.Total.Load(), l.Done.Load()
+	seconds := now.Sub(l.begun).Seconds()
+	rate := float64(read) / max(seconds, 0.001)
+	left := 0.0
+	if rate > 0 {
+		left = float64(total-read) / rate
+	}
+	return fmt.Sprintf("%.1f%% of %s, %d keys, %s/s, about %.0f seconds left",
+		100*float64(read)/max(float64(total), 1), humanBytes(total), l.Keys.Load(), humanBytes(int64(rate)), left)
+}
+
+// followsAtStart reports whether this node begins as a replica.
+func (n *Node) followsAtStart() bool {
+	_, _, follows := n.cfg.ReplicaOf()
+	return follows && n.cluster == nil
+}
+
+// errLoad is what a node ends with that cannot load its data.
+type errLoad struct{ err error }
+
+func (e *errLoad) Error() string {
+	return "Fatal error loading the DB: " + e.err.Error() + ". Exiting."
+}
+func (e *errLoad) Unwrap() error { return e.err }
+
+// recover loads what the data directory holds, if anything, and goes on with the
+// history that it is of.
+func (p *persistence) recover() error {
+	n := p.n
+	n.log.Info("Loading RDB produced by version " + ReportedVersion + " or compatible")
+	loaded, err := p.load(func(s *store.Store) { n.engine.Replace(s, func() {}) })
+	if err != nil {
+		return &errLoad{err}
+	}
+	p.mu.Lock()
+	p.loaded = loaded
+	p.saved, p.dirty = time.Now(), n.engine.Stats().Dirty
+	p.mu.Unlock()
+	if loaded.Known {
+		n.journal.Adopt(loaded.At.ID, loaded.At.Offset, loaded.At.StreamDB)
+	}
+	n.replication.Adopted()
+	return nil
+}
+
+// settleHistory gives a primary that was started with data a history of its own:
+// what it writes from now on is not what it may have written, and lost, before.
+// Replicas that are not ahead go on with the old id up to here.
+func (p *persistence) settleHistory() {
+	p.mu.Lock()
+	known := p.loaded.Known
+	p.mu.Unlock()
+	if known && !p.n.replication.IsReplica() && !p.n.followsAtStart() {
+		p.n.journal.Promote(randomID())
+	}
+}
+
+// dropForeign deletes the keys of slots that are not this primary's: they moved
+// while it was down, or the file is another node's.
+func (p *persistence) dropForeign(own slots.Set) {
+	dropped := 0
+	s := p.n.store
+	for slot := range slots.Slot(slots.Count) {
+		if own.Has(slot) || s.CountInSlot(0, slot) == 0 {
+			continue
+		}
+		p.n.engine.WithSlot(slot, func() {
+			dropped += s.CountInSlot(0, slot)
+			s.FlushSlot(slot, -1)
+		})
+	}
+	if dropped > 0 {
+		p.n.log.Warn(fmt.Sprintf("%d keys of slots that this node does not own were deleted.", dropped))
+	}
+}
+
+// persistenceRows are the commands that save.
+func (n *Node) persistenceRows() []command.Spec {
+	flags := command.Admin | command.NoScript | command.NoAsyncLoading
+	return []command.Spec{
+		{
+			Name: "save", Arity: 1, Flags: flags | command.NoMulti, Group: "server", Since: "1.0.0",
+			Complexity: "O(N) where N is the total number of keys in all databases",
+			Summary:    "Saves the data to the disk and waits for it.", Heavy: command.Always, Run: n.runSave,
+		},
+		{
+			Name: "bgsave", Syntax: "[SCHEDULE]", Arity: -1, Flags: flags, Group: "server", Since: "1.0.0",
+			Complexity: "O(1)", Summary: "Saves the data to the disk in the background.", Run: n.runBGSave,
+		},
+		{
+			Name: "lastsave", Arity: 1, Flags: command.Loading | command.Stale | command.Fast,
+			Group: "server", Since: "1.0.0", Complexity: "O(1)", Summary: "Returns when the data were last saved, as INFO does.",
+			Categories: []string{"admin", "dangerous"},
+			Tips:       []string{"nondeterministic_output"},
+			Run: func(c *command.Call) error {
+				n.persistence.mu.Lock()
+				defer n.persistence.mu.Unlock()
+				c.Reply.Int(n.persistence.saved.Unix())
+				return nil
+			},
+		},
+	}
+}
+
+const errSaveUnderWay resp.Error = "ERR Background save already in progress"
+
+// errSaveFailed is what the reference answers when a SAVE fails.
+const errSaveFailed resp.Error = "ERR"
+
+func (n *Node) runSave(c *command.Call) error {
+	switch err := n.persistence.saveNow(); {
+	case errors.Is(err, errSaving):
+		return errSaveUnderWay
+	case err != nil:
+		return errSaveFailed
+	}
+	c.Reply.OK()
+	return nil
+}
+
+func (n *Node) runBGSave(c *command.Call) error {
+	schedule := false
+	if len(c.Args) > 1 {
+		if len(c.Args) > 2 || !strings.EqualFold(string(c.Args[1]), "schedule") {
+			return resp.ErrSyntax
+		}
+		schedule = true
+	}
+	p := n.persistence
+	if !p.saving.Load() {
+		p.saveInBackground()
+		c.Reply.Simple("Background saving started")
+		return nil
+	}
+	if !schedule {
+		return errSaveUnderWay
+	}
+	p.mu.Lock()
+	p.scheduled = true
+	p.mu.Unlock()
+	c.Reply.Simple("Background saving scheduled")
+	return nil
+}
+
+func infoPersistence(n *Node, s *infoScene) {
+	p := n.persistence
+	syncing := false
+	if link := n.replication.Info().Link; link != nil {
+		syncing = link.LoadTotal > 0 && link.LoadRead < link.LoadTotal
+	}
+	l := p.loading.Load()
+	p.mu.Lock()
+	begun, saved, took, saves, loaded := p.begun, p.saved, p.took, p.saves, p.loaded
+	p.mu.Unlock()
+	saving := p.saving.Load()
+	seconds := func(d time.Duration) int64 {
+		if d < 0 {
+			return -1
+		}
+		return int64(d.Seconds())
+	}
+	status, current, keys, total := "ok", time.Duration(-1), int64(0), int64(0)
+	if p.failing.Load() {
+		status = "err"
+	}
+	if saving {
+		current, keys, total = s.now.Sub(begun), p.keys.Load(), p.total.Load()
+	}
+	s.line("loading", bit(l != nil))
+	s.line("async_loading", bit(syncing))
+	s.line("current_cow_peak", 0)
+	s.line("current_cow_size", 0)
+	s.line("current_cow_size_age", 0)
+	s.line("current_fork_perc", "0.00")
+	s.line("current_save_keys_processed", keys)
+	s.line("current_save_keys_total", total)
+	s.line("rdb_changes_since_last_save", p.changes())
+	s.line("rdb_bgsave_in_progress", bit(saving))
+	s.line("rdb_last_save_time", saved.Unix())
+	s.line("rdb_last_bgsave_status", status)
+	s.line("rdb_last_bgsave_time_sec", seconds(took))
+	s.line("rdb_current_bgsave_time_sec", seconds(current))
+	s.line("rdb_saves", saves)
+	s.line("rdb_last_cow_size", 0)
+	s.line("rdb_last_load_keys_expired", loaded.Expired)
+	s.line("rdb_last_load_keys_loaded", loaded.Keys)
+	infoAOF(s)
+	if l != nil {
+		total, read := l.Total.Load(), l.Done.Load()
+		spent := s.now.Sub(l.begun)
+		eta := int64(1)
+		if read > 0 {
+			eta = int64(spent.Seconds() * float64(total-read) / float64(read))
+		}
+		s.line("loading_start_time", l.begun.Unix())
+		s.line("loading_total_bytes", total)
+		s.line("loading_rdb_used_mem", 0)
+		s.line("loading_loaded_bytes", read)
+		s.line("loading_loaded_perc", percentOf(read, total))
+		s.line("loading_eta_seconds", eta)
+	}
+}
+
+// percentOf is part of whole as INFO writes a share of a load.
+func percentOf(part, whole int64) string {
+	return fmt.Sprintf("%.2f", 100*float64(part)/max(float64(whole), 1))
+}
