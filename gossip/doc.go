@@ -46,5 +46,6 @@
 //     primary acknowledged and did not replicate is lost. Several at once can make
 //     a majority of those that a lost site has left over.
 //   - A primary that was started with less waits for a replica that has more no
-//     longer than NodeTimeout: then it serves what it has.
+//     longer than NodeTimeout: then it serves what it has. For a replica that it
+//     did not know when it was started it does not wait.
 package gossip

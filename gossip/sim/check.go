@@ -194,10 +194,10 @@ func (w *world) checkWipe(h, p *host) {
 }
 
 // undisturbedSince reports whether h and a majority of the primaries have been
-// free of faults since at, and h a member to them and to its primary p: then h
-// had its chance.
+// free of faults since at, and h a member to them and to its primary p, which
+// started knowing it: then h had its chance.
 func (w *world) undisturbedSince(h, p *host, at time.Duration) bool {
-	if h.disturbed(at) || p.machine.Forgotten(h.id) {
+	if h.disturbed(at) || p.machine.Forgotten(h.id) || !p.knew[h.id] {
 		return false
 	}
 	calm, primaries := 0, 0

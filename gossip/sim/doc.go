@@ -45,8 +45,9 @@
 // without owner, which the operator's fix assigns: Uncovered. TAKEOVER is used
 // only while the old primary is down, FORGET only of nodes that nobody takes
 // for an owner. Data of a replica that was cut off, paused or forgotten while
-// its primary came back empty, or with less, may be replaced: ExcusedWipes. So
-// may what a replica brings from the shard that an operator took it from.
+// its primary came back empty, or with less, or that this primary did not know
+// when it was started, may be replaced: ExcusedWipes. So may what a replica
+// brings from the shard that an operator took it from.
 //
 // # Running it
 //

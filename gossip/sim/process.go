@@ -48,6 +48,8 @@ type host struct {
 	dieAfterSave bool
 
 	view *gossip.View
+	// knew are the nodes that the process knew when it was started.
+	knew map[slots.NodeID]bool
 	// lease is the fence: by the host's own clock. lapsed is for how long there was
 	// none in the last seconds.
 	lease  gossip.Instant
@@ -392,6 +394,10 @@ func (h *host) publish(view *gossip.View) {
 		h.drained &= open
 	}
 	if previous == nil {
+		h.knew = map[slots.NodeID]bool{}
+		for _, n := range view.Nodes {
+			h.knew[n.ID] = true
+		}
 		if view.Self.IsReplica {
 			h.becomeReplica()
 		}

@@ -80,17 +80,17 @@ func (h *host) replicationEvent() gossip.Replication {
 	return ev
 }
 
-// recovered is what the files held with which the process was started.
+// recovered is what the files held with which the process was started: the last
+// write in them names the history in which it was made.
 func (h *host) recovered() *gossip.Recovery {
 	line := h.data.history
-	switch {
-	case line == nil:
+	if line == nil {
 		return nil
-	case line.parent != nil && line.forkAt == h.data.length:
-		return &gossip.Recovery{History: line.parent.name, Offset: line.forkAt}
-	default:
-		return &gossip.Recovery{History: line.name, Offset: h.data.length}
 	}
+	for line.parent != nil && h.data.length <= line.forkAt {
+		line = line.parent
+	}
+	return &gossip.Recovery{History: line.name, Offset: h.data.length}
 }
 
 // streamTick moves replication on and tells the machine.
