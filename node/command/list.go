@@ -340,9 +340,12 @@ func runLTrim(c *Call) error {
 	l := lists.Open(&ref.Cell)
 	n := l.Len()
 	first, end := rangeIn(from, to, n)
-	if first == end {
+	switch {
+	case first == end:
 		c.Remove(key)
-	} else {
+	case end-first <= keptMax && listBytes(ref.Value()) > loopBlocks:
+		keep(c, key, ref.Value(), first, end)
+	default:
 		l.DeleteRange(end, n)
 		l.DeleteRange(0, first)
 	}
@@ -350,6 +353,23 @@ func runLTrim(c *Call) error {
 	c.dirty += int64(n-(end-first)) - 1
 	// If nothing went, those who watch the key have been told all the same.
 	return nil
+}
+
+// keptMax is how many elements of a list are copied rather than all others
+// given back one block after the other.
+const keptMax = 1000
+
+// keep makes the elements first to end-1 of a list the list. The rest is freed
+// in the background.
+func keep(c *Call, key []byte, v value.Value, first, end int) {
+	d := c.Draft(key, value.KindList, value.EncQuicklist)
+	l, r := lists.Open(&d.Cell), lists.Read(v)
+	var text []byte
+	for it := r.At(first); first < end; first++ {
+		text = it.Take().Append(text[:0])
+		l.Push(text, false)
+	}
+	c.PutDraft(key, d, true)
 }
 
 func runLInsert(c *Call) error {

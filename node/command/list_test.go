@@ -140,6 +140,12 @@ func TestLargeLists(t *testing.T) {
 		{"LRANGE k -2 -1", "*2\r\n$14\r\nelement:899998\r\n$14\r\nelement:899999\r\n"},
 		{"LMOVE k k LEFT RIGHT", "$14\r\nelement:100000\r\n"},
 		{"LINDEX k 149999", "$5\r\nthere\r\n"},
+		{"PEXPIRE k 100000", ":1\r\n"},
+		{"LTRIM k 149990 150000", "+OK\r\n"},
+		{"LLEN k", ":11\r\n"},
+		{"LINDEX k 9", "$5\r\nthere\r\n"},
+		{"LINDEX k -2", "$5\r\nthere\r\n"},
+		{"PTTL k", ":100000\r\n"},
 	} {
 		if got := n.do(strings.Fields(c.line)...); got != c.want {
 			t.Errorf("%s: %q, want %q", c.line, got, c.want)
