@@ -127,19 +127,36 @@ var (
 	wordEquals     = []byte("=")
 )
 
-// exactTrim appends the trim that does again what was done to s, whatever that
-// was to be.
-func (c *Call) exactTrim(args [][]byte, s *stream.Stream, o *addOptions, done stream.Trimmed) [][]byte {
-	switch {
-	case !o.trim.Whole:
+// exactTrim appends the trim that does again what was done to the stream of ref,
+// whatever that was to be.
+func (c *Call) exactTrim(args [][]byte, ref *store.Ref, o *addOptions, done stream.Trimmed) [][]byte {
+	if !o.trim.Whole {
 		return append(args, c.Args[o.word:o.threshold+1]...)
-	case o.trim.ByID || done.LastEmpty:
+	}
+	r := stream.Read(ref.Value())
+	if o.trim.ByID || done.LastEmpty {
 		// Where a block without entries went, the length does not tell how many did.
-		r := s.View()
 		id, _ := r.Edge(false, false)
 		return append(args, wordMinID, wordEquals, c.keepID(id))
 	}
-	return append(args, wordMaxLen, wordEquals, c.Number(int64(s.Len())))
+	return append(args, wordMaxLen, wordEquals, c.Number(int64(r.Len())))
+}
+
+// newID returns the id of the entry that is added.
+func (o *addOptions) newID(last stream.ID, now int64) (stream.ID, error) {
+	switch {
+	case last == stream.MaxID:
+		return last, errNoMoreIDs
+	case !o.idGiven:
+		return stream.NextID(last, now), nil
+	case o.seqAuto:
+		id, free := stream.NextIDIn(last, o.id.Ms)
+		if !free {
+			return id, errEntryTooLarge // what the reference says then
+		}
+		return id, nil
+	}
+	return o.id, nil
 }
 
 func runXAdd(c *Call) error {
@@ -154,46 +171,18 @@ func runXAdd(c *Call) error {
 		return errZeroID
 	}
 	key, fields := c.Args[1], stream.Args(c.Args[o.idAt+1:])
-	var ref store.Ref
-	s, ok, err := c.writeStream(key, &ref)
+	ref, err := c.WriteKind(key, value.KindStream)
 	switch {
 	case err != nil:
 		return err
-	case !ok && o.noCreate:
+	case !ref.OK() && o.noCreate:
 		c.Reply.Null()
 		return nil
-	case ok && s.LastID() == stream.MaxID:
-		return errNoMoreIDs
 	}
-	id := o.id
-	switch {
-	case !o.idGiven:
-		id = s.NextID(c.Now)
-	case o.seqAuto:
-		var free bool
-		if id, free = s.NextIDIn(o.id.Ms); !free {
-			// What the reference says then.
-			return errEntryTooLarge
-		}
+	id, done, err := addEntry(c, &ref, &o, fields)
+	if err != nil {
+		return err
 	}
-	if !ok {
-		if fields.TooLarge() {
-			return errEntryTooLarge
-		}
-		s = c.newStream(key, &ref)
-	}
-	switch s.Add(id, fields, c.Limits().Stream) {
-	case nil:
-	case stream.ErrSmallID:
-		return errSmallID
-	default:
-		return errEntryTooLarge
-	}
-	var done stream.Trimmed
-	if o.trims {
-		done = s.Trim(o.trim)
-	}
-	s.Save()
 	c.Changed(key)
 	replyID(c.Reply, id)
 	if o.idGiven && !o.seqAuto && !(o.trims && o.trim.Whole) || !c.journals() {
@@ -205,11 +194,57 @@ func runXAdd(c *Call) error {
 		args = append(args, wordNoMkStream)
 	}
 	if o.trims {
-		args = c.exactTrim(args, &s, &o, done)
+		args = c.exactTrim(args, &ref, &o, done)
 	}
 	args = append(args, c.keepID(id))
 	c.Effect(append(args, fields...)...)
 	return nil
+}
+
+// addEntry adds an entry to the stream of ref, which is made if it is not there,
+// and trims it.
+func addEntry(c *Call, ref *store.Ref, o *addOptions, fields stream.Args) (id stream.ID, done stream.Trimmed, err error) {
+	limits := c.Limits().Stream
+	if ref.OK() {
+		if a, ok := stream.OpenAppender(&ref.Cell); ok {
+			if id, err = o.newID(a.LastID(), c.Now); err != nil {
+				return id, done, err
+			}
+			if a.Add(id, fields, limits) {
+				if !o.trims || !o.trim.ByID && a.Len() <= o.trim.MaxLen {
+					return id, done, nil
+				}
+				s := stream.Open(&ref.Cell)
+				done = s.Trim(o.trim)
+				s.Save()
+				return id, done, nil
+			}
+		}
+	} else {
+		if fields.TooLarge() {
+			return id, done, errEntryTooLarge
+		}
+		if id, err = o.newID(stream.ID{}, c.Now); err != nil {
+			return id, done, err
+		}
+		*ref = c.Create(c.Args[1], value.KindStream, value.EncStream)
+	}
+	s := stream.Open(&ref.Cell)
+	if id, err = o.newID(s.LastID(), c.Now); err != nil {
+		return id, done, err
+	}
+	switch s.Add(id, fields, limits) {
+	case nil:
+	case stream.ErrSmallID:
+		return id, done, errSmallID
+	default:
+		return id, done, errEntryTooLarge
+	}
+	if o.trims {
+		done = s.Trim(o.trim)
+	}
+	s.Save()
+	return id, done, nil
 }
 
 func runXTrim(c *Call) error {
@@ -233,7 +268,7 @@ func runXTrim(c *Call) error {
 		c.Changed(key)
 		c.dirty += max(done.Entries-1, 0)
 		if o.trim.Whole {
-			c.Effect(c.exactTrim([][]byte{wordXTrim, key}, &s, &o, done)...)
+			c.Effect(c.exactTrim([][]byte{wordXTrim, key}, &ref, &o, done)...)
 		}
 	}
 	c.Reply.Int(done.Entries)

@@ -22,8 +22,11 @@ func BenchmarkAdd(b *testing.B) {
 	b.ReportAllocs()
 	id := ID{Ms: 1700000000000}
 	for range b.N {
-		s := Open(&d.Cell)
 		id.Seq++
+		if a, ok := OpenAppender(&d.Cell); ok && a.Len() < 100_000 && a.Add(id, benchArgs, DefaultLimits) {
+			continue
+		}
+		s := Open(&d.Cell)
 		if err := s.Add(id, benchArgs, DefaultLimits); err != nil {
 			b.Fatal(err)
 		}

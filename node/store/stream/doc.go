@@ -6,10 +6,11 @@
 // Entries lie in blocks that are, byte for byte, the listpacks that the
 // reference keeps and files (block.go): a new block begins where it begins one,
 // because approximate trimming removes whole blocks and so shows where they end.
-// The payload of a stream's record is the roots of up to four trees and a few
-// numbers (stream.go):
+// The payload of a stream's record is the roots of up to four trees, a few
+// numbers, and the last block, as long as it is the last one (stream.go). The
+// trees are
 //
-//   - blocks, by id;
+//   - blocks but the last one, by id;
 //   - names of groups and consumers, with what is known of them (group.go);
 //   - their numbers, with the names;
 //   - what is pending, by group and id, and by consumer and id (pending.go).
@@ -28,8 +29,8 @@
 //
 // # How to read it
 //
-// id.go, block.go, stream.go, range.go, trim.go, then group.go, pending.go and
-// lag.go; radix.go counts nodes of a tree that is not there; build.go is for
+// id.go, block.go, stream.go, range.go, trim.go, append.go (the quick way to add an
+// entry), then group.go, pending.go and lag.go; radix.go counts nodes of a tree that is not there; build.go is for
 // files and dumps.
 //
 // # Imports

@@ -2,7 +2,6 @@ package stream
 
 import (
 	"encoding/binary"
-	"math"
 
 	"slotmesh/node/store/listpack"
 	"slotmesh/node/store/tree"
@@ -234,15 +233,8 @@ func (s *Stream) replaceTail(id ID, size int) []byte {
 // spliceTail replaces the last bytes of the payload, remove of them from at on, so
 // that it gets want bytes, and returns the tail's listpack.
 func (s *Stream) spliceTail(at, remove, want int) []byte {
-	// A block grows by small steps, up to about its usual size: the record doubles.
-	// What is over is less than what the reference allots a new block.
 	base := int(s.v.Roots)*tree.RootSize + metaSize
-	room := 0
-	if want > len(s.v.Bytes) {
-		full := base + tailIDSize + int(DefaultLimits.MaxBytes)
-		room = min(want, max(full-want, want/8))
-	}
-	b := s.cell.SpliceRoom(at, remove, want-at, room)
+	b := s.cell.SpliceRoom(at, remove, want-at, tailRoom(base, len(s.v.Bytes), want))
 	s.refresh(b, int(s.v.Roots))
 	if want == base {
 		return nil
@@ -304,24 +296,6 @@ const (
 	// ErrTooLarge says that fields and values are longer than a block can be.
 	ErrTooLarge AddError = "entry is too large"
 )
-
-// NextID returns the id for an entry that is added now and may choose its own.
-func (r *Reader) NextID(nowMs int64) ID {
-	if now := uint64(nowMs); nowMs > 0 && now > r.meta.last.Ms {
-		return ID{Ms: now}
-	}
-	next, _ := r.meta.last.Next()
-	return next
-}
-
-// NextIDIn returns the id for an entry with these milliseconds; ok is false if
-// there is none left.
-func (r *Reader) NextIDIn(ms uint64) (id ID, ok bool) {
-	if ms != r.meta.last.Ms {
-		return ID{Ms: ms}, true
-	}
-	return ID{ms, r.meta.last.Seq + 1}, r.meta.last.Seq != math.MaxUint64
-}
 
 // Add appends an entry. It fails with an AddError, and has changed nothing then.
 func (s *Stream) Add(id ID, args Args, limits Limits) error {
