@@ -67,12 +67,14 @@ type Call struct {
 	replaced   bool
 	// sets is room for what commands on several sets read.
 	sets []set.Reader
+	// sorted is room for SORT.
+	sorted sortRoom
 	// readied are the keys that somebody waits for and that the call made worth a
 	// look, in that order.
 	readied []*blockedKey
 
-	keyBuf  [2][]byte
-	slotBuf [2]slots.Slot
+	keyBuf  [4][]byte
+	slotBuf [4]slots.Slot
 	keyPos  []int
 }
 

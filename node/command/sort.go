@@ -73,7 +73,7 @@ func sortReaches(args [][]byte) bool {
 }
 
 func heavySort(c *Call) bool {
-	return len(c.Args) > 1 && (sortReaches(c.Args) || c.exceeds(c.Args[1:2], loopMembers/4, elementsOf))
+	return len(c.Args) > 1 && (sortReaches(c.Args) || c.exceeds(c.Args[1:2], loopMembers/2, elementsOf))
 }
 
 // elementsOf is how many elements SORT finds in a value.
@@ -177,11 +177,39 @@ type sortKey struct {
 // sorter is a SORT that is under way.
 type sorter struct {
 	sortOptions
-	c     *Call
+	sortRoom
+	c *Call
+}
+
+// sortRoom is memory that a call keeps from one SORT to the next, if it is not
+// large.
+type sortRoom struct {
 	items []sortItem
 	keys  []sortKey
 	// texts is memory for the texts of integers.
 	texts []byte
+	// spare has as many keys, for the merging.
+	spare []sortKey
+}
+
+// sortKept is how many elements a call keeps room for.
+const sortKept = 4096
+
+// take hands the room of a call out, with room for n elements.
+func (m *sortRoom) take(n int) sortRoom {
+	room := *m
+	*m = sortRoom{}
+	room.items = slices.Grow(room.items[:0], n)
+	room.keys = slices.Grow(room.keys[:0], n)[:n]
+	room.texts = room.texts[:0]
+	return room
+}
+
+// giveBack keeps it.
+func (m *sortRoom) giveBack(room sortRoom) {
+	if cap(room.items) <= sortKept && cap(room.texts) <= 16*sortKept {
+		*m = room
+	}
 }
 
 func (s *sorter) add(text []byte) { s.items = append(s.items, sortItem{text: text}) }
@@ -224,6 +252,7 @@ func runSort(c *Call) error {
 		s.unsorted, s.alpha, s.by = false, true, nil
 	}
 	start, end := s.load(ref)
+	defer func() { c.sorted.giveBack(s.sortRoom) }()
 	if err := s.sort(); err != nil {
 		return err
 	}
@@ -260,7 +289,7 @@ func (s *sorter) load(ref store.Ref) (start, end int) {
 		}
 		start, end = 0, to-from
 	}
-	s.items = make([]sortItem, 0, to-from)
+	s.sortRoom = s.c.sorted.take(to - from)
 	switch v.Kind {
 	case value.KindSet:
 		it := set.Read(v).All()
@@ -293,9 +322,9 @@ func (s *sorter) load(ref store.Ref) (start, end int) {
 			ref.SetEncoding(value.EncSkiplist)
 		}
 	}
-	s.keys = make([]sortKey, len(s.items))
+	s.keys = s.keys[:len(s.items)]
 	for i := range s.keys {
-		s.keys[i].at = i
+		s.keys[i] = sortKey{at: i}
 	}
 	if s.unsorted && s.descending && v.Kind != value.KindSet {
 		slices.Reverse(s.keys)
@@ -348,10 +377,11 @@ func (s *sorter) sort() error {
 // in that of their texts.
 func (s *sorter) sortNumbers() {
 	if s.descending {
-		slices.SortFunc(s.keys, func(a, b sortKey) int { return compareScores(b, a) })
-	} else {
-		slices.SortFunc(s.keys, compareScores)
+		for i := range s.keys {
+			s.keys[i].score = -s.keys[i].score
+		}
 	}
+	s.merge()
 	for from := 0; from < len(s.keys); {
 		to := from + 1
 		for to < len(s.keys) && s.keys[to].score == s.keys[from].score {
@@ -370,14 +400,42 @@ func (s *sorter) sortNumbers() {
 	}
 }
 
-func compareScores(a, b sortKey) int {
-	switch {
-	case a.score < b.score:
-		return -1
-	case a.score > b.score:
-		return 1
+// merge sorts keys by score: a merge sort from the bottom up, whose comparison
+// is no call.
+func (s *sorter) merge() {
+	const run = 12
+	keys := s.keys
+	for from := 0; from < len(keys); from += run {
+		part := keys[from:min(from+run, len(keys))]
+		for i := 1; i < len(part); i++ {
+			key := part[i]
+			j := i
+			for ; j > 0 && part[j-1].score > key.score; j-- {
+				part[j] = part[j-1]
+			}
+			part[j] = key
+		}
 	}
-	return 0
+	if len(keys) <= run {
+		return
+	}
+	s.spare = slices.Grow(s.spare[:0], len(keys))[:len(keys)]
+	other := s.spare
+	for width := run; width < len(keys); width *= 2 {
+		for from := 0; from < len(keys); from += 2 * width {
+			middle, end := min(from+width, len(keys)), min(from+2*width, len(keys))
+			a, b, out := keys[from:middle], keys[middle:end], other[from:end]
+			for i := range out {
+				if len(b) == 0 || len(a) > 0 && a[0].score <= b[0].score {
+					out[i], a = a[0], a[1:]
+				} else {
+					out[i], b = b[0], b[1:]
+				}
+			}
+		}
+		keys, other = other, keys
+	}
+	s.keys, s.spare = keys, other
 }
 
 // compare returns the order of texts. Elements that it does not tell apart stay

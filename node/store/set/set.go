@@ -122,6 +122,11 @@ func (s Set) addInt(ints intset, n int64, l *Limits) bool {
 // widen turns an intset into the smallest form that takes other members, of
 // which more may follow.
 func (s Set) widen(r Reader, more []byte) {
+	if r.Len() == 0 {
+		s.cell.Splice(0, len(r.bytes), 0)
+		s.cell.SetEncoding(value.EncHashtable)
+		return
+	}
 	size := listpack.EmptySize
 	if more != nil {
 		size += listpack.EntrySize(more)
