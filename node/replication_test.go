@@ -67,7 +67,8 @@ func awaitSync(t *testing.T, primary, replica peerServer) {
 	})
 }
 
-// keyspace is every key of databases 0 to 3 with its value and expiry.
+// keyspace is every key of databases 0 to 3 with its type, the digest of its
+// value, which leaves out the groups of streams, these, and its expiry.
 func (s peerServer) keyspace() []string {
 	s.t.Helper()
 	var all []string
@@ -75,7 +76,15 @@ func (s peerServer) keyspace() []string {
 		s.do("SELECT", strconv.Itoa(db))
 		for _, key := range s.do("KEYS", "*").Elements {
 			name := string(key.Text)
-			all = append(all, fmt.Sprintf("%d/%s=%s@%s", db, name, s.ask("GET", name), s.ask("PEXPIRETIME", name)))
+			line := fmt.Sprintf("%d/%s=%s %s@%s", db, name, s.ask("TYPE", name), s.ask("DEBUG", "DIGEST-VALUE", name), s.ask("PEXPIRETIME", name))
+			if strings.HasPrefix(name, "stream") {
+				groups := s.do("XINFO", "GROUPS", name)
+				line += text(groups)
+				for _, group := range groups.Elements {
+					line += s.ask("XPENDING", name, string(group.Elements[1].Text))
+				}
+			}
+			all = append(all, line)
 		}
 	}
 	s.do("SELECT", "0")
@@ -107,6 +116,52 @@ func writeMix(s peerServer, round int) {
 	s.do("EXEC")
 	s.do("RENAME", key("tx"), key("renamed"))
 	s.do("SELECT", "0")
+	s.writeCollections(round)
+}
+
+// writeCollections changes every type of collection, small ones and ones that
+// grow with each round, also by commands whose effect is chosen here.
+func (s peerServer) writeCollections(round int) {
+	some := func(each ...string) (words []string) {
+		for i := range 30 {
+			for _, format := range each {
+				words = append(words, fmt.Sprintf(format, round*20+i))
+			}
+		}
+		return words
+	}
+	number := strconv.Itoa(round)
+	grow := func(words []string, command ...string) { s.do(append(command, words...)...) }
+	grow(some("element %d"), "RPUSH", "list")
+	grow(some("%d"), "SADD", "ints")
+	grow(some("%d", "member %d"), "SADD", "set")
+	grow(some("%d.25", "member %d"), "ZADD", "zset")
+	grow(some("field %d", "value %d"), "HSET", "hash")
+	grow(some("field %d", "value %d"), "XADD", "stream", "*")
+	for _, line := range []string{
+		"LMOVE list list:N LEFT RIGHT", "LINSERT list BEFORE list x", "LSET list:N 0 ", "LREM list 1 element", "LTRIM list 3 -2",
+		"SPOP set 7", "SPOP ints", "SMOVE set set:N member", "SUNIONSTORE both set ints", "SDIFFSTORE both:N set ints", "SREM ints N",
+		"ZINCRBY zset 0.1 member", "ZPOPMIN zset 3", "ZPOPMAX zset", "ZRANGESTORE zset:N zset 0 40", "ZUNIONSTORE sum 2 zset set WEIGHTS 2 1",
+		"ZREMRANGEBYRANK zset 10 12", "GEOADD geo 13.361389 38.115556 place:N",
+		"HINCRBYFLOAT hash float 0.1", "HINCRBY hash:N int N", "HDEL hash field:N", "HSETNX hash:N once N",
+		"XGROUP CREATE stream group 0", "XGROUP CREATE stream group:N $", "XREADGROUP GROUP group one COUNT 3 STREAMS stream >",
+		"XREADGROUP GROUP group two COUNT 2 NOACK STREAMS stream >", "XAUTOCLAIM stream group two 0 0 COUNT 2", "XGROUP CREATECONSUMER stream group idle:N",
+		"XTRIM stream MAXLEN ~ 150", "XADD stream:N MAXLEN 3 * f v", "XSETID stream:N 99999999999999-N",
+		"PFADD hll a:N b:N", "PFMERGE merged hll", "SETBIT bits N 1", "BITFIELD bits INCRBY u8 #N 7",
+		"COPY hash copy:N", "SORT ints BY nosort STORE sorted", "EXPIRE list:N 1000", "PERSIST list", "EXPIRE set:N 1000",
+	} {
+		s.do(strings.Fields(strings.ReplaceAll(line, "N", number))...)
+	}
+	s.do("MULTI")
+	s.do("SPOP", "set")
+	s.do("XADD", "stream", "*", "in", "transaction")
+	s.do("RPOPLPUSH", "list", "list")
+	s.do("EXEC")
+	acknowledge := s.do("XRANGE", "stream", "-", "+", "COUNT", "2")
+	for _, entry := range acknowledge.Elements {
+		s.do("XACK", "stream", "group", string(entry.Elements[0].Text))
+		s.do("XDEL", "stream", string(entry.Elements[0].Text))
+	}
 }
 
 // TestReplicationPairs runs every pair of node and reference through a full
@@ -122,6 +177,12 @@ func TestReplicationPairs(t *testing.T) {
 			for i := range 50 {
 				writeMix(a, i)
 			}
+			if pair == [2]string{"node", "node"} { // the reference has no such thing
+				for _, at := range []string{"90000", "80000000"} {
+					a.do("HSET", "fading", "field"+at, "v", "stays", "v")
+					a.do("HPEXPIRE", "fading", at, "FIELDS", "1", "field"+at)
+				}
+			}
 			b.do("SET", "old", "gone after the sync")
 			b.follow(a)
 			for i := range 50 {
@@ -129,6 +190,14 @@ func TestReplicationPairs(t *testing.T) {
 			}
 			awaitSync(t, a, b)
 			sameKeyspace(t, a, b)
+			for _, kind := range []string{"list", "set", "zset", "hash", "stream"} {
+				if got := b.ask("TYPE", kind); got != fmt.Sprintf("+%q", kind) {
+					t.Errorf("%s is a %s on the replica", kind, got)
+				}
+			}
+			if x, y := a.ask("DEBUG", "DIGEST"), b.ask("DEBUG", "DIGEST"); x != y {
+				t.Errorf("digests are %s and %s", x, y)
+			}
 			if got := b.ask("SET", "x", "1"); !strings.Contains(got, "READONLY") {
 				t.Errorf("a write on the replica answers %s", got)
 			}
