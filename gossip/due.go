@@ -13,6 +13,9 @@ const (
 
 // Due is when the next Tick must come at the latest. Every Step may change it.
 func (m *Machine) Due() Instant {
+	if why, _ := m.reasonToStand(); why != m.election.why {
+		return m.now // an election begins, or ends, with the tick
+	}
 	switch {
 	case m.moving():
 		return m.lastTick + tickSoon

@@ -18,6 +18,13 @@ func TestTicksComeWhenTheyAreDue(t *testing.T) {
 	}
 	p.kill()
 	w.run(time.Second, "the link's end is noticed", func() bool { return due(q) == tickSoon && due(r) == tickSoon })
+	w.run(3*time.Second, "the replica has reason to stand", func() bool {
+		why, _ := r.m.reasonToStand()
+		return why == becauseFail
+	})
+	if r.m.election.why == 0 && r.m.Due() > w.now {
+		t.Errorf("the election begins only %v later", r.m.Due()-w.now)
+	}
 	w.run(3*time.Second, "the replica took over", func() bool { return r.owns(0) && r.leased() })
 	w.run(time.Second, "one node has failed", func() bool { return due(w.nodes[4]) == tickWatchful })
 	p.boot(false)
