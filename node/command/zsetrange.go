@@ -1,6 +1,8 @@
 package command
 
 import (
+	"strconv"
+
 	"slotmesh/node/resp"
 	"slotmesh/node/store/value"
 	"slotmesh/node/store/zset"
@@ -441,6 +443,10 @@ func (w zsetReply) ranks(r *zset.Reader, from, to int, backward bool) {
 	if from >= to {
 		return
 	}
+	if r.Packed() {
+		w.packedRanks(r, from, to, backward)
+		return
+	}
 	if backward {
 		for at := r.At(to - 1); to > from; to-- {
 			w.member(&at)
@@ -451,5 +457,34 @@ func (w zsetReply) ranks(r *zset.Reader, from, to int, backward bool) {
 	for at := r.At(from); from < to; from++ {
 		w.member(&at)
 		at.Next()
+	}
+}
+
+// packedRanks is ranks for a packed set: without a cursor, which has room for
+// the way down a tree.
+func (w zsetReply) packedRanks(r *zset.Reader, from, to int, backward bool) {
+	first := from
+	if backward {
+		first = to - 1
+	}
+	e := r.PackedAt(first)
+	for range to - from {
+		if w.pairs() {
+			w.c.Reply.Array(2)
+		}
+		if e.IsInt {
+			var room [20]byte
+			w.c.Reply.Bulk(strconv.AppendInt(room[:0], e.Int, 10))
+		} else {
+			w.c.Reply.Bulk(e.Text)
+		}
+		if w.withScores {
+			w.c.Reply.Double(e.Score())
+		}
+		if backward {
+			e.Prev()
+		} else {
+			e.Next()
+		}
 	}
 }

@@ -2,8 +2,10 @@ package zset
 
 import (
 	"bytes"
+	"cmp"
 	"errors"
 	"math"
+	"slices"
 
 	"slotmesh/node/store/listpack"
 	"slotmesh/node/store/tree"
@@ -15,17 +17,17 @@ import (
 type Builder struct {
 	z ZSet
 	// lp is the packed form for as long as there is one.
-	lp              []byte
-	scores, members tree.Tree
-	large           bool
-	hasSign         int
+	lp     []byte
+	scores tree.Tree
+	large  bool
+	// signed are the ranks of the zeros with a sign.
+	signed []int
 }
 
 // NewBuilder returns a builder of the set in c.
 func NewBuilder(c *value.Cell, limits Limits) Builder {
 	b := Builder{z: Open(c, limits)}
 	b.scores = tree.Tree{View: tree.View{Memory: c.Memory()}, Space: c.Space()}
-	b.members = b.scores
 	return b
 }
 
@@ -67,11 +69,46 @@ func (b *Builder) Append(member []byte, score float64) {
 }
 
 func (b *Builder) append(member []byte, score float64) {
-	copy(b.scores.Append(order(score), len(member)), member)
-	insertMember(&b.members, member, score)
 	if isNegativeZero(score) {
-		b.hasSign = 1
+		b.signed = append(b.signed, b.scores.Len())
 	}
+	copy(b.scores.Append(order(score), len(member)), member)
+}
+
+// hashed is a member on its way into the tree by members.
+type hashed struct {
+	hash   uint64
+	member []byte
+	score  float64
+}
+
+// membersOf makes the tree by members of the one by scores: sorted first, for
+// that is less work than to look for the place of each, and fills the nodes.
+func (b *Builder) membersOf(scores *tree.Tree) tree.Tree {
+	list := make([]hashed, 0, scores.Len())
+	c := scores.At(0)
+	for c.Valid() {
+		member := c.Item()
+		list = append(list, hashed{scores.Memory.Hash(member), member, scoreOf(c.Prefix())})
+		c.Next()
+	}
+	for _, rank := range b.signed {
+		list[rank].score = math.Copysign(0, -1)
+	}
+	slices.SortFunc(list, func(x, y hashed) int {
+		if x.hash != y.hash {
+			return cmp.Compare(x.hash, y.hash)
+		}
+		return bytes.Compare(x.member, y.member)
+	})
+	members := tree.Tree{View: tree.View{Memory: scores.Memory}, Space: scores.Space}
+	for i := range list {
+		h := &list[i]
+		item := members.Append(h.hash, scoreSize+len(h.member))
+		putScore(item, h.score)
+		copy(item[scoreSize:], h.member)
+	}
+	return members
 }
 
 // appendPacked adds a member at the end of a listpack that fills lp.
@@ -92,7 +129,8 @@ func (b *Builder) Close() {
 		b.z.cell.SetEncoding(b.z.v.Enc)
 	}
 	if b.large {
-		b.z.setTrees(&b.scores, &b.members, b.hasSign)
+		members := b.membersOf(&b.scores)
+		b.z.setTrees(&b.scores, &members, min(len(b.signed), 1))
 		return
 	}
 	copy(b.z.cell.Splice(0, len(b.z.cell.Payload()), len(b.lp)), b.lp)

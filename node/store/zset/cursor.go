@@ -116,3 +116,50 @@ func (c *Cursor) AppendScore(dst []byte) []byte {
 	}
 	return AppendScore(dst, c.Score())
 }
+
+// Element is a place in a packed set, which is all that there is to a Cursor
+// there.
+type Element struct {
+	// Text is the member, or Int if IsInt is set.
+	Text  []byte
+	Int   int64
+	IsInt bool
+
+	lp  []byte
+	pos int
+	// score is the place of the score, -1 outside.
+	score int
+}
+
+// PackedAt returns the member at rank, which must be there, of a packed set.
+func (r *Reader) PackedAt(rank int) (e Element) {
+	e.lp = r.v.Bytes
+	e.load(listpack.Seek(e.lp, 2*rank))
+	return e
+}
+
+func (e *Element) load(pos int) {
+	if e.pos, e.score = pos, -1; pos >= 0 {
+		e.Text, e.Int, e.IsInt, e.score = listpack.Entry(e.lp, pos)
+	}
+}
+
+// Score returns the member's score.
+func (e *Element) Score() float64 {
+	score, _ := packedScore(e.lp, e.score)
+	return score
+}
+
+// Next moves to the next member; behind the last one there is none to look at.
+func (e *Element) Next() {
+	if e.score >= 0 {
+		e.load(listpack.Next(e.lp, e.score))
+	}
+}
+
+// Prev moves to the member before.
+func (e *Element) Prev() {
+	if pos := listpack.Prev(e.lp, e.pos); pos >= 0 {
+		e.load(listpack.Prev(e.lp, pos))
+	}
+}
