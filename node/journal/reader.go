@@ -2,6 +2,7 @@ package journal
 
 import (
 	"errors"
+	"sort"
 	"sync/atomic"
 	"time"
 
@@ -145,6 +146,53 @@ func (r *Reader) NextEntry() (e Entry, ok bool, err error) {
 	e = Entry{Offset: c.start + from, Slot: marks[low].slot, Bytes: c.buf[from:end]}
 	r.pos.Add(int64(len(e.Bytes)))
 	return e, true, nil
+}
+
+// NextRun returns whole entries that follow and stand side by side, up to about
+// limit bytes of them and at least one, as the file of a node wants them: what
+// only counts as bytes (SlotControl) is passed over. offset is where the run
+// begins. No bytes mean that the reader is at the end. As with NextEntry, the
+// reader must stand between two entries.
+func (r *Reader) NextRun(limit int) (offset int64, run []byte, err error) {
+	for {
+		c, from, err := r.stand()
+		if err != nil || c == nil {
+			return r.pos.Load(), nil, err
+		}
+		n := int(c.entries.Load())
+		marks := (*c.marks.Load())[:n]
+		if len(c.buf) > largestChunk { // one entry, perhaps beyond what a mark can say
+			if n == 0 {
+				return r.pos.Load(), nil, nil
+			}
+			end := c.bytes.Load()
+			r.pos.Store(c.start + end)
+			if marks[0].slot == SlotControl {
+				continue
+			}
+			return c.start + from, c.buf[from:end], nil
+		}
+		i := sort.Search(n, func(i int) bool { return int64(marks[i].end) > from })
+		if i == n {
+			return r.pos.Load(), nil, nil
+		}
+		end := from
+		if marks[i].slot == SlotControl {
+			for ; i < n && marks[i].slot == SlotControl; i++ {
+				end = int64(marks[i].end)
+			}
+			r.pos.Store(c.start + end)
+			continue
+		}
+		for ; i < n && marks[i].slot != SlotControl; i++ {
+			if end > from && int64(marks[i].end)-from > int64(limit) {
+				break
+			}
+			end = int64(marks[i].end)
+		}
+		r.pos.Store(c.start + end)
+		return c.start + from, c.buf[from:end], nil
+	}
 }
 
 // stand moves the reader to the chunk that holds its next byte and returns it

@@ -1,7 +1,9 @@
 package persist
 
 import (
+	"context"
 	"log/slog"
+	"math"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -162,7 +164,157 @@ type AOFStatus struct {
 // Barrier().Notify release it. Flush does no fsync. While Failing, the replies
 // of writes stay held, new writes are refused, and what only read may leave.
 type AOF struct {
-	o AOFOptions
+	o   AOFOptions
+	fs  FS
+	now func() time.Time
 
-	mu sync.Mutex
+	marks atomic.Pointer[watermarks]
+	// failing is why writes must be refused, nil if they need not.
+	failing atomic.Pointer[error]
+
+	// requests counts who has asked for a write since there was nothing to do.
+	// Whoever raises it from zero writes for all of them.
+	requests atomic.Int64
+	// rotation is the switch to another file that the writer makes when it comes to
+	// its offset; nil if there is none.
+	rotation atomic.Pointer[rotation]
+	// dirty is set by a write and cleared before the fsync that covers it.
+	dirty atomic.Bool
+	// epoch is raised when the files no longer are what the keyspace came from.
+	epoch atomic.Int64
+
+	// writing guards w: who has it may write to the file. It is held for one
+	// write(2), never for an fsync.
+	writing sync.Mutex
+	w       writer
+
+	// admin guards the manifest on the disk, which is what manifest says, and is
+	// held while files come and go. It is locked before writing.
+	admin    sync.Mutex
+	manifest manifest
+	loaded   Loaded
+
+	rewriting atomic.Pointer[rewrite]
+	busy      atomic.Bool
+	stats     aofStats
+	auto      automatic
+
+	kickWrite, kickSync, kickRebuild chan struct{}
+	// rebuild is what the next rebuild is for; guarded by writing.
+	rebuild rebuildReason
+	stop    context.CancelFunc
+	ctx     context.Context
+	running sync.WaitGroup
+}
+
+// watermarks are those of one history.
+type watermarks struct{ written, synced journal.Watermark }
+
+func newWatermarks(offset int64) *watermarks {
+	m := new(watermarks)
+	m.written.Advance(offset)
+	m.synced.Advance(offset)
+	return m
+}
+
+// release lets go of everybody who waits.
+func (m *watermarks) release() {
+	m.written.Advance(math.MaxInt64)
+	m.synced.Advance(math.MaxInt64)
+}
+
+// aofStats is what Status tells.
+type aofStats struct {
+	currentSize, baseSize atomic.Int64
+	rewrites              atomic.Int64
+	lastRewrite           atomic.Int64 // duration, -1 s if there was none
+	rewriteFailed         atomic.Bool
+	writeFailed           atomic.Bool
+	rewriteKeys           atomic.Int64
+	syncs, delayed        atomic.Int64
+	pending               atomic.Int64
+}
+
+// OpenAOF reads the manifest. It changes nothing on the disk.
+func OpenAOF(o AOFOptions) (*AOF, error) {
+	a := &AOF{
+		o: o, fs: o.FS, now: o.Now,
+		kickWrite: make(chan struct{}, 1), kickSync: make(chan struct{}, 1), kickRebuild: make(chan struct{}, 1),
+	}
+	if a.fs == nil {
+		a.fs = OS{}
+	}
+	if a.now == nil {
+		a.now = time.Now
+	}
+	a.stats.lastRewrite.Store(int64(-time.Second))
+	a.ctx, a.stop = context.WithCancel(context.Background())
+	a.marks.Store(newWatermarks(0))
+	var err error
+	if a.manifest, err = readManifest(a.fs, a.manifestPath()); err != nil {
+		return nil, err
+	}
+	return a, nil
+}
+
+// Written is the journal offset up to which everything is written, Synced the
+// one up to which everything is on the disk. They are other watermarks after
+// HistoryChanged: do not keep them.
+func (a *AOF) Written() *journal.Watermark { return &a.marks.Load().written }
+
+// Synced: see Written.
+func (a *AOF) Synced() *journal.Watermark { return &a.marks.Load().synced }
+
+// Barrier is the watermark that replies wait for under the settings in force:
+// Synced with appendfsync always, else Written.
+func (a *AOF) Barrier() *journal.Watermark {
+	marks := a.marks.Load()
+	s := a.o.Settings()
+	if s.Fsync == FsyncAlways && !(s.NoFsyncOnRewrite && a.rewriting.Load() != nil) {
+		return &marks.synced
+	}
+	return &marks.written
+}
+
+// Failing returns why writes must be refused now, for the MISCONF error, or nil.
+// It is one atomic load.
+func (a *AOF) Failing() error {
+	if err := a.failing.Load(); err != nil {
+		return *err
+	}
+	return nil
+}
+
+// SetBusy tells that a save runs in the background, so that no automatic rewrite
+// begins.
+func (a *AOF) SetBusy(busy bool) { a.busy.Store(busy) }
+
+// Status is what INFO tells.
+func (a *AOF) Status() AOFStatus {
+	s := AOFStatus{
+		Failing:      a.Failing(),
+		WriteOK:      !a.stats.writeFailed.Load(),
+		RewriteOK:    !a.stats.rewriteFailed.Load(),
+		Rewrites:     a.stats.rewrites.Load(),
+		LastRewrite:  time.Duration(a.stats.lastRewrite.Load()),
+		CurrentSize:  a.stats.currentSize.Load(),
+		BaseSize:     a.stats.baseSize.Load(),
+		PendingBytes: max(a.o.Journal.Offset()-a.Written().Position(), 0),
+		SyncsPending: a.stats.pending.Load(),
+		DelayedSyncs: a.stats.delayed.Load(),
+		RewriteKeys:  a.stats.rewriteKeys.Load(),
+	}
+	if r := a.rewriting.Load(); r != nil {
+		s.Rewriting = true
+		s.CurrentRewrite = a.now().Sub(r.began)
+	}
+	return s
+}
+
+// kick wakes a goroutine, if it is not awake.
+func kick(c chan struct{}) {
+	select {
+	case c <- struct{}{}:
+	default:
+	}
 }

@@ -131,12 +131,12 @@ func (OS) Size(path string) (int64, error) {
 
 // replaceFile writes content so that path has, whatever happens, either what it
 // had before or all of content: to another name, fsynced, renamed, and the
-// directory fsynced.
-func replaceFile(fsys FS, path string, content []byte) error {
+// directory fsynced. renamed with an error means that the last step failed.
+func replaceFile(fsys FS, path string, content []byte) (renamed bool, err error) {
 	temporary := filepath.Join(filepath.Dir(path), "temp-"+filepath.Base(path))
 	f, err := fsys.Create(temporary)
 	if err != nil {
-		return err
+		return false, err
 	}
 	err = writeAll(f, content)
 	if err == nil {
@@ -150,9 +150,9 @@ func replaceFile(fsys FS, path string, content []byte) error {
 	}
 	if err != nil {
 		fsys.Remove(temporary)
-		return err
+		return false, err
 	}
-	return fsys.SyncDir(filepath.Dir(path))
+	return true, fsys.SyncDir(filepath.Dir(path))
 }
 
 // writeAll is f.Write for files that may take only a part.

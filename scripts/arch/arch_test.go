@@ -38,8 +38,9 @@ var below = map[string][]string{
 		"node/store", "node/store/arena", "node/store/value", "node/store/listpack", "node/store/hash", "node/store/hll", "node/store/list", "node/store/set", "node/store/stream", "node/store/zset",
 		"node/journal", "node/rdb", "node/acl", "node/resp", "slots",
 	},
-	"node/persist": {"node/journal", "node/rdb", "node/resp", "node/store", "node/store/value", "slots"},
-	"node/repl":    {"node/journal", "node/rdb", "node/resp", "node/store", "node/store/value", "slots"},
+	"node/persist/memfs": {"node/persist"},
+	"node/persist":       {"node/journal", "node/rdb", "node/resp", "node/store", "node/store/value", "slots"},
+	"node/repl":          {"node/journal", "node/rdb", "node/resp", "node/store", "node/store/value", "slots"},
 	"node/rdb": {
 		"node/store", "node/store/value", "node/store/tree", "node/store/listpack", "node/store/hash", "node/store/list", "node/store/set", "node/store/stream", "node/store/zset",
 		"slots",

@@ -1,0 +1,587 @@
+package persist
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"path/filepath"
+	"runtime"
+	"strconv"
+	"strings"
+	"time"
+
+	"slotmesh/node/journal"
+	"slotmesh/node/rdb"
+	"slotmesh/node/resp"
+	"slotmesh/node/store/value"
+)
+
+// There are two ways to a new base. A rewrite leaves the files that are valid
+// now valid until the new ones are complete: it lists a second increment in the
+// manifest, has the writer go on in that at the snapshot's offset, and then puts
+// the base in the place of what was before. A rebuild does without the files of
+// now, because they do not hold the keyspace or cannot be trusted: its increment
+// is listed together with its base.
+
+// ErrRewriting: a rewrite is under way already.
+var ErrRewriting = errors.New("aof: a rewrite is under way")
+
+var (
+	errEpoch  = errors.New("aof: the data were replaced meanwhile")
+	errClosed = errors.New("aof: closed")
+)
+
+// rebuildReason is why the keyspace has to be written anew.
+type rebuildReason uint8
+
+const (
+	rebuildNone rebuildReason = iota
+	// rebuildFresh: the files are of other data, or there are none.
+	rebuildFresh
+	// rebuildHeld: the files are of these data and not to be trusted. What is
+	// written counts when the new ones are in force.
+	rebuildHeld
+)
+
+// rewrite is one under way.
+type rewrite struct{ began time.Time }
+
+// cut is where a snapshot stands.
+type cut struct {
+	rdb.Position
+	epoch  int64
+	reader *journal.Reader
+	err    error
+}
+
+const (
+	tempPrefix = "temp-rewriteaof-"
+	// incrementalSync is after how many bytes a base is fsynced, with
+	// aof-rewrite-incremental-fsync: as the reference's.
+	incrementalSync = 4 << 20
+	// maxRebuildPause bounds the time between two rebuilds that fail.
+	maxRebuildPause = 10 * time.Second
+)
+
+// Rewrite is BGREWRITEAOF: it writes a new base from a snapshot and returns when
+// that is in force and on the disk. Only one runs at a time (ErrRewriting).
+// Automatic rewrites happen by themselves.
+func (a *AOF) Rewrite(ctx context.Context) error {
+	if !a.admin.TryLock() {
+		return ErrRewriting
+	}
+	defer a.admin.Unlock()
+	return a.timed(func() error { return a.chained(ctx) })
+}
+
+// timed runs one rewrite and keeps account of it. The caller holds admin.
+func (a *AOF) timed(work func() error) error {
+	r := &rewrite{began: a.now()}
+	a.rewriting.Store(r)
+	a.stats.rewriteKeys.Store(0)
+	err := work()
+	a.rewriting.Store(nil)
+	a.stats.rewrites.Add(1)
+	a.stats.lastRewrite.Store(int64(a.now().Sub(r.began)))
+	a.stats.rewriteFailed.Store(err != nil)
+	if err != nil {
+		if !errors.Is(err, context.Canceled) {
+			a.o.Log.Warn("Background AOF rewrite terminated with error", "err", err)
+		}
+	} else {
+		a.o.Log.Info("Background AOF rewrite finished successfully")
+	}
+	kick(a.kickSync) // it may have waited (no-appendfsync-on-rewrite)
+	return err
+}
+
+// chained is a rewrite beside files that stay valid. The caller holds admin.
+func (a *AOF) chained(ctx context.Context) error {
+	a.writing.Lock()
+	attached := a.w.reader != nil
+	a.writing.Unlock()
+	if !attached {
+		return errEpoch
+	}
+	incr := a.nextIncr()
+	file, err := a.fs.Create(a.path(incr.name))
+	if err != nil {
+		return fmt.Errorf("aof: create increment: %w", err)
+	}
+	err = a.syncDir()
+	if err == nil {
+		err = a.putInForce(a.manifest.withIncr(incr))
+	}
+	if err != nil {
+		file.Close()
+		return err
+	}
+	var at cut
+	snapshot := a.o.Source.Snapshot(func() {
+		at = a.cutHere()
+		old := a.rotation.Swap(&rotation{at: at.Offset, db: at.StreamDB, file: file, name: incr.name})
+		if old != nil { // the switch of a rewrite that failed has not happened: it is none now
+			old.file.Close()
+		}
+	})
+	defer snapshot.Close()
+	a.Flush()
+	base, size, err := a.writeBase(ctx, snapshot, at)
+	snapshot.Close()
+	if err == nil {
+		err = a.rotated(ctx, at)
+	}
+	if err != nil {
+		a.dropTemp()
+		return err
+	}
+	return a.commit(base, size, incr, at.epoch)
+}
+
+// cutHere notes where a snapshot stands, while nothing is appended.
+func (a *AOF) cutHere() cut {
+	j := a.o.Journal
+	at := cut{epoch: a.epoch.Load()}
+	at.Offset, at.StreamDB = j.Offset(), j.StreamDB()
+	at.ID, _, _ = j.IDs()
+	return at
+}
+
+// rotated waits until the writer has gone on in the new increment.
+func (a *AOF) rotated(ctx context.Context, at cut) error {
+	for {
+		a.Flush()
+		switch {
+		case a.epoch.Load() != at.epoch:
+			return errEpoch
+		case a.rotation.Load() == nil:
+			return nil
+		}
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-a.ctx.Done():
+			return errClosed
+		case <-time.After(idleWrite):
+		}
+	}
+}
+
+// nextIncr names an increment whose number nobody has had.
+func (a *AOF) nextIncr() aofFile {
+	a.manifest.incrSeq++
+	return aofFile{name: a.incrName(a.manifest.incrSeq), seq: a.manifest.incrSeq, kind: kindIncr}
+}
+
+// putInForce puts m in force, here and on the disk. If the disk fails half-way the
+// manifest may be there or not, both of which is safe as long as no file of either
+// is removed. The caller holds admin.
+func (a *AOF) putInForce(m manifest) error {
+	renamed, err := a.saveManifest(m)
+	if renamed {
+		a.manifest = m
+	}
+	return err
+}
+
+// commit puts a complete base, whose file has its temporary name, and incr in
+// force. The caller holds admin.
+func (a *AOF) commit(base aofFile, size int64, incr aofFile, epoch int64) error {
+	if a.epoch.Load() != epoch {
+		a.dropTemp()
+		return errEpoch
+	}
+	if err := a.fs.Rename(a.path(tempName(base)), a.path(base.name)); err != nil {
+		a.dropTemp()
+		return fmt.Errorf("aof: name the new base: %w", err)
+	}
+	if err := a.syncDir(); err != nil {
+		return err
+	}
+	if err := a.putInForce(a.manifest.rebased(base, incr)); err != nil {
+		return err
+	}
+	a.writing.Lock()
+	a.stats.currentSize.Store(size + a.w.size)
+	a.stats.baseSize.Store(size + a.w.size)
+	a.writing.Unlock()
+	a.dropHistory()
+	return nil
+}
+
+// dropHistory removes files that are no longer needed. What fails is tried again
+// after the next rewrite. The caller holds admin.
+func (a *AOF) dropHistory() {
+	if len(a.manifest.history) == 0 || a.o.Settings().KeepHistory {
+		return
+	}
+	for _, f := range a.manifest.history {
+		if err := a.fs.Remove(a.path(f.name)); err != nil && !isNotExist(err) {
+			a.o.Log.Warn("Removing the history file "+f.name+" failed", "err", err)
+			return
+		}
+	}
+	m := a.manifest
+	m.history = nil
+	if err := a.putInForce(m); err != nil {
+		a.o.Log.Warn(err.Error())
+	}
+}
+
+func tempName(base aofFile) string { return tempPrefix + strconv.FormatInt(base.seq, 10) + ".aof" }
+
+// dropTemp removes what is left of a base that was not completed.
+func (a *AOF) dropTemp() {
+	names, err := a.fs.List(a.aofDir())
+	if err != nil {
+		return
+	}
+	for _, name := range names {
+		if strings.HasPrefix(name, tempPrefix) || name == "temp-"+a.o.FileName+manifestSuffix {
+			a.fs.Remove(a.path(name))
+		}
+	}
+}
+
+// writeBase writes snapshot to a temporary file and fsyncs it.
+func (a *AOF) writeBase(ctx context.Context, snapshot Snapshot, at cut) (aofFile, int64, error) {
+	settings := a.o.Settings()
+	a.manifest.baseSeq++
+	base := aofFile{name: a.baseName(a.manifest.baseSeq, settings.RDBPreamble), seq: a.manifest.baseSeq, kind: kindBase}
+	f, err := a.fs.Create(a.path(tempName(base)))
+	if err != nil {
+		return base, 0, fmt.Errorf("aof: create base: %w", err)
+	}
+	out := &baseFile{File: f, incremental: settings.IncrementalFsync}
+	stopped := func() error {
+		switch {
+		case ctx.Err() != nil:
+			return ctx.Err()
+		case a.ctx.Err() != nil:
+			return errClosed
+		case a.epoch.Load() != at.epoch:
+			return errEpoch
+		}
+		return nil
+	}
+	var write func(rdb.Entry) error
+	var finish func() error
+	if settings.RDBPreamble {
+		w := a.rdbBase(out, snapshot, at, settings)
+		write, finish = w.Entry, w.Close
+	} else {
+		w := &respBase{out: out, db: -1}
+		w.buf = appendRepl(nil, at.ID, at.Offset)
+		write, finish = w.entry, w.flush
+	}
+	if snapshot != nil {
+		sinceYield := 0
+		err = snapshot.Walk(func(entries []rdb.Entry) error {
+			for _, e := range entries {
+				if err := write(e); err != nil {
+					return err
+				}
+				if sinceYield += len(e.Key) + len(e.Value.Bytes); sinceYield >= yieldBytes {
+					sinceYield = 0
+					runtime.Gosched()
+				}
+			}
+			a.stats.rewriteKeys.Add(int64(len(entries)))
+			return stopped()
+		})
+	}
+	if err == nil {
+		err = finish()
+	}
+	if err == nil {
+		err = f.Sync()
+	}
+	if closeErr := f.Close(); err == nil {
+		err = closeErr
+	}
+	if err == nil {
+		err = stopped()
+	}
+	if err != nil {
+		return base, 0, fmt.Errorf("aof: write base: %w", err)
+	}
+	return base, out.size, nil
+}
+
+// baseFile yields while it is written, and fsyncs now and then.
+type baseFile struct {
+	File
+	incremental    bool
+	size, unsynced int64
+}
+
+func (f *baseFile) Write(b []byte) (int, error) {
+	err := writeAll(f.File, b)
+	if err != nil {
+		return 0, err
+	}
+	f.size += int64(len(b))
+	f.unsynced += int64(len(b))
+	if f.incremental && f.unsynced >= incrementalSync {
+		f.unsynced = 0
+		if err := f.Sync(); err != nil {
+			return 0, err
+		}
+	}
+	runtime.Gosched()
+	return len(b), nil
+}
+
+// rdbBase begins an RDB base.
+func (a *AOF) rdbBase(out *baseFile, snapshot Snapshot, at cut, settings AOFSettings) *rdb.Writer {
+	header := rdb.Header{
+		RedisVersion: settings.Version,
+		CreatedSec:   a.now().Unix(),
+		Repl:         &at.Position,
+		AOFBase:      true,
+		Compress:     settings.Compress,
+		Checksum:     settings.Checksum,
+	}
+	if snapshot != nil {
+		header.UsedMemory = snapshot.UsedMemory()
+	}
+	w := rdb.NewWriter(out, header)
+	if snapshot != nil {
+		for _, size := range snapshot.Sizes() {
+			// An error stays with the writer, and comes out at the end.
+			w.SelectDB(size.DB, size.Keys, size.Expires)
+		}
+	}
+	return w
+}
+
+// respBase writes a base of commands: SET and PEXPIREAT for strings, RESTORE for
+// everything else.
+type respBase struct {
+	out     *baseFile
+	buf     []byte
+	scratch []byte
+	db      int
+}
+
+func (w *respBase) entry(e rdb.Entry) error {
+	if e.DB != w.db {
+		w.buf = appendSelectCommand(w.buf, e.DB)
+		w.db = e.DB
+	}
+	var digits [20]byte
+	deadline := strconv.AppendInt(digits[:0], e.ExpireAtMs, 10)
+	if e.Value.Kind == value.KindString {
+		w.scratch = e.Value.AppendText(w.scratch[:0])
+		w.buf = resp.AppendCommand(w.buf, []byte("SET"), e.Key, w.scratch)
+		if e.ExpireAtMs != 0 {
+			w.buf = resp.AppendCommand(w.buf, []byte("PEXPIREAT"), e.Key, deadline)
+		}
+	} else {
+		w.scratch = rdb.AppendDump(w.scratch[:0], e.Value)
+		w.buf = resp.AppendCommand(w.buf, []byte("RESTORE"), e.Key, deadline, w.scratch, []byte("ABSTTL"))
+	}
+	if len(w.buf) < yieldBytes {
+		return nil
+	}
+	return w.flush()
+}
+
+func (w *respBase) flush() error {
+	_, err := w.out.Write(w.buf)
+	w.buf = w.buf[:0]
+	return err
+}
+
+func appendSelectCommand(b []byte, db int) []byte {
+	return resp.AppendCommand(b, "SELECT", strconv.Itoa(db))
+}
+
+// keepRebuilding writes the keyspace anew whenever the writer was detached.
+func (a *AOF) keepRebuilding() {
+	pause := retryPeriod
+	for {
+		select {
+		case <-a.ctx.Done():
+			return
+		case <-a.kickRebuild:
+		}
+		a.writing.Lock()
+		why := a.rebuild
+		a.writing.Unlock()
+		if why == rebuildNone {
+			continue
+		}
+		a.admin.Lock()
+		err := a.timed(func() error { return a.anew(why) })
+		a.admin.Unlock()
+		switch {
+		case err == nil:
+			pause = retryPeriod
+			a.recovered()
+		case errors.Is(err, errEpoch):
+			kick(a.kickRebuild)
+		default:
+			a.fail("Error writing the AOF anew", err)
+			select {
+			case <-a.ctx.Done():
+				return
+			case <-time.After(pause):
+			}
+			pause = min(2*pause, maxRebuildPause)
+			kick(a.kickRebuild)
+		}
+	}
+}
+
+// anew is a rebuild. The caller holds admin.
+func (a *AOF) anew(why rebuildReason) error {
+	incr := a.nextIncr()
+	if err := a.makeDir(); err != nil {
+		return err
+	}
+	file, err := a.fs.Create(a.path(incr.name))
+	if err != nil {
+		return fmt.Errorf("aof: create increment: %w", err)
+	}
+	var at cut
+	snapshot := a.o.Source.Snapshot(func() {
+		a.o.Journal.Activate()
+		at = a.cutHere()
+		at.reader, at.err = a.o.Journal.NewReader(at.Offset, journal.ReaderOptions{})
+	})
+	defer snapshot.Close()
+	if at.err != nil {
+		file.Close()
+		return at.err
+	}
+	if err := a.attach(at, file, incr.name, why); err != nil {
+		at.reader.Close()
+		file.Close()
+		return err
+	}
+	base, size, err := a.writeBase(a.ctx, snapshot, at)
+	snapshot.Close()
+	if err == nil {
+		err = a.commit(base, size, incr, at.epoch)
+	}
+	a.writing.Lock()
+	defer a.writing.Unlock()
+	if err != nil {
+		a.dropTemp()
+		if a.epoch.Load() == at.epoch {
+			a.detach(why)
+		}
+		return err
+	}
+	if a.epoch.Load() == at.epoch && a.w.held {
+		a.w.held = false
+		a.dirty.Store(true)
+		kick(a.kickSync)
+		a.write()
+	}
+	return nil
+}
+
+// attach has the writer go on from a snapshot, in a file that is not listed yet.
+func (a *AOF) attach(at cut, file File, name string, why rebuildReason) error {
+	a.writing.Lock()
+	defer a.writing.Unlock()
+	if a.epoch.Load() != at.epoch {
+		return errEpoch
+	}
+	a.w = writer{
+		reader: at.reader, file: file, name: name, id: at.ID, pos: at.Offset,
+		head: a.header(nil, at.StreamDB, at.ID, at.Offset),
+		held: why == rebuildHeld,
+	}
+	a.rebuild = rebuildNone
+	a.requests.Store(0)
+	a.write()
+	kick(a.kickWrite)
+	return nil
+}
+
+// HistoryChanged tells that the journal adopted another history at its offset
+// now, and that the keyspace was replaced: a full sync was loaded. It is called
+// where journal.Adopt was, before anything else is appended. A rewrite begins in
+// the background. (Promote and Rename need no call.)
+func (a *AOF) HistoryChanged() {
+	a.writing.Lock()
+	defer a.writing.Unlock()
+	a.detach(rebuildFresh)
+	old := a.marks.Swap(newWatermarks(a.o.Journal.Offset()))
+	go old.release()
+}
+
+// syncDir makes the names of the files lasting, which they must be before the
+// manifest names them.
+func (a *AOF) syncDir() error {
+	if err := a.fs.SyncDir(a.aofDir()); err != nil {
+		return fmt.Errorf("aof: fsync directory: %w", err)
+	}
+	return nil
+}
+
+// makeDir makes the directory of the files, lastingly.
+func (a *AOF) makeDir() error {
+	err := a.fs.Mkdir(a.aofDir())
+	if err == nil {
+		err = a.fs.SyncDir(filepath.Clean(a.o.Dir))
+	}
+	if err != nil {
+		return fmt.Errorf("aof: make directory: %w", err)
+	}
+	return nil
+}
+
+// After so many automatic rewrites that failed in a row there is a pause, which
+// doubles with each, as in the reference.
+const (
+	failuresBeforePause = 3
+	firstRewritePause   = time.Minute
+	maxRewritePause     = time.Hour
+)
+
+// automatic is what is known of automatic rewrites; only keepWriting uses it.
+type automatic struct {
+	failures int
+	notUntil time.Time
+	done     chan error
+}
+
+// considerRewrite begins a rewrite when the files have grown enough.
+func (a *AOF) considerRewrite() {
+	auto := &a.auto
+	if auto.done != nil {
+		select {
+		case err := <-auto.done:
+			auto.done = nil
+			if err == nil {
+				auto.failures = 0
+				break
+			}
+			if auto.failures++; auto.failures >= failuresBeforePause {
+				pause := min(firstRewritePause<<min(auto.failures-failuresBeforePause, 6), maxRewritePause)
+				auto.notUntil = a.now().Add(pause)
+				a.o.Log.Warn(fmt.Sprintf("Background AOF rewrite has repeatedly failed and triggered the limit, will retry in %d minutes", int(pause.Minutes())))
+			}
+		default:
+			return
+		}
+	}
+	s := a.o.Settings()
+	size, base := a.stats.currentSize.Load(), max(a.stats.baseSize.Load(), 1)
+	if s.RewritePercentage <= 0 || size <= s.RewriteMinSize || a.busy.Load() ||
+		a.rewriting.Load() != nil || a.failing.Load() != nil || a.now().Before(auto.notUntil) {
+		return
+	}
+	growth := size*100/base - 100
+	if growth < s.RewritePercentage {
+		return
+	}
+	a.o.Log.Info(fmt.Sprintf("Starting automatic rewriting of AOF on %d%% growth", growth))
+	done := make(chan error, 1)
+	auto.done = done
+	a.running.Go(func() { done <- a.Rewrite(a.ctx) })
+}
