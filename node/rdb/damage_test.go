@@ -133,6 +133,8 @@ func foreignBodies() map[string]string {
 		"stream":            streamOf(typeStream1, "", "", ""),
 		"stream 2":          streamOf(typeStream2, lengths(5, 1, 0, 0, 2), "\x01", ""),
 		"stream 3":          streamOf(typeStream3, lengths(5, 1, 0, 0, 2), "\x01", ms(1700000000002)),
+		"stream empty":      "\x0f\x00\x00\x00\x00\x00",
+		"stream 2 empty":    "\x13\x00\x00\x05\x01\x00\x00\x00\x00\x07\x01" + plain("group") + "\x05\x01" + lengths(math.MaxUint64) + "\x00\x00",
 		"string":            "\x00\x05hello",
 		"string lzf":        "\x00\xc3\x09\x40\x64\x01aa\xe0\x57\x00\x01aa",
 	}
@@ -157,11 +159,19 @@ func TestForeignTypes(t *testing.T) {
 		"hash ttl": `hash: "f"="v"@1700000000004 "g"="w"`, "hash ttl pack": `hash: "f"="v"@1700000000000 "g"="w"`,
 		"stream": stream, "stream 2": stream, "stream 3": stream,
 	}
+	ref := startReference(t)
 	for name, body := range foreignBodies() {
 		v, err := parseDump(footed(Version, body))
 		if err != nil {
 			t.Errorf("%s: %v", name, err)
 			continue
+		}
+		if Type(body[0]) <= typeStream2 { // as far as the reference knows them
+			ref.do("RESTORE", "theirs", "0", string(footed(Version, body)), "REPLACE")
+			ref.do("RESTORE", "ours", "0", string(AppendDump(nil, v)), "REPLACE")
+			if a, b := ref.told("ours"), ref.told("theirs"); a != b {
+				t.Errorf("%s, as we write it, is there\n%s", name, difference(a, b))
+			}
 		}
 		if want := want[name]; want != "" && contentOf(v) != want {
 			t.Errorf("%s holds\n%s", name, difference(contentOf(v), want))

@@ -35,7 +35,7 @@ var (
 func AppendDump(dst []byte, v value.Value) []byte {
 	start := len(dst)
 	switch {
-	case v.Kind != value.KindString || len(v.Bytes) > smallTable:
+	case v.Roots > 0 || len(v.Bytes) > smallTable:
 		dst = appendLarge(dst, v)
 	case len(v.Bytes) >= shortestLZF:
 		var seen [smallTable]uint32

@@ -186,15 +186,29 @@ func FuzzParseDump(f *testing.F) {
 	f.Add([]byte("\x00\xc0\x0a"))
 	f.Add([]byte("\x00\xc3\x09\x40\x64\x01aa\xe0\x5a\x00\x01aa"))
 	f.Add([]byte("\x07\x81\x00\x00\x00\x00\x00\x00\x00\x01"))
-	f.Fuzz(func(t *testing.T, body []byte) {
-		parseDump(body)
-		v, err := parseDump(footed(Version, string(body)))
-		if err != nil {
-			return
+	to, memory := newTarget(f)
+	parse := func(payload []byte) (v value.Value, discard func(), err error) {
+		v, draft, err := ParseDump(payload, to)
+		if draft == nil {
+			return v, func() {}, err
 		}
-		again, err := parseDump(AppendDump(nil, v))
-		if err != nil || !sameValue(again, v) {
-			t.Fatalf("%v goes round as %v, %v", v, again, err)
+		return draft.Value(), draft.Discard, err
+	}
+	f.Fuzz(func(t *testing.T, body []byte) {
+		if _, discard, err := parse(body); err == nil {
+			discard()
+		}
+		v, discard, err := parse(footed(Version, string(body)))
+		if err == nil {
+			again, discardToo, err := parse(AppendDump(nil, v))
+			if err != nil || contentOf(again) != contentOf(v) {
+				t.Fatalf("%s goes round as %s, %v", contentOf(v), contentOf(again), err)
+			}
+			discardToo()
+			discard()
+		}
+		if used := memory.Used(); used != 0 {
+			t.Fatalf("%d bytes are left, %v", used, err)
 		}
 	})
 }

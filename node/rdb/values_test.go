@@ -382,3 +382,43 @@ func (p *pieceCounter) Write(b []byte) (int, error) {
 	p.longest = max(p.longest, len(b))
 	return p.file.Write(b)
 }
+
+// TestForeignThresholds takes what a server with larger thresholds dumped: the
+// encoding is the one that the reference chooses.
+func TestForeignThresholds(t *testing.T) {
+	ref := startReference(t)
+	limits := map[string][2]string{
+		"hash-max-listpack-value": {"64", "1000"}, "hash-max-listpack-entries": {"512", "2000"},
+		"zset-max-listpack-value": {"64", "1000"}, "zset-max-listpack-entries": {"128", "2000"},
+		"set-max-intset-entries": {"512", "2000"}, "list-max-listpack-size": {"-2", "-5"},
+	}
+	set := func(which int) {
+		for name, values := range limits {
+			ref.do("CONFIG", "SET", name, values[which])
+		}
+	}
+	set(1)
+	for _, n := range []int{1, 127, 128, 129, 511, 512, 513, 1000} {
+		for _, length := range []int{1, 64, 65, 300} {
+			for i := range n {
+				text := fmt.Sprintf("%0*d", length, i)
+				ref.do("HSET", "hash", text, "v")
+				ref.do("ZADD", "zset", "1", text)
+				ref.do("SADD", "set", fmt.Sprint(i))
+				ref.do("RPUSH", "list", text)
+			}
+			for _, key := range []string{"hash", "zset", "set", "list"} {
+				dump := ref.do("DUMP", key).Text
+				set(0)
+				ref.do("RESTORE", "k", "0", string(dump), "REPLACE")
+				want := string(ref.do("OBJECT", "ENCODING", "k").Text)
+				set(1)
+				v, err := parseDump(dump)
+				if err != nil || v.Enc.String() != want {
+					t.Errorf("%s of %d with length %d: %s, %v, there %s", key, n, length, v.Enc, err, want)
+				}
+			}
+			ref.do("FLUSHALL")
+		}
+	}
+}

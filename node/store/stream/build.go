@@ -6,7 +6,7 @@ package stream
 // Errors of data that contradict themselves.
 const (
 	ErrOrder    blockError = "block is not after the one before"
-	ErrLength   blockError = "length is not the number of entries"
+	ErrLength   blockError = "length of a stream without entries"
 	ErrTwice    blockError = "group, consumer or pending entry is there twice"
 	ErrPending  blockError = "pending entry has no owner, or its owner's entry is not pending"
 	ErrDelivery blockError = "consumer owns an entry that another one owns"
@@ -64,9 +64,11 @@ func (r *Reader) Facts() Facts {
 	return Facts{m.length, m.added, m.last, m.first, m.maxDeleted}
 }
 
-// SetFacts ends the blocks of a stream that is being built.
+// SetFacts ends the blocks of a stream that is being built. The entries that are
+// there count, whatever length is told: Redis 5 could miscount when it trimmed,
+// and its successors load what it wrote then.
 func (s *Stream) SetFacts(f Facts) error {
-	if f.Length != s.meta.length {
+	if f.Length != 0 && s.meta.length == 0 {
 		return ErrLength
 	}
 	s.meta.added, s.meta.last, s.meta.first, s.meta.maxDeleted = f.Added, f.Last, f.First, f.MaxDeleted
@@ -76,9 +78,7 @@ func (s *Stream) SetFacts(f Facts) error {
 // SetOldFacts is SetFacts for files from before Redis 7.0, which tell less.
 func (s *Stream) SetOldFacts(length uint64, last ID) error {
 	f := Facts{Length: length, Added: length, Last: last}
-	if length > 0 {
-		f.First, _ = s.Edge(false, true)
-	}
+	f.First, _ = s.Edge(false, true) // the greatest id without any entries, as there
 	return s.SetFacts(f)
 }
 
