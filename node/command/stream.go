@@ -199,8 +199,13 @@ func (c *Call) keepID(id stream.ID) []byte {
 }
 
 func replyID(w *resp.Writer, id stream.ID) {
-	var room [41]byte
-	w.Bulk(id.Append(room[:0]))
+	n := id.TextLen()
+	w.Buf = append(w.Buf, '$')
+	if n >= 10 {
+		w.Buf = append(w.Buf, byte('0'+n/10))
+	}
+	w.Buf = append(w.Buf, byte('0'+n%10), '\r', '\n')
+	w.Buf = append(id.Append(w.Buf), '\r', '\n')
 }
 
 // replyEntry answers with an entry: its id, and its fields and values.

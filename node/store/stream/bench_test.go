@@ -10,7 +10,11 @@ import (
 
 // newDraft returns an empty stream of a memory of its own.
 func newDraft(t testing.TB) *value.Draft {
-	return value.NewDraft(newSpace(newMemory(t)), value.KindStream, value.EncStream)
+	return newDraftIn(newMemory(t))
+}
+
+func newDraftIn(m *arena.Memory) *value.Draft {
+	return value.NewDraft(newSpace(m), value.KindStream, value.EncStream)
 }
 
 func newSpace(m *arena.Memory) tree.Space { return tree.Space{Heap: m.Heap(0), Version: 1} }
