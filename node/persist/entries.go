@@ -35,7 +35,7 @@ type entry struct {
 }
 
 const (
-	entryWindow = 256 << 10
+	entryWindow = 64 << 10
 	// keepWindow is the largest window that is kept after a large entry.
 	keepWindow = 4 << 20
 	// maxFileArgs and maxFileBulk bound what is taken for an entry.

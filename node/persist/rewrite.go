@@ -270,9 +270,12 @@ func (a *AOF) writeBase(ctx context.Context, snapshot Snapshot, at cut) (aofFile
 		w := a.rdbBase(out, snapshot, at, settings)
 		write, finish = w.Entry, w.Close
 	} else {
+		// Its commands are not those of the stream: the position comes last.
 		w := &respBase{out: out, db: -1}
-		w.buf = appendRepl(nil, at.ID, at.Offset)
-		write, finish = w.entry, w.flush
+		write, finish = w.entry, func() error {
+			w.buf = appendRepl(w.buf, at.ID, at.Offset)
+			return w.flush()
+		}
 	}
 	if snapshot != nil {
 		sinceYield := 0
