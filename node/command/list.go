@@ -203,10 +203,7 @@ func pushList(c *Call, front, onlyIfThere bool) error {
 		}
 		ref = c.Create(key, value.KindList, value.EncQuicklist)
 	}
-	l, n := lists.Open(&ref.Cell), 0
-	for _, element := range c.Args[2:] {
-		n = l.Push(element, front)
-	}
+	n := lists.Open(&ref.Cell).PushAll(c.Args[2:], front)
 	c.Changed(key)
 	c.dirty += int64(len(c.Args) - 3)
 	c.Reply.Int(int64(n))

@@ -52,40 +52,57 @@ func (b *big) save(c *value.Cell) {
 // Push adds an element in front of the first or behind the last one, and returns
 // how many there are.
 func (l List) Push(text []byte, front bool) int {
+	texts := [1][]byte{text}
+	return l.PushAll(texts[:], front)
+}
+
+// PushAll is Push for several elements, one after the other: those that come to
+// the front have the opposite order then.
+func (l List) PushAll(texts [][]byte, front bool) int {
 	v := l.c.Value()
-	need := listpack.EntrySize(text)
 	if v.Roots == 0 {
-		if len(v.Bytes)+need <= packedMax {
-			return l.pushPacked(v.Bytes, text, need, front)
+		size := max(len(v.Bytes), listpack.EmptySize)
+		for i := 0; i < len(texts) && size <= packedMax; i++ {
+			size += listpack.EntrySize(texts[i])
+		}
+		if size <= packedMax {
+			return l.pushPacked(v.Bytes, texts, size, front)
 		}
 		l.unpack(v.Bytes)
 		v = l.c.Value()
 	}
 	b := l.big(&v)
-	b.push(text, need, front)
+	for _, text := range texts {
+		b.push(text, listpack.EntrySize(text), front)
+	}
 	b.save(l.c)
 	return b.n
 }
 
-func (l List) pushPacked(lp, text []byte, need int, front bool) int {
+// pushPacked adds elements to a packed list, which has size bytes then.
+func (l List) pushPacked(lp []byte, texts [][]byte, size int, front bool) int {
+	pos := listpack.HeaderSize
 	if len(lp) == 0 {
-		lp = l.c.SpliceRoom(0, 0, listpack.EmptySize+need, 0)
+		lp = l.c.Splice(0, 0, size)
 		listpack.PutEmpty(lp[:listpack.EmptySize])
-		listpack.Put(lp[listpack.HeaderSize:], text)
-		listpack.Fix(lp, 1)
-		return 1
+	} else {
+		if !front {
+			pos = listpack.End(lp)
+		}
+		room := 0
+		if len(lp) > 128 {
+			room = len(lp) / 8
+		}
+		lp = l.c.SpliceRoom(pos, 0, size-len(lp), room)
 	}
-	pos := listpack.End(lp)
-	if front {
-		pos = listpack.HeaderSize
+	for i := range texts {
+		text := texts[i]
+		if front {
+			text = texts[len(texts)-1-i]
+		}
+		pos += listpack.Put(lp[pos:], text)
 	}
-	room := 0
-	if len(lp) > 128 {
-		room = len(lp) / 8
-	}
-	lp = l.c.SpliceRoom(pos, 0, need, room)
-	listpack.Put(lp[pos:], text)
-	listpack.Fix(lp, 1)
+	listpack.Fix(lp, len(texts))
 	return listpack.Len(lp)
 }
 

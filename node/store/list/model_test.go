@@ -256,6 +256,18 @@ func TestModel(t *testing.T) {
 					model = append(model, text)
 				}
 				l.PushPack(lp)
+				var few [][]byte
+				front := rapid.Bool().Draw(t, "front")
+				for range rapid.IntRange(1, 50).Draw(t, "n") {
+					text := texts.Draw(t, "text")
+					few = append(few, []byte(text))
+					if front {
+						model = slices.Insert(model, 0, text)
+					} else {
+						model = append(model, text)
+					}
+				}
+				l.PushAll(few, front)
 			case 12:
 				if len(h.snapshots) < 2 {
 					h.cut(model)
