@@ -150,6 +150,7 @@ func TestSortInCluster(t *testing.T) {
 // outside, while they change.
 func TestSortAlone(t *testing.T) {
 	n := newNode(t)
+	n.journal.on = false
 	n.do("RPUSH", "l", "1", "2", "3")
 	done := make(chan struct{})
 	go func() {
@@ -160,7 +161,6 @@ func TestSortAlone(t *testing.T) {
 			other.do("SET", fmt.Sprint("w_", 1+i%3), strings.Repeat("1", 1+i%17))
 		}
 	}()
-	n.journal.on = false
 	sort := Queued{Spec: n.engine.Table().Lookup([]byte("sort"))}
 	for _, word := range strings.Fields("SORT l BY w_* GET w_* GET #") {
 		sort.Args = append(sort.Args, []byte(word))
