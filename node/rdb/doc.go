@@ -3,19 +3,29 @@
 //
 // # Promises
 //
-//   - What is written is version 10, which Redis 7.0 reads.
-//   - Headers of version 1 to 12 are read. A payload or file of a newer version
-//     is refused, as are data of modules, by the module's name.
+//   - What is written is version 10, which Redis 7.0 reads. The one exception is
+//     a hash with deadlines of fields, which no 7.0 has: it has the type that
+//     Redis 7.4 gives it.
+//   - Versions 1 to 12 and what Valkey 9 writes are read, with every type and
+//     encoding that they ever had. A payload or file of a newer version is
+//     refused, as are data of modules, by the module's name.
 //   - A size in the input is believed only as far as bytes are there: nothing
 //     is allocated for what was merely claimed.
 //   - A checksum that does not fit is an error, and so is every broken value;
-//     no input makes this package panic.
-//   - The reader and the writer stream: neither holds more than one entry.
+//     no input makes this package panic. A refused value leaves nothing in the
+//     arena. Errors in a file name the byte and the key.
+//   - A value that is read gets the encoding that the reference would give it
+//     under the limits in force.
+//   - The reader and the writer stream. The writer hands a large collection on
+//     in pieces; the reader builds it element by element where the format has
+//     elements, and string by string where it has packed nodes.
 //
-// Each value type has its rows in types.go: how it is read and how it is
-// written. A type without them is refused by name, with its key.
+// A collection is read into a draft, which the caller puts into the keyspace or
+// discards.
 //
-// Read dump.go (single values), writer.go and reader.go (files), types.go (the
-// rows), then encoding.go (lengths, integers, strings), lzf.go and crc64.go.
-// The package imports store, for the values, and nothing else of this module.
+// Read dump.go (single values), writer.go and reader.go (files), types.go and
+// collections.go (which type is what), list.go, set.go, zset.go, hash.go and
+// stream.go (the types), ziplist.go (what small collections were once), then
+// encoding.go (lengths, integers, strings), lzf.go and crc64.go. The package
+// imports store and what lies below it, for the values, and slots.
 package rdb
