@@ -39,6 +39,21 @@ func TestReplicaOfAnotherShardIsNotPromotedBeforeItSynced(t *testing.T) {
 	w.run(3*time.Second, "it takes over", func() bool { return r.owns(0) && r.leased() })
 }
 
+// A primary that dies as soon as its new replica has synced is replaced by it: the
+// link need not be up when somebody looks.
+func TestReplicaThatJustSyncedIsPromoted(t *testing.T) {
+	w := newNet(t)
+	w.cluster(3, 3)
+	p, q, r := w.nodes[0], w.nodes[1], w.nodes[4]
+	w.nodes[3].kill() // p's own replica
+	w.must(r.do(Replicate{Primary: p.m.Self()}))
+	w.run(time.Second, "the others know", func() bool { return q.m.members[r.m.Self()].rec.Primary == p.m.Self() })
+	p.kill()
+	r.repl.LinkUp, r.repl.Synced = false, true
+	r.step(r.repl)
+	w.run(3*time.Second, "it takes over", func() bool { return r.owns(0) && r.leased() })
+}
+
 // A primary that is started with older files than its replica has data lets it
 // take over, and one whose replica has no more serves as soon as it knows.
 func TestPrimaryWithOldFilesIsReplaced(t *testing.T) {

@@ -350,7 +350,7 @@ func (m *Machine) tellMates() {
 
 func (m *Machine) replicated(ev Replication) {
 	m.data = ev
-	if ev.LinkUp && m.self.rec.Replica {
+	if (ev.LinkUp || ev.Synced) && m.self.rec.Replica {
 		m.synced, m.dataKept.foreign = true, false
 	}
 	m.self.offset = ev.Offset

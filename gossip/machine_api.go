@@ -114,6 +114,9 @@ type (
 		// SinceHeard is how long ago it last did.
 		LinkUp     bool
 		SinceHeard time.Duration
+		// Synced says that it has flowed since this node began to follow that
+		// primary, though it may have ended meanwhile.
+		Synced bool
 		// Replicas is a primary's: how many replicas follow its stream.
 		Replicas int
 		// Drained is a primary's during a handover: every reply of a write is

@@ -494,7 +494,7 @@ func (c *cluster) replicationEvent() gossip.Replication {
 		ev.Past, ev.Shared = historyWord(former), second-1
 	}
 	if v := c.view.Load(); v != nil && v.Self.IsReplica && c.following == (endpoint{}) {
-		ev.LinkUp = false // the link is to a primary of before
+		ev.LinkUp, ev.Synced = false, false // the link is to a primary of before
 	}
 	return ev
 }

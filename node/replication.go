@@ -261,7 +261,7 @@ func (r *Replication) State() gossip.Replication {
 	}
 	if link := r.link.Load(); link != nil {
 		status := link.Status()
-		s.LinkUp = status.Link == repl.LinkConnected
+		s.LinkUp, s.Synced = status.Link == repl.LinkConnected, status.Synced
 		s.SinceHeard = status.SinceHeard
 		if s.SinceHeard < 0 {
 			s.SinceHeard = status.Down

@@ -110,6 +110,7 @@ type Replica struct {
 	state     atomic.Int32
 	downSince atomic.Int64 // Unix nanoseconds, 0 while the link is up
 	heardAt   atomic.Int64 // Unix nanoseconds, 0 for never
+	synced    atomic.Bool  // the stream has flowed
 
 	// Progress of a full sync: of how many bytes (-1: unknown) how many are here.
 	loadTotal, loadRead atomic.Int64
@@ -163,7 +164,9 @@ func (r *Replica) Primary() (host string, port int) { return r.host, r.port }
 
 // ReplicaStatus is a link as INFO shows it.
 type ReplicaStatus struct {
-	Link LinkState
+	// Synced says that the stream has flowed, though it may be down now.
+	Synced bool
+	Link   LinkState
 	// SinceHeard is how long nothing came from the primary, -1 if nothing ever
 	// did; Down is how long the link has been down, 0 when it is up.
 	SinceHeard, Down time.Duration
@@ -178,6 +181,7 @@ func (r *Replica) Status() ReplicaStatus {
 	s := ReplicaStatus{
 		Link:       LinkState(r.state.Load()),
 		SinceHeard: -1,
+		Synced:     r.synced.Load(),
 		LoadTotal:  r.loadTotal.Load(),
 		LoadRead:   r.loadRead.Load(),
 	}
@@ -248,6 +252,7 @@ func (r *Replica) down() bool {
 // up notes that the stream flows.
 func (r *Replica) up() {
 	r.downSince.Store(0)
+	r.synced.Store(true)
 	r.state.Store(int32(LinkConnected))
 }
 
