@@ -87,8 +87,7 @@ func streamLen(v value.Value) int {
 	if v.Kind != value.KindStream {
 		return 0
 	}
-	r := stream.Read(v)
-	return int(min(r.Len(), 1<<31))
+	return int(min(stream.Len(v), 1<<31))
 }
 
 // longStream reports whether a stream among keys has more entries than a loop
@@ -269,15 +268,15 @@ func (l *lateArray) closeAs(w *resp.Writer, kind byte) {
 }
 
 func runXLen(c *Call) error {
-	r, ok, err := c.readStream(c.Args[1])
+	ref, err := c.ReadKind(c.Args[1], value.KindStream)
 	if err != nil {
 		return err
 	}
-	if !ok {
-		c.Reply.Int(0)
-		return nil
+	n := uint64(0)
+	if ref.OK() {
+		n = stream.Len(ref.Value())
 	}
-	c.Reply.Int(int64(r.Len()))
+	c.Reply.Int(int64(n))
 	return nil
 }
 

@@ -324,15 +324,19 @@ func xGroupHelp(c *Call) error {
 }
 
 func runXAck(c *Call) error {
-	r, ok, err := c.readStream(c.Args[1])
+	// Looked up as for reading, as the reference does.
+	ref, err := c.ReadKind(c.Args[1], value.KindStream)
 	if err != nil {
 		return err
 	}
+	var s stream.Stream
 	var g stream.Group
-	if ok {
-		g, ok = r.Group(c.Args[2])
+	found := false
+	if ref.OK() {
+		s = stream.Open(&ref.Cell)
+		g, found = s.Group(c.Args[2])
 	}
-	if !ok {
+	if !found {
 		c.Reply.Int(0)
 		return nil
 	}
@@ -345,8 +349,6 @@ func runXAck(c *Call) error {
 		}
 		ids = append(ids, id)
 	}
-	ref := c.Peek(c.Args[1])
-	s := stream.Open(&ref.Cell)
 	done := int64(0)
 	for _, id := range ids {
 		if s.Acknowledge(g.Number, id) {

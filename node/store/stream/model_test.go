@@ -36,11 +36,11 @@ type world struct {
 // The world is the Home of its record.
 func (w *world) Preserve(arena.Ref)    {}
 func (w *world) Moved(_, to arena.Ref) { w.at = to }
-func (w *world) Retire(r arena.Ref) { w.retired = append(w.retired, r) }
+func (w *world) Retire(r arena.Ref)    { w.retired = append(w.retired, r) }
 
 func (w *world) Space() tree.Space                               { s := w.space; s.Retirer = w; return s }
 func (w *world) FieldsExpire(at arena.Ref, atMs int64) arena.Ref { return at }
-func (w *world) cell() value.Cell { return value.Open(w, w.heap, w.at) }
+func (w *world) cell() value.Cell                                { return value.Open(w, w.heap, w.at) }
 
 func (w *world) change(fn func(s *Stream)) {
 	c := w.cell()

@@ -96,6 +96,15 @@ func Read(v value.Value) Reader {
 	return r
 }
 
+// Len is the number of entries of a stream's value, for those who want to know
+// no more.
+func Len(v value.Value) uint64 {
+	if v.Roots == 0 {
+		return 0
+	}
+	return binary.LittleEndian.Uint64(v.Rest())
+}
+
 // tailOf returns the tail, if there is one in what follows the roots.
 func tailOf(rest []byte) (id ID, lp []byte) {
 	if b := rest[metaSize:]; len(b) > 0 {
