@@ -20,10 +20,15 @@ import (
 
 var testPosition = Position{ID: strings.Repeat("a1", 20), Offset: 12345, StreamDB: 3}
 
-func writeFile(t testing.TB, h Header, entries []store.Entry) []byte {
+func writeFile(t testing.TB, h Header, entries []store.Entry, functions ...[]byte) []byte {
 	t.Helper()
 	var file bytes.Buffer
 	w := NewWriter(&file, h)
+	for _, code := range functions {
+		if err := w.Function(code); err != nil {
+			t.Fatal(err)
+		}
+	}
 	for _, e := range entries {
 		if err := w.Entry(e); err != nil {
 			t.Fatal(err)

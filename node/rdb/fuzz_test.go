@@ -65,15 +65,15 @@ func fuzzTypes(f *testing.F, types ...Type) {
 	f.Fuzz(func(t *testing.T, which uint8, body []byte) {
 		typ := types[int(which)%len(types)]
 		for _, version := range []uint16{Version, valkeyVersion} {
-			v, draft, err := ParseDump(footed(version, string(byte(typ))+string(body)), to)
+			_, draft, err := ParseDump(footed(version, string(byte(typ))+string(body)), to)
 			if err == nil {
-				v = draft.Value()
+				v := draft.Value()
 				content := contentOf(v)
-				back, again, err := ParseDump(AppendDump(nil, v), to)
+				_, again, err := ParseDump(AppendDump(nil, v), to)
 				if err != nil {
 					t.Fatalf("%s comes back with %v", content, err)
 				}
-				if back = again.Value(); contentOf(back) != content {
+				if back := again.Value(); contentOf(back) != content {
 					t.Fatalf("%s comes back as %s", content, contentOf(back))
 				}
 				again.Discard()

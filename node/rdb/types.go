@@ -48,14 +48,14 @@ type TypeError struct {
 }
 
 func (e *TypeError) Error() string {
-	what := "value"
+	what := "the value"
 	if e.Key != nil {
 		what = fmt.Sprintf("key %q", clip(e.Key))
 	}
 	if e.Module != "" {
-		return fmt.Sprintf("rdb: %s is data of module %q, which is not supported", what, e.Module)
+		return fmt.Sprintf("%s is data of module %q, which is not supported", what, e.Module)
 	}
-	return fmt.Sprintf("rdb: %s has type %s, which is not supported", what, e.Type)
+	return fmt.Sprintf("%s has type %s, which is not supported", what, e.Type)
 }
 
 // clip shortens a key for a message.

@@ -182,6 +182,24 @@ func (m *maker) all(n int) {
 	}
 }
 
+// huge makes values with elements of up to a megabyte, random ones and repetitive ones.
+func (m *maker) huge() {
+	random := make([]byte, 600_000)
+	for i := range random {
+		random[i] = byte(m.Uint32())
+	}
+	for _, text := range []string{string(random), strings.Repeat("again and again ", 60_000)} {
+		m.do("SET", m.key("string"), text)
+		m.do("RPUSH", m.key("list"), "small", text, "smaller", text[1:], "1")
+		m.do("SADD", m.key("set"), text, "small", text[1:])
+		m.do("ZADD", m.key("zset"), "1", text, "-2.5", "small")
+		m.do("HSET", m.key("hash"), text, "v", "f", text, "small", "w")
+		m.do("XADD", m.key("stream"), "1-1", "small", "v")
+		m.do("XADD", m.keys[len(m.keys)-1], "1-2", "field", text)
+		m.do("XGROUP", "CREATE", m.keys[len(m.keys)-1], text[:100_000], "0")
+	}
+}
+
 // TestValuesGoRound takes values of every type and size through the reference's
 // DUMP, our reader, our DUMP, the reference's RESTORE, and compares everything
 // that it tells of either; the bytes too, where both keep values the same way.
@@ -193,6 +211,7 @@ func TestValuesGoRound(t *testing.T) {
 	ref := startReference(t)
 	m := newMaker(ref, rand.Uint64())
 	m.all(rounds)
+	m.huge()
 	to, memory := newTarget(t)
 	equal := map[Type]int{}
 	types := map[Type]int{}
@@ -269,6 +288,9 @@ func TestFilesGoRound(t *testing.T) {
 	ref := startReference(t)
 	m := newMaker(ref, rand.Uint64())
 	m.all(10)
+	m.huge()
+	ref.do("FUNCTION", "LOAD", "#!lua name=some\nredis.register_function('f', function() return 1 end)")
+	functions := ref.ask("FUNCTION", "LIST", "WITHCODE")
 	for i, key := range m.keys {
 		switch i % 5 {
 		case 0:
@@ -287,9 +309,12 @@ func TestFilesGoRound(t *testing.T) {
 		}
 		digest := ref.ask("DEBUG", "DIGEST")
 		told := tellAll(ref)
-		_, entries, err := readFile(bytes.NewReader(raw))
+		file, entries, err := readFile(bytes.NewReader(raw))
 		if err != nil {
 			t.Fatal(err)
+		}
+		if len(file.Functions) != 1 {
+			t.Fatalf("%d function libraries", len(file.Functions))
 		}
 		if len(entries) != len(m.keys) {
 			t.Fatalf("%d entries of %d", len(entries), len(m.keys))
@@ -299,7 +324,8 @@ func TestFilesGoRound(t *testing.T) {
 			{RedisVersion: "7.0.15", Compress: true, Checksum: true, Repl: &testPosition},
 			{RedisVersion: "7.0.15", AOFBase: true},
 		} {
-			ours := writeFile(t, h, entries)
+			ours := writeFile(t, h, entries, file.Functions...)
+			ref.do("FUNCTION", "FLUSH")
 			if err := os.WriteFile(path, ours, 0o600); err != nil {
 				t.Fatal(err)
 			}
@@ -311,7 +337,10 @@ func TestFilesGoRound(t *testing.T) {
 				t.Errorf("the digest of our file is %s, want %s", got, digest)
 			}
 			if got := tellAll(ref); !slices.Equal(got, told) {
-				t.Errorf("our file holds\n%.3000q, want\n%.3000q", got, told)
+				t.Errorf("our file holds\n%s", difference(strings.Join(got, "\n"), strings.Join(told, "\n")))
+			}
+			if got := ref.ask("FUNCTION", "LIST", "WITHCODE"); got != functions {
+				t.Errorf("functions of our file are %s, want %s", got, functions)
 			}
 		}
 	}
