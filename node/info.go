@@ -15,7 +15,7 @@ import (
 )
 
 // observe takes the samples of what INFO shows over time and looks at what
-// makes commands be refused; it is called about ten times a second.
+// makes commands be refused; see housekeep for how often.
 func (n *Node) observe() {
 	n.server.Sample()
 	n.refreshRefusals()

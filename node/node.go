@@ -322,17 +322,27 @@ func (n *Node) bindAddresses() []bindAddress {
 	return list
 }
 
-// housekeep runs the active expiry cycle ten times a second and keeps the gates
-// true about the link to the primary. A replica's engine expires nothing.
+// Paces of housekeep: while there is something to keep up with, and when there
+// has been nothing for idleBeats beats. An idle process is woken by nothing else
+// but its cluster.
+const (
+	busyPace  = 100 * time.Millisecond
+	idlePace  = time.Second
+	idleBeats = 10
+)
+
+// housekeep runs the active expiry cycle and keeps the gates true about the link
+// to the primary. A replica's engine expires nothing.
 func (n *Node) housekeep() {
 	const expiryBudget = 10_000
-	ticker := time.NewTicker(100 * time.Millisecond)
-	defer ticker.Stop()
-	for {
+	timer := time.NewTimer(busyPace)
+	defer timer.Stop()
+	var before command.Stats
+	for quiet := 0; ; {
 		select {
 		case <-n.stopping:
 			return
-		case <-ticker.C:
+		case <-timer.C:
 			n.observe()
 			n.persistence.keepTime(time.Now())
 			if n.activeExpiry.Load() {
@@ -340,7 +350,30 @@ func (n *Node) housekeep() {
 			}
 			n.gates.setRole(n.replication.IsReplica(), n.replication.LinkUp())
 		}
+		now := n.engine.Stats()
+		quiet++
+		if now != before || n.keepsPace() {
+			quiet = 0
+		}
+		before = now
+		if quiet < idleBeats {
+			timer.Reset(busyPace)
+		} else {
+			timer.Reset(idlePace)
+		}
 	}
+}
+
+// keepsPace reports whether something depends on housekeep that changes without
+// a command.
+func (n *Node) keepsPace() bool {
+	for db := range n.store.Databases() {
+		if n.store.Expires(db) > 0 || n.store.FieldsExpire(db) {
+			return true
+		}
+	}
+	return n.cfg.Int("min-replicas-to-write").Load() > 0 || n.cfg.Int("maxmemory").Load() > 0 ||
+		!n.cfg.Bool("replica-serve-stale-data").Load()
 }
 
 // reap gives back what was deleted and is too large to be given back at once.

@@ -107,6 +107,13 @@ func (s *Store) Expires(db int) int {
 	return 0
 }
 
+// FieldsExpire reports whether hashes of db have fields that expire. It needs no
+// lock.
+func (s *Store) FieldsExpire(db int) bool {
+	d := s.dbs[db].Load()
+	return d != nil && d.fielded.Load() > 0
+}
+
 // AverageTTL is the mean time left of those keys in milliseconds, 0 if there
 // are none. It needs no lock.
 func (s *Store) AverageTTL(db int, now int64) int64 {
