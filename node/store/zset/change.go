@@ -192,17 +192,34 @@ func (z *ZSet) addPacked(member []byte, score float64, mode Mode) (float64, Outc
 	} else {
 		place = placePacked(lp, listpack.First(lp), member, stored)
 	}
-	if place == pos || place == at+oldSize {
+	end := at + oldSize
+	switch {
+	case place == pos || place == end:
 		// It stays between its neighbours.
 		lp = z.cell.Splice(at, oldSize, newSize)
 		putPackedScore(lp[at:], stored)
 		listpack.Fix(lp, 0)
-	} else {
-		z.cutPacked(pos, at+oldSize, 1)
+	case oldSize == newSize:
+		z.movePacked(pos, end, place, member, stored)
+	default:
+		z.cutPacked(pos, end, 1)
 		z.insertPacked(member, stored, packedSize(member, stored))
 	}
 	z.refresh()
 	return score, Updated
+}
+
+// movePacked moves the member that lies from pos to end to place, with a score
+// that takes as many bytes as the old one.
+func (z *ZSet) movePacked(pos, end, place int, member []byte, score float64) {
+	lp := z.cell.Edit()
+	if place > pos {
+		copy(lp[pos:], lp[end:place])
+		place -= end - pos
+	} else {
+		copy(lp[place+end-pos:], lp[place:pos])
+	}
+	putPacked(lp[place:], member, score)
 }
 
 // insertPacked puts a member that is not there into a packed set.
