@@ -103,3 +103,67 @@ func TestStreamEffects(t *testing.T) {
 		}
 	}
 }
+
+// TestServedStreamEffects looks at what is journaled of those who waited for a
+// stream.
+func TestServedStreamEffects(t *testing.T) {
+	n := newNode(t)
+	n.do("XGROUP", "CREATE", "s", "g", "0", "MKSTREAM")
+	n.entries()
+	for _, c := range []struct{ waits, writes, want string }{
+		{"XREAD BLOCK 0 STREAMS s $", "XADD s 1-0 a 1", "0 XADD s 1-0 a 1"},
+		{
+			"XREADGROUP GROUP g c BLOCK 0 STREAMS s >", "XADD s 2-0 a 1",
+			"0 XADD s 2-0 a 1 | (0 XCLAIM s g c 0 2-0 TIME 1700000000000 RETRYCOUNT 1 FORCE JUSTID LASTID 2-0;" +
+				" 0 XGROUP SETID s g 2-0 ENTRIESREAD 2)",
+		},
+		{
+			"XREADGROUP GROUP g d BLOCK 0 NOACK STREAMS s >", "XADD s 3-0 a 1",
+			"0 XADD s 3-0 a 1 | (0 XGROUP CREATECONSUMER s g d; 0 XGROUP SETID s g 3-0 ENTRIESREAD 3;" +
+				" 0 XCLAIM s g d 0 0-0 TIME 1700000000000 JUSTID)",
+		},
+		{"XREADGROUP GROUP g d BLOCK 0 STREAMS s >", "XGROUP DESTROY s g", "0 XGROUP DESTROY s g"},
+	} {
+		if strings.Contains(c.waits, "GROUP g c") {
+			// The entry that was there before.
+			n.do("XGROUP", "SETID", "s", "g", "1-0", "ENTRIESREAD", "1")
+			n.entries()
+		}
+		conn := n.sleep(t, strings.Fields(c.waits)...)
+		n.do(strings.Fields(c.writes)...)
+		if conn.reply == "" {
+			t.Errorf("%s is not served", c.waits)
+		}
+		if got := n.entries(); got != c.want {
+			t.Errorf("%s: journaled\n %s, want\n %s", c.waits, got, c.want)
+		}
+	}
+}
+
+// TestStreamAllocations holds XADD and its relatives to their promise.
+func TestStreamAllocations(t *testing.T) {
+	for _, args := range [][]string{
+		{"xadd", "*", "field", "value", "n", "1"},
+		{"xadd", "MAXLEN", "~", "100", "*", "field", "value"},
+		{"xadd", "1700000000000-*", "field", "value"},
+		{"xlen"},
+		{"xrange", "-", "+", "COUNT", "10"},
+		{"xdel", "1-1"},
+		{"xack", "g", "1-1"},
+	} {
+		n := newNode(t)
+		n.journal.on = false
+		calls := streamCalls(n, args...)
+		resume := func() {}
+		run := func() {
+			for _, c := range calls {
+				n.out.Buf = n.out.Buf[:0]
+				n.engine.Execute(c, resume)
+			}
+		}
+		run()
+		if allocs := testing.AllocsPerRun(10, run) / float64(len(calls)); allocs > 0.1 {
+			t.Errorf("%q: %.2f allocations a call", args, allocs)
+		}
+	}
+}
