@@ -23,6 +23,40 @@ type Filter struct {
 type walker struct {
 	c     tree.Cursor
 	begun bool
+	// live says whether it is at a member, prefix which hash that one has.
+	live   bool
+	prefix uint64
+}
+
+// walkSteps is how many members a walker passes before it searches.
+const walkSteps = 6
+
+// reach goes on to the first member whose hash is not below hash, and reports
+// whether it has just that hash.
+func (w *walker) reach(v *tree.View, hash uint64) bool {
+	if !w.begun {
+		w.begun = true
+		w.find(v, hash)
+	}
+	for range walkSteps {
+		if !w.live || w.prefix >= hash {
+			break
+		}
+		if w.live = w.c.Next(); w.live {
+			w.prefix = w.c.Prefix()
+		}
+	}
+	if w.live && w.prefix < hash {
+		w.find(v, hash)
+	}
+	return w.live && w.prefix == hash
+}
+
+func (w *walker) find(v *tree.View, hash uint64) {
+	w.c, _ = v.Find(hash, nil)
+	if w.live = w.c.Valid(); w.live {
+		w.prefix = w.c.Prefix()
+	}
 }
 
 // Intersect returns a walk over what all of sets have, of which there is at
@@ -74,9 +108,6 @@ next:
 	return false
 }
 
-// walkSteps is how many members a walker passes before it searches.
-const walkSteps = 6
-
 // has reports whether other i has the member.
 func (f *Filter) has(i int) bool {
 	r, it := &f.others[i], &f.Iterator
@@ -96,20 +127,7 @@ func (f *Filter) has(i int) bool {
 		return found
 	}
 	w := &f.walkers[i]
-	if !w.begun {
-		w.begun = true
-		w.c, _ = r.tree.Find(hash, nil)
-	}
-	for range walkSteps {
-		if !w.c.Valid() || w.c.Prefix() >= hash {
-			break
-		}
-		w.c.Next()
-	}
-	if w.c.Valid() && w.c.Prefix() < hash {
-		w.c, _ = r.tree.Find(hash, nil)
-	}
-	if !w.c.Valid() || w.c.Prefix() != hash {
+	if !w.reach(&r.tree, hash) {
 		return false
 	}
 	if string(w.c.Item()) == string(it.Member()) {
