@@ -17,6 +17,15 @@
 // that an event loop is never held up. Replicas, recovery and imports go
 // through Apply, which is the same without routing and gates.
 //
+// # Waiting for keys
+//
+// A handler that finds nothing to do may call Call.Wait (blocking.go). The client
+// then stands in the queues of its keys, and its connection sleeps. Whatever
+// changes a key says so by Call.Changed; when the call is over and journaled,
+// and before its slots are let go, those who wait for what it changed are served
+// in order (serving.go). One decision, under the lock of the one who waits, ends
+// the waiting: to be served, to time out, to be unblocked or to have left.
+//
 // # Purity
 //
 // No clock, socket, disk or global randomness here: Engine is given its time

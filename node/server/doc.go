@@ -10,7 +10,7 @@
 // other systems). dispatch.go is the way of one request: gates, transaction,
 // engine. Everything slow leaves the owner (park.go): a session that cannot go
 // on is parked, its socket is not read, and a wake-up posted to the owner
-// continues it. flush.go lets replies out, past the Fence and the output
+// continues it; sleep.go is for those who wait for keys. flush.go lets replies out, past the Fence and the output
 // limits.
 //
 // # Who may touch what
