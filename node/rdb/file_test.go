@@ -304,6 +304,35 @@ func TestForeignHeaders(t *testing.T) {
 	}
 }
 
+// TestHints: how many keys follow is told to whoever wants to know.
+func TestHints(t *testing.T) {
+	var file bytes.Buffer
+	w := NewWriter(&file, Header{AOFBase: true})
+	if err := w.SelectDB(3, 70_000, 5); err != nil {
+		t.Fatal(err)
+	}
+	if err := w.Entry(store.Entry{DB: 3, Key: []byte("k"), Value: value.StringValue([]byte("v")), IdleSec: -1, Freq: -1}); err != nil {
+		t.Fatal(err)
+	}
+	if err := w.Close(); err != nil {
+		t.Fatal(err)
+	}
+	size := int64(file.Len())
+	var hints []string
+	r := NewReader(&file, func(slots.Slot) Target { return target() })
+	r.OnResize = func(db int, keys, expires uint64) { hints = append(hints, fmt.Sprint(db, keys, expires)) }
+	e, err := r.Next()
+	if err != nil || e.DB != 3 || !slices.Equal(hints, []string{"3 70000 5"}) || r.Aux["aof-base"] != "1" {
+		t.Errorf("%+v, %v, hints %q, %q", e, err, hints, r.Aux)
+	}
+	if _, known := r.Position(); known {
+		t.Error("a file without a position has one")
+	}
+	if _, err := r.Next(); err != io.EOF || r.Offset() != size {
+		t.Errorf("%v at %d of %d", err, r.Offset(), size)
+	}
+}
+
 // TestLongAux: scripts that Redis 6 kept in AUX fields do not hinder reading.
 func TestLongAux(t *testing.T) {
 	script := strings.Repeat("return 1;", maxAuxBytes)

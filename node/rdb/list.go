@@ -1,6 +1,7 @@
 package rdb
 
 import (
+	"errors"
 	"fmt"
 
 	"slotmesh/node/store/list"
@@ -12,6 +13,8 @@ const (
 	nodePlain  = 1
 	nodePacked = 2
 )
+
+var errContainer = errors.New("quicklist node of an unknown kind")
 
 func (d *decoder) readList(t Type, c *value.Draft) error {
 	l := list.Open(&c.Cell)
@@ -53,7 +56,7 @@ func (d *decoder) readList(t Type, c *value.Draft) error {
 				l.PushPack(lp)
 				return nil
 			default:
-				return fmt.Errorf("quicklist node has container %d", container)
+				return fmt.Errorf("%w: %d", errContainer, container)
 			}
 		}
 		text, err := d.content()
