@@ -190,7 +190,7 @@ type AOF struct {
 
 	// admin guards the manifest on the disk, which is what manifest says, and is
 	// held while files come and go. It is locked before writing.
-	admin    sync.Mutex
+	admin    gate
 	manifest manifest
 	loaded   Loaded
 
@@ -205,6 +205,22 @@ type AOF struct {
 	stop    context.CancelFunc
 	ctx     context.Context
 	running sync.WaitGroup
+}
+
+// gate is a lock that is held for long: for all of a rewrite. (It is no mutex, so
+// that the clock of a synctest bubble goes on while somebody waits for it.)
+type gate chan struct{}
+
+func (g gate) lock()   { g <- struct{}{} }
+func (g gate) unlock() { <-g }
+
+func (g gate) tryLock() bool {
+	select {
+	case g <- struct{}{}:
+		return true
+	default:
+		return false
+	}
 }
 
 // watermarks are those of one history.
@@ -238,7 +254,7 @@ type aofStats struct {
 // OpenAOF reads the manifest. It changes nothing on the disk.
 func OpenAOF(o AOFOptions) (*AOF, error) {
 	a := &AOF{
-		o: o, fs: o.FS, now: o.Now,
+		o: o, fs: o.FS, now: o.Now, admin: make(gate, 1),
 		kickWrite: make(chan struct{}, 1), kickSync: make(chan struct{}, 1), kickRebuild: make(chan struct{}, 1),
 	}
 	if a.fs == nil {

@@ -362,26 +362,31 @@ func (d *driver) run(writers, each int) {
 				return
 			case <-time.After(time.Duration(random.IntN(900)) * time.Millisecond):
 			}
-			switch random.IntN(5) {
+			switch random.IntN(4) {
 			case 0:
 				d.mu.Lock()
 				d.journal.Promote(fmt.Sprintf("%040x", random.Uint64()))
 				d.mu.Unlock()
-			case 1:
-				if d.faults {
-					d.failing.Store(!d.failing.Load())
-				}
 			default:
 				err := d.aof.Rewrite(context.Background())
 				if err != nil && !d.faults && err != persist.ErrRewriting {
 					d.t.Errorf("rewrite: %v", err)
 				}
 			}
-			if d.failing.Load() && random.IntN(3) == 0 {
-				d.failing.Store(false)
-			}
 		}
 	})
+	if d.faults {
+		rewriting.Go(func() {
+			for {
+				select {
+				case <-ended:
+					return
+				case <-time.After(300 * time.Millisecond):
+					d.failing.Store(!d.failing.Load())
+				}
+			}
+		})
+	}
 	working.Wait()
 	close(ended)
 	rewriting.Wait()

@@ -100,8 +100,8 @@ func (a *AOF) upgrade() error {
 // changes nothing on the disk otherwise. An error says which file and byte it
 // is about and what can be done; the node must not start then.
 func (a *AOF) Load(t Target, p *Progress) (Loaded, error) {
-	a.admin.Lock()
-	defer a.admin.Unlock()
+	a.admin.lock()
+	defer a.admin.unlock()
 	if a.old() {
 		if err := a.upgrade(); err != nil {
 			return Loaded{}, err

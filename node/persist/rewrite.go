@@ -67,10 +67,10 @@ const (
 // that is in force and on the disk. Only one runs at a time (ErrRewriting).
 // Automatic rewrites happen by themselves.
 func (a *AOF) Rewrite(ctx context.Context) error {
-	if !a.admin.TryLock() {
+	if !a.admin.tryLock() {
 		return ErrRewriting
 	}
-	defer a.admin.Unlock()
+	defer a.admin.unlock()
 	return a.timed(func() error { return a.chained(ctx) })
 }
 
@@ -97,10 +97,7 @@ func (a *AOF) timed(work func() error) error {
 
 // chained is a rewrite beside files that stay valid. The caller holds admin.
 func (a *AOF) chained(ctx context.Context) error {
-	a.writing.Lock()
-	attached := a.w.reader != nil
-	a.writing.Unlock()
-	if !attached {
+	if !a.attached() {
 		return errEpoch
 	}
 	incr := a.nextIncr()
@@ -138,6 +135,13 @@ func (a *AOF) chained(ctx context.Context) error {
 	return a.commit(base, size, incr, at.epoch)
 }
 
+// attached reports whether there is a file that is written to.
+func (a *AOF) attached() bool {
+	a.writing.Lock()
+	defer a.writing.Unlock()
+	return a.w.reader != nil
+}
+
 // cutHere notes where a snapshot stands, while nothing is appended.
 func (a *AOF) cutHere() cut {
 	j := a.o.Journal
@@ -156,6 +160,8 @@ func (a *AOF) rotated(ctx context.Context, at cut) error {
 			return errEpoch
 		case a.rotation.Load() == nil:
 			return nil
+		case !a.attached():
+			return errEpoch
 		}
 		select {
 		case <-ctx.Done():
@@ -415,9 +421,9 @@ func (a *AOF) keepRebuilding() {
 		if why == rebuildNone {
 			continue
 		}
-		a.admin.Lock()
+		a.admin.lock()
 		err := a.timed(func() error { return a.anew(why) })
-		a.admin.Unlock()
+		a.admin.unlock()
 		switch {
 		case err == nil:
 			pause = retryPeriod
@@ -492,6 +498,9 @@ func (a *AOF) attach(at cut, file File, name string, why rebuildReason) error {
 	defer a.writing.Unlock()
 	if a.epoch.Load() != at.epoch {
 		return errEpoch
+	}
+	if next := a.rotation.Swap(nil); next != nil { // of a rewrite that came too late
+		next.file.Close()
 	}
 	a.w = writer{
 		reader: at.reader, file: file, name: name, id: at.ID, pos: at.Offset,

@@ -15,8 +15,8 @@ func isNotExist(err error) bool { return errors.Is(err, fs.ErrNotExist) }
 // the journal must already have the history and offset that it goes on with.
 // The caller holds Engine.Exclusive, or nothing is served yet.
 func (a *AOF) Start() error {
-	a.admin.Lock()
-	defer a.admin.Unlock()
+	a.admin.lock()
+	defer a.admin.unlock()
 	j := a.o.Journal
 	j.Activate()
 	at := a.cutHere()
@@ -141,8 +141,8 @@ func (a *AOF) filesSize() int64 {
 // until that is done the files, if any, stay what they were, and a crash
 // recovers those. The caller holds nothing.
 func (a *AOF) StartAnew() error {
-	a.admin.Lock()
-	defer a.admin.Unlock()
+	a.admin.lock()
+	defer a.admin.unlock()
 	if err := a.makeDir(); err != nil {
 		return err
 	}
@@ -164,8 +164,8 @@ func (a *AOF) StartAnew() error {
 func (a *AOF) Close() error {
 	a.stop()
 	a.running.Wait()
-	a.admin.Lock()
-	defer a.admin.Unlock()
+	a.admin.lock()
+	defer a.admin.unlock()
 	a.writing.Lock()
 	defer a.writing.Unlock()
 	w := &a.w

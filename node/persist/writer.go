@@ -333,7 +333,7 @@ func (a *AOF) retry() {
 	a.writing.Lock()
 	defer a.writing.Unlock()
 	w := &a.w
-	if w.reader == nil {
+	if w.reader == nil || w.held {
 		return
 	}
 	before := w.size
@@ -343,7 +343,9 @@ func (a *AOF) retry() {
 	// Only a write that the disk took shows that it takes writes again; with
 	// nothing to write, an annotation does.
 	if w.reader != nil && w.size == before && a.failing.Load() == failed && len(w.run) == 0 {
-		w.head = appendRepl(w.head[:0], w.id, w.pos)
+		if len(w.head) == 0 {
+			w.head = appendRepl(w.head, w.id, w.pos)
+		}
 		if a.put(w.head) {
 			w.head = w.head[:0]
 		}
