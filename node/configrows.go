@@ -172,6 +172,7 @@ func (n *Node) watchConfig() {
 	if err := n.followLimits(); err != nil {
 		panic(err)
 	}
+	n.cfg.OnChange("appendonly", n.appendOnly.follow)
 	n.gates.refuse = n.refuse
 	for _, name := range []string{
 		"save", "stop-writes-on-bgsave-error", "maxmemory", "maxmemory-policy", "maxmemory-samples", "lazyfree-lazy-eviction",

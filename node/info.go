@@ -215,22 +215,6 @@ func infoClients(n *Node, s *infoScene) {
 
 // infoPersistence tells that nothing is kept in files: every number is what a
 // server shows that never saved.
-// infoAOF is the part of the append only file.
-func infoAOF(s *infoScene) {
-	s.line("aof_enabled", 0)
-	s.line("aof_rewrite_in_progress", 0)
-	s.line("aof_rewrite_scheduled", 0)
-	s.line("aof_last_rewrite_time_sec", -1)
-	s.line("aof_current_rewrite_time_sec", -1)
-	s.line("aof_last_bgrewrite_status", "ok")
-	s.line("aof_rewrites", 0)
-	s.line("aof_rewrites_consecutive_failures", 0)
-	s.line("aof_last_write_status", "ok")
-	s.line("aof_last_cow_size", 0)
-	s.line("module_fork_in_progress", 0)
-	s.line("module_fork_last_cow_size", 0)
-}
-
 func infoStats(n *Node, s *infoScene) {
 	st, es, repl := n.server.Stats(), n.engine.Stats(), n.replication.Info()
 	kilobytes := func(bytes int64) string { return strconv.FormatFloat(float64(bytes)/1024, 'f', 2, 64) }

@@ -48,6 +48,7 @@ type Node struct {
 	gates       *gates
 	replication *Replication
 	persistence *persistence
+	appendOnly  *appendOnly
 	// background are the goroutines that Run waits for.
 	background sync.WaitGroup
 	sender     *migrate.Sender
@@ -102,6 +103,7 @@ func New(cfg *config.Config, log *slog.Logger) (*Node, error) {
 	n.store = store.New(store.Options{Databases: databases, Memory: memory})
 	n.journal = journal.New(journal.Options{BacklogBytes: cfg.Int("repl-backlog-size").Load(), ID: randomID()})
 	n.gates = newGates(cfg)
+	n.appendOnly = &appendOnly{n: n}
 
 	var f *fence
 	var serverFence server.Fence
@@ -115,6 +117,7 @@ func New(cfg *config.Config, log *slog.Logger) (*Node, error) {
 		Log:      log,
 		State:    n.gates,
 		Fence:    serverFence,
+		Barrier:  n.appendOnly,
 		Loops:    runtime.GOMAXPROCS(0),
 	})
 	n.engine = command.NewEngine(command.EngineOptions{
@@ -134,6 +137,7 @@ func New(cfg *config.Config, log *slog.Logger) (*Node, error) {
 		RoleChanged: n.roleChanged,
 		PauseWrites: n.pauseWrites,
 		Static:      n.staticReplicationInfo,
+		Replaced:    n.dataReplaced,
 	})
 	families, err := renameCommands(cfg.Statements("rename-command"),
 		command.Strings(), command.Hashes(), command.SortedSets(), command.Geo(), command.Lists(), command.Streams(), command.Bitmaps(), command.HyperLogLogs(), command.Sorting(), command.Sets(), command.Keys(), command.Introspection(),
@@ -171,6 +175,7 @@ func (n *Node) rows(clusterMode bool) []command.Spec {
 	rows = append(rows, n.debugRows()...)
 	rows = append(rows, n.serverRows()...)
 	rows = append(rows, n.persistenceRows()...)
+	rows = append(rows, n.aofRows()...)
 	return rows
 }
 
@@ -208,23 +213,38 @@ func (n *Node) Run(ctx context.Context) error {
 		n.cluster.stop()
 	}
 	n.sender.Close()
+	n.appendOnly.stop()
 	n.background.Wait()
 	return n.failure
 }
 
 // prepare loads the data and the cluster's state, and listens. While data are
-// loaded, clients hear so.
+// loaded, clients hear so. An append only file is preferred to an RDB file; one
+// that is switched on and not there yet begins with what the RDB file holds.
 func (n *Node) prepare() error {
-	stored, err := persist.HasRDB(n.persistence.fs, n.persistence.path())
+	p := n.persistence
+	stored, err := persist.HasRDB(p.fs, p.path())
 	if err != nil {
 		return &errLoad{err}
 	}
-	if stored {
+	var aof *persist.AOF
+	if n.cfg.Bool("appendonly").Load() {
+		if aof, err = n.appendOnly.open(); err != nil {
+			return &errLoad{err}
+		}
+	}
+	fromAOF := aof != nil && aof.Exists()
+	if stored || fromAOF {
 		n.gates.set(server.GateLoading, true)
 		if err := n.listen(); err != nil {
 			return err
 		}
-		if err := n.persistence.recover(); err != nil {
+		if fromAOF {
+			err = p.recoverAOF(aof)
+		} else {
+			err = p.recover()
+		}
+		if err != nil {
 			return err
 		}
 	}
@@ -233,14 +253,25 @@ func (n *Node) prepare() error {
 			return err
 		}
 	}
-	if !stored {
-		return n.listen()
-	}
-	n.persistence.settleHistory()
+	p.settleHistory()
 	if n.cluster != nil {
-		n.cluster.dropForeign(n.persistence)
+		n.cluster.dropForeign(p)
 	}
-	return nil
+	if aof != nil {
+		start := aof.Start
+		if stored && !fromAOF {
+			start = aof.StartAnew
+		}
+		if err := start(); err != nil {
+			return &errLoad{err}
+		}
+		n.appendOnly.aof.Store(aof)
+	}
+	n.gates.set(server.GateLoading, false)
+	if stored || fromAOF {
+		return nil
+	}
+	return n.listen()
 }
 
 // requestStop ends Run; err is nil when somebody asked for it.
@@ -374,6 +405,14 @@ func (n *Node) keepsPace() bool {
 	}
 	return n.cfg.Int("min-replicas-to-write").Load() > 0 || n.cfg.Int("maxmemory").Load() > 0 ||
 		!n.cfg.Bool("replica-serve-stale-data").Load()
+}
+
+// dataReplaced is told when a full sync has put other data, of another history,
+// in the place of this node's.
+func (n *Node) dataReplaced() {
+	if aof := n.appendOnly.aof.Load(); aof != nil {
+		aof.HistoryChanged()
+	}
 }
 
 // reap gives back what was deleted and is too large to be given back at once.

@@ -14,7 +14,6 @@ import (
 	"slotmesh/node/rdb"
 	"slotmesh/node/repl"
 	"slotmesh/node/resp"
-	"slotmesh/node/server"
 	"slotmesh/node/store"
 	"slotmesh/slots"
 )
@@ -255,11 +254,7 @@ func (p *persistence) load(commit func(*store.Store)) (loaded persist.LoadedRDB,
 	n := p.n
 	l := &loading{begun: time.Now()}
 	p.loading.Store(l)
-	n.gates.set(server.GateLoading, true)
-	defer func() {
-		n.gates.set(server.GateLoading, false)
-		p.loading.Store(nil)
-	}()
+	defer p.loading.Store(nil)
 	stop := p.report(l)
 	defer stop()
 	t := &fileTarget{engine: n.engine, into: n.engine.Sibling(), now: unixMs()}
@@ -497,7 +492,7 @@ func infoPersistence(n *Node, s *infoScene) {
 	s.line("rdb_last_cow_size", 0)
 	s.line("rdb_last_load_keys_expired", loaded.Expired)
 	s.line("rdb_last_load_keys_loaded", loaded.Keys)
-	infoAOF(s)
+	infoAOF(n, s)
 	if l != nil {
 		total, read := l.Total.Load(), l.Done.Load()
 		spent := s.now.Sub(l.begun)

@@ -165,3 +165,82 @@ func TestDamagedFileStopsTheStart(t *testing.T) {
 		}
 	}
 }
+
+// TestAppendOnlyFile: writes of every kind are in the file when their replies
+// leave, in every mode, and come back; so do the data after a rewrite, after
+// the file was switched on while it ran, and the history with them.
+func TestAppendOnlyFile(t *testing.T) {
+	for _, fsync := range []string{"always", "everysec", "no"} {
+		t.Run(fsync, func(t *testing.T) {
+			dir := t.TempDir()
+			on := []string{"--dir", dir, "--appendonly", "yes", "--appendfsync", fsync, "--save", ""}
+			n, dial, ended := startNode(t, on...)
+			c := dial()
+			fillAllKinds(c)
+			c.do("multi")
+			c.do("incr", "n")
+			c.do("rpush", "l", "x")
+			c.do("exec")
+			want, offset := dumps(c), n.journal.Offset()
+			stopNode(t, c, ended, "nosave")
+
+			n, dial, ended = startNode(t, on...)
+			c = dial()
+			if got := dumps(c); !maps.Equal(got, want) {
+				t.Fatalf("%d keys, want %d, or what they hold differs", len(got), len(want))
+			}
+			if _, _, second := n.journal.IDs(); second-1 != offset {
+				t.Errorf("the history is shared up to %d, want %d", second-1, offset)
+			}
+			if got := c.ask("bgrewriteaof"); !strings.HasPrefix(got, `+"Background append only file rewriting started`) {
+				t.Errorf("BGREWRITEAOF: %s", got)
+			}
+			waitFor(t, "the rewrite", func() bool {
+				v, _ := infoField(string(c.do("info", "persistence").Text), "aof_rewrites")
+				return v == "1"
+			})
+			c.do("set", "after", "the rewrite")
+			if got := c.ask("waitaof", "1", "0", "5000"); got != "*[:1 :0]" {
+				t.Errorf("WAITAOF: %s", got)
+			}
+			want = dumps(c)
+			stopNode(t, c, ended, "nosave")
+
+			_, dial, _ = startNode(t, on...)
+			if got := dumps(dial()); !maps.Equal(got, want) {
+				t.Fatalf("after the rewrite: %d keys, want %d, or what they hold differs", len(got), len(want))
+			}
+		})
+	}
+}
+
+// TestAppendOnlyFileSwitchedOn: CONFIG SET appendonly yes writes what is there.
+func TestAppendOnlyFileSwitchedOn(t *testing.T) {
+	dir := t.TempDir()
+	_, dial, ended := startNode(t, "--dir", dir, "--save", "")
+	c := dial()
+	fillAllKinds(c)
+	if got := c.ask("config", "set", "appendonly", "yes"); got != `+"OK"` {
+		t.Fatal(got)
+	}
+	waitFor(t, "the file to be complete", func() bool {
+		text := string(c.do("info", "persistence").Text)
+		rewriting, _ := infoField(text, "aof_rewrite_in_progress")
+		enabled, _ := infoField(text, "aof_enabled")
+		return rewriting == "0" && enabled == "1"
+	})
+	c.do("set", "later", "1")
+	want := dumps(c)
+	stopNode(t, c, ended, "nosave")
+	_, dial, _ = startNode(t, "--dir", dir, "--save", "", "--appendonly", "yes")
+	c = dial()
+	if got := dumps(c); !maps.Equal(got, want) {
+		t.Fatalf("%d keys, want %d, or what they hold differs", len(got), len(want))
+	}
+	if got := c.ask("config", "set", "appendonly", "no"); got != `+"OK"` {
+		t.Fatal(got)
+	}
+	if got := c.ask("set", "without", "file"); got != `+"OK"` {
+		t.Errorf("SET without the file: %s", got)
+	}
+}

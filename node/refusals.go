@@ -41,7 +41,7 @@ func (n *Node) refreshRefusals() error {
 	})
 	broken := n.persistence.refuses()
 	n.refusals.brokenDisk.Store(broken)
-	n.gates.set(server.GateRefuse, few || limit > 0 || broken)
+	n.gates.set(server.GateRefuse, few || limit > 0 || broken || n.appendOnly.failing() != nil)
 	return nil
 }
 
@@ -51,6 +51,9 @@ func (n *Node) countedMemory() int64 { return n.store.Used() + n.refusals.beside
 
 // refuse answers for server.GateRefuse.
 func (n *Node) refuse(spec *command.Spec) resp.Error {
+	if err := n.appendOnly.failing(); err != nil && spec.Flags&command.Write != 0 {
+		return errAOF(err)
+	}
 	switch {
 	case spec.Flags&command.Write != 0 && n.refusals.brokenDisk.Load():
 		return resp.ErrMisconf

@@ -63,6 +63,9 @@ type replicationOptions struct {
 	PauseWrites func(bool)
 	// Static are the parts of INFO that replication does not decide itself.
 	Static func() staticReplicationInfo
+	// Replaced, if set, is told, while nothing else runs, that a full sync has put
+	// other data in the place of this node's.
+	Replaced func()
 }
 
 // staticReplicationInfo are directives that INFO repeats.
@@ -78,7 +81,7 @@ func newReplication(o replicationOptions) *Replication {
 	r := &Replication{o: o}
 	r.feeding.Store(true)
 	r.empty.Store(o.Empty)
-	r.target = &replicationTarget{engine: o.Engine, now: o.Now, log: o.Log, applier: o.Engine.NewApplier()}
+	r.target = &replicationTarget{engine: o.Engine, now: o.Now, log: o.Log, applier: o.Engine.NewApplier(), replaced: o.Replaced}
 	r.primary = repl.NewPrimary(repl.PrimaryOptions{
 		Journal:  o.Journal,
 		Source:   &replicationSource{engine: o.Engine, usedMemory: o.UsedMemory},
@@ -318,6 +321,8 @@ type replicationTarget struct {
 	log     *slog.Logger
 	applier *command.Applier
 	batch   []command.Applied
+	// replaced is replicationOptions.Replaced.
+	replaced func()
 	// complained is when a refused command was last reported: a keyspace that
 	// has diverged must not fill the log.
 	complained time.Time
@@ -376,7 +381,12 @@ func (l *replicationLoad) Insert(e rdb.Entry) error {
 }
 
 func (l *replicationLoad) Commit(adopt func()) error {
-	l.target.engine.Replace(l.into, adopt)
+	l.target.engine.Replace(l.into, func() {
+		adopt()
+		if l.target.replaced != nil {
+			l.target.replaced()
+		}
+	})
 	return nil
 }
 

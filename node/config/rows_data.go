@@ -1,7 +1,6 @@
 package config
 
 const (
-	noAOF      = "there is no append only file"
 	noDiskSync = "a full synchronization never touches the disk"
 	noTLS      = "connections are plain TCP"
 )
@@ -24,24 +23,24 @@ func persistenceRows() []Row {
 			inert("loading runs beside the event loops and never holds them up"),
 		oneOf("sanitize-dump-payload", "no", "no", "yes", "clients").
 			inert("every payload is checked in full"),
-		no("appendonly").inert(noAOF),
+		no("appendonly"),
 		{
 			Name: "appendfilename", Kind: text{check: checkFileName("appendfilename", "filename", false)},
-			Default: []string{"appendonly.aof"}, Immutable: true, Inert: noAOF,
+			Default: []string{"appendonly.aof"}, Immutable: true,
 		},
 		{
 			Name: "appenddirname", Kind: text{check: checkFileName("appenddirname", "dirname", false)},
-			Default: []string{"appendonlydir"}, Immutable: true, Inert: noAOF,
+			Default: []string{"appendonlydir"}, Immutable: true,
 		},
-		oneOf("appendfsync", "everysec", "everysec", "always", "no").inert(noAOF),
-		no("no-appendfsync-on-rewrite").inert(noAOF),
-		number("auto-aof-rewrite-percentage", "100", 0, maxInt).inert(noAOF),
-		size("auto-aof-rewrite-min-size", "67108864", 0).inert(noAOF),
-		yes("aof-load-truncated").inert(noAOF),
-		yes("aof-use-rdb-preamble").inert(noAOF),
-		yes("aof-rewrite-incremental-fsync").inert(noAOF),
-		no("aof-timestamp-enabled").inert(noAOF),
-		no("aof-disable-auto-gc").inert(noAOF),
+		oneOf("appendfsync", "everysec", "everysec", "always", "no"),
+		no("no-appendfsync-on-rewrite"),
+		number("auto-aof-rewrite-percentage", "100", 0, maxInt),
+		size("auto-aof-rewrite-min-size", "67108864", 0),
+		yes("aof-load-truncated"),
+		yes("aof-use-rdb-preamble"),
+		yes("aof-rewrite-incremental-fsync"),
+		no("aof-timestamp-enabled"),
+		no("aof-disable-auto-gc"),
 	}
 }
 

@@ -187,6 +187,7 @@ func (s *session) execute() {
 	var err error
 	var rejected bool
 	s.bench.tally.begin(s.bench, s.row)
+	s.outWrote = s.outWrote || s.row.spec.Flags&(command.Write|command.MayReplicate) != 0 || s.tx != nil && s.tx.executing
 	if s.tx != nil && s.tx.executing {
 		s.executeAll()
 	} else {

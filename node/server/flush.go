@@ -11,6 +11,9 @@ func (s *session) flush() {
 		return
 	}
 	s.bench.tally.stop(s.bench)
+	if s.srv.barrier != nil && !s.passesBarrier() {
+		return
+	}
 	if s.outKeyed && s.srv.fence != nil && !s.mayLeave() {
 		return
 	}
@@ -60,7 +63,7 @@ func (s *session) letGo() {
 // drained is called when all output has left.
 func (s *session) drained() {
 	s.out.Buf, s.sent, s.lent = nil, 0, false
-	s.outKeyed, s.outWrites, s.choked = false, false, false
+	s.outKeyed, s.outWrites, s.outWrote, s.choked = false, false, false, false
 	s.softSince = 0
 	if s.parked == parkOffLoop {
 		return

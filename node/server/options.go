@@ -92,6 +92,8 @@ type Options struct {
 	State State
 	// Fence may be nil: outside cluster mode.
 	Fence Fence
+	// Barrier may be nil: nothing is promised about a disk.
+	Barrier Barrier
 	// Loops is the number of event loops; 0 means one for each processor that
 	// the Go scheduler uses. Loops have the engine lanes 0 to Loops-1.
 	Loops int

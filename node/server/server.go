@@ -24,9 +24,11 @@ type Server struct {
 	log   *slog.Logger
 	state State
 	fence Fence
-	auth  auth
-	nodes int // loops asked for
-	base  time.Time
+	// barrier is nil when nothing is promised about a disk.
+	barrier Barrier
+	auth    auth
+	nodes   int // loops asked for
+	base    time.Time
 
 	// Set by Start, then read-only.
 	table   *command.Table
@@ -108,7 +110,7 @@ func New(o Options) *Server {
 		loops = runtime.GOMAXPROCS(0)
 	}
 	srv := &Server{
-		set: o.Settings, log: log, state: o.State, fence: o.Fence, nodes: loops, base: time.Now(),
+		set: o.Settings, log: log, state: o.State, fence: o.Fence, barrier: o.Barrier, nodes: loops, base: time.Now(),
 		auth:      auth{password: o.Settings.RequirePass},
 		listeners: make(map[string]listener),
 		clients:   make(map[uint64]*session),

@@ -97,13 +97,17 @@ type session struct {
 	postponed bool
 	// inTurn is true while requests run.
 	inTurn bool
-	// choked is true while the socket takes no more, and held while the fence
-	// keeps the output back.
+	// choked is true while the socket takes no more, and held while the fence or
+	// the barrier keeps the output back.
 	choked, held bool
 	// outKeyed is true while out holds replies of commands with keys, run under
 	// outTerm; outWrites if a write is among them.
 	outKeyed, outWrites bool
 	outTerm             uint64
+	// outWrote is true while out holds the reply of a write; barred while the
+	// barrier keeps the output back until the journal's barredAt is safe.
+	outWrote, barred bool
+	barredAt         int64
 	// softSince is when the output passed its soft limit, in nanoseconds of the
 	// server's clock; 0 when it is under.
 	softSince int64
