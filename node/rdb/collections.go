@@ -3,6 +3,7 @@ package rdb
 import (
 	"errors"
 	"fmt"
+	"strconv"
 
 	"slotmesh/node/store/listpack"
 	"slotmesh/node/store/tree"
@@ -110,9 +111,27 @@ func (d *decoder) content() ([]byte, error) {
 	return t.content(), nil
 }
 
+// element is content for what is copied at once: it is good until the next call
+// with the same room.
+func (d *decoder) element(room *[]byte) ([]byte, error) {
+	t, err := d.textInto(*room)
+	if err != nil {
+		return nil, err
+	}
+	if t.isInt {
+		*room = strconv.AppendInt((*room)[:0], t.n, 10)
+		return *room, nil
+	}
+	const keep = 64 << 10
+	if d.src != nil && cap(t.bytes) <= keep {
+		*room = t.bytes
+	}
+	return t.bytes, nil
+}
+
 // pack reads a string that holds a listpack and checks all of it.
 func (d *decoder) pack() ([]byte, error) {
-	lp, err := d.content()
+	lp, err := d.element(&d.first)
 	if err != nil {
 		return nil, err
 	}
@@ -127,7 +146,7 @@ func (d *decoder) pack() ([]byte, error) {
 
 // ziplist reads a string that holds a ziplist and returns it as a listpack.
 func (d *decoder) ziplist() ([]byte, error) {
-	zl, err := d.content()
+	zl, err := d.element(&d.first)
 	if err != nil {
 		return nil, err
 	}

@@ -130,6 +130,8 @@ type decoder struct {
 	crc     uint64
 	summed  int
 	summing bool
+	// first and second are room for an element and what belongs to it.
+	first, second []byte
 	// valkey is set for what Valkey 9 wrote, where one type means something else.
 	valkey bool
 }
@@ -203,9 +205,10 @@ func (d *decoder) byte() (byte, error) {
 	return b[0], nil
 }
 
-// bytes returns the next n bytes: a view of the input when that is a slice,
-// else a slice of their own, which grows only as bytes arrive.
-func (d *decoder) bytes(n uint64) ([]byte, error) {
+// bytes returns the next n bytes: a view of the input when that is a slice, else
+// a slice of their own, or buf if they find room there. It grows only as bytes
+// arrive.
+func (d *decoder) bytes(n uint64, buf []byte) ([]byte, error) {
 	if d.src == nil {
 		if n > uint64(len(d.buf)-d.pos) {
 			return nil, errTruncated
@@ -215,7 +218,10 @@ func (d *decoder) bytes(n uint64) ([]byte, error) {
 		return b, nil
 	}
 	const believed = 1 << 20
-	b := make([]byte, 0, min(n, believed))
+	b := buf[:0]
+	if n > uint64(cap(b)) || buf == nil {
+		b = make([]byte, 0, min(n, believed))
+	}
 	for uint64(len(b)) < n {
 		if err := d.need(1); err != nil {
 			return nil, err
@@ -289,13 +295,16 @@ func (t text) content() []byte {
 }
 
 // text reads a string in any of its forms.
-func (d *decoder) text() (text, error) {
+func (d *decoder) text() (text, error) { return d.textInto(nil) }
+
+// textInto is text with a buffer that the bytes may come to lie in.
+func (d *decoder) textInto(buf []byte) (text, error) {
 	n, encoded, err := d.length()
 	if err != nil {
 		return text{}, err
 	}
 	if !encoded {
-		b, err := d.bytes(n)
+		b, err := d.bytes(n, buf)
 		return text{bytes: b}, err
 	}
 	switch n {
@@ -326,7 +335,7 @@ func (d *decoder) text() (text, error) {
 		if err != nil {
 			return text{}, err
 		}
-		b, err := d.bytes(packed)
+		b, err := d.bytes(packed, buf)
 		if err != nil {
 			return text{}, err
 		}

@@ -80,11 +80,11 @@ func (d *decoder) readHash(t Type, c *value.Draft, limits *Limits) error {
 				deadline = min(deadline+uint64(first)-1, lastDeadline)
 			}
 		}
-		field, err := d.content()
+		field, err := d.element(&d.first)
 		if err != nil {
 			return err
 		}
-		val, err := d.content()
+		val, err := d.element(&d.second)
 		if err != nil {
 			return err
 		}
@@ -95,11 +95,11 @@ func (d *decoder) readHash(t Type, c *value.Draft, limits *Limits) error {
 // readValkeyHash reads fields, values and deadlines; -1 is none.
 func (d *decoder) readValkeyHash(h *hash.Hash) error {
 	return d.elements(func() error {
-		field, err := d.content()
+		field, err := d.element(&d.first)
 		if err != nil {
 			return err
 		}
-		val, err := d.content()
+		val, err := d.element(&d.second)
 		if err != nil {
 			return err
 		}

@@ -59,7 +59,7 @@ func (d *decoder) readList(t Type, c *value.Draft) error {
 				return fmt.Errorf("%w: %d", errContainer, container)
 			}
 		}
-		text, err := d.content()
+		text, err := d.element(&d.first)
 		if err != nil {
 			return err
 		}

@@ -30,7 +30,7 @@ func (d *decoder) readSet(t Type, c *value.Draft, limits *Limits) error {
 	b := set.Build(&c.Cell, &limits.Set)
 	defer b.Close()
 	return d.elements(func() error {
-		member, err := d.content()
+		member, err := d.element(&d.first)
 		if err != nil {
 			return err
 		}

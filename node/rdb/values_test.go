@@ -10,6 +10,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"testing/iotest"
 
 	"slotmesh/node/store"
 	"slotmesh/slots"
@@ -312,6 +313,10 @@ func TestFilesGoRound(t *testing.T) {
 		file, entries, err := readFile(bytes.NewReader(raw))
 		if err != nil {
 			t.Fatal(err)
+		}
+		_, again, err := readFile(iotest.OneByteReader(bytes.NewReader(raw)))
+		if err != nil || !slices.Equal(listing(again), listing(entries)) {
+			t.Fatalf("byte by byte %d entries come, %v", len(again), err)
 		}
 		if len(file.Functions) != 1 {
 			t.Fatalf("%d function libraries", len(file.Functions))

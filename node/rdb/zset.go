@@ -1,6 +1,7 @@
 package rdb
 
 import (
+	"bytes"
 	"encoding/binary"
 	"math"
 	"strconv"
@@ -44,7 +45,7 @@ func (d *decoder) readScored(t Type, c *value.Draft, limits *Limits) error {
 	longest := 0
 	var signed [][]byte // members whose score is the zero with a sign
 	err := d.elements(func() error {
-		member, err := d.content()
+		member, err := d.element(&d.first)
 		if err != nil {
 			return err
 		}
@@ -66,7 +67,7 @@ func (d *decoder) readScored(t Type, c *value.Draft, limits *Limits) error {
 		}
 		longest = max(longest, len(member))
 		if score == 0 && math.Signbit(score) && len(signed) <= limits.ZSet.Entries {
-			signed = append(signed, member)
+			signed = append(signed, bytes.Clone(member))
 		}
 		return nil
 	})
@@ -96,7 +97,7 @@ func (d *decoder) scoreText() (float64, error) {
 	case scoreNegInfinity:
 		return math.Inf(-1), nil
 	}
-	text, err := d.bytes(uint64(n))
+	text, err := d.bytes(uint64(n), nil)
 	if err != nil {
 		return 0, err
 	}
