@@ -15,6 +15,7 @@ import (
 
 	"slotmesh/node"
 	"slotmesh/node/config"
+	"slotmesh/node/persist"
 )
 
 func main() {
@@ -26,6 +27,7 @@ const usage = `Usage: slotmesh [/path/to/redis.conf] [options] [-]
        slotmesh - (read config from stdin)
        slotmesh -v or --version
        slotmesh -h or --help
+       slotmesh check-aof [--fix|--truncate-to-timestamp $timestamp] <file.manifest|file.aof>
 
 Options are the directives of the configuration file with two dashes:
 
@@ -39,6 +41,9 @@ Options are the directives of the configuration file with two dashes:
 // run is main without the exit.
 func run(args *node.Args) int {
 	options := args.List[1:]
+	if len(options) > 0 && options[0] == "check-aof" {
+		return persist.CheckAOF(options[1:], os.Stdin, os.Stdout)
+	}
 	if len(options) == 1 {
 		switch options[0] {
 		case "-v", "--version":

@@ -24,7 +24,7 @@ const module = "slotmesh"
 // that is missing here may import nothing of the module, so a new one has to be
 // entered on purpose.
 var below = map[string][]string{
-	"cmd/slotmesh": {"node", "node/config"},
+	"cmd/slotmesh": {"node", "node/config", "node/persist"},
 	"cmd/slotctl":  {"slots", "node/resp"},
 
 	"node": {
