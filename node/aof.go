@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"slotmesh/node/command"
+	"slotmesh/node/config"
 	"slotmesh/node/persist"
 	"slotmesh/node/rdb"
 	"slotmesh/node/resp"
@@ -218,7 +219,7 @@ func (a *appendOnly) follow() error {
 		}
 		if err != nil {
 			a.n.log.Warn("Unable to turn on AOF: " + err.Error())
-			return errors.New("Unable to turn on AOF. Check server logs.")
+			return config.Refusal("Unable to turn on AOF. Check server logs.")
 		}
 		a.aof.Store(aof)
 	case !on && old != nil:

@@ -14,6 +14,7 @@ import (
 	"slotmesh/node/rdb"
 	"slotmesh/node/repl"
 	"slotmesh/node/resp"
+	"slotmesh/node/server"
 	"slotmesh/node/store"
 	"slotmesh/slots"
 )
@@ -223,8 +224,6 @@ type fileTarget struct {
 	engine *command.Engine
 	into   *store.Store
 	now    int64
-	// over is true when keys that are there already make an error.
-	over bool
 }
 
 // Target implements persist.Target.
@@ -474,7 +473,7 @@ func infoPersistence(n *Node, s *infoScene) {
 	if saving {
 		current, keys, total = s.now.Sub(begun), p.keys.Load(), p.total.Load()
 	}
-	s.line("loading", bit(l != nil))
+	s.line("loading", bit(n.gates.Gates()&server.GateLoading != 0))
 	s.line("async_loading", bit(syncing))
 	s.line("current_cow_peak", 0)
 	s.line("current_cow_size", 0)
