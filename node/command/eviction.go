@@ -146,6 +146,8 @@ func (e *Engine) sample(l *MemoryLimit, n int) (last candidate, found bool) {
 		if !e.locks.tryLock(slot) {
 			continue
 		}
+		lane := &e.gate.lanes[e.Background()]
+		lane.RLock()
 		now := e.now()
 		for range n {
 			var ref store.Ref
@@ -172,6 +174,7 @@ func (e *Engine) sample(l *MemoryLimit, n int) (last candidate, found bool) {
 				break
 			}
 		}
+		lane.RUnlock()
 		e.locks.unlock(slot)
 	}
 	return last, found
