@@ -477,3 +477,59 @@ func BenchmarkAppend(b *testing.B) {
 		})
 	})
 }
+
+// TestNextRun reads the stream in runs: whole entries, and all of them but those
+// that only count as bytes.
+func TestNextRun(t *testing.T) {
+	j := newActive(64 << 10)
+	r, err := j.NewReader(0, journal.ReaderOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	random := rand.New(rand.NewPCG(5, 6))
+	want := make(map[int64]byte)
+	for range 2000 {
+		from := j.Offset()
+		switch random.IntN(10) {
+		case 0:
+			j.AppendControl([]byte("PING"))
+			continue
+		case 1:
+			j.Append(0, 5, command("SET", "large", strings.Repeat("v", 100_000)))
+		default:
+			j.Append(random.IntN(2), 5, command("SET", "k", strings.Repeat("v", random.IntN(200))))
+		}
+		want[from] = 0
+		if random.IntN(3) == 0 {
+			continue
+		}
+		for {
+			offset, run, err := r.NextRun(random.IntN(2000))
+			if err != nil {
+				t.Fatal(err)
+			}
+			if len(run) == 0 {
+				if offset != j.Offset() {
+					t.Fatalf("at the end %d, want %d", offset, j.Offset())
+				}
+				break
+			}
+			if run[0] != '*' || bytes.Contains(run, []byte("PING")) || !bytes.HasSuffix(run, []byte("\r\n")) {
+				t.Fatalf("run %q", run)
+			}
+			if offset+int64(len(run)) != r.Position() {
+				t.Fatalf("position %d after a run of %d at %d", r.Position(), len(run), offset)
+			}
+			for at := range want {
+				if at >= offset && at < r.Position() {
+					delete(want, at)
+				}
+			}
+		}
+	}
+	for at := range want {
+		if at < r.Position() {
+			t.Errorf("the entry at %d was left out", at)
+		}
+	}
+}

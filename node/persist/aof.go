@@ -192,7 +192,6 @@ type AOF struct {
 	// held while files come and go. It is locked before writing.
 	admin    gate
 	manifest manifest
-	loaded   Loaded
 
 	rewriting atomic.Pointer[rewrite]
 	busy      atomic.Bool

@@ -21,7 +21,6 @@ import (
 	"slotmesh/node/persist"
 	"slotmesh/node/persist/memfs"
 	"slotmesh/node/rdb"
-	"slotmesh/node/store"
 	"slotmesh/node/store/value"
 	"slotmesh/slots"
 )
@@ -54,8 +53,7 @@ func (k keyspace) apply(commands []persist.Command) error {
 
 // target takes a load into a keyspace.
 type target struct {
-	k     keyspace
-	space *store.Store
+	k keyspace
 }
 
 func (t *target) Target(slot slots.Slot) rdb.Target { return rdb.Target{} }
