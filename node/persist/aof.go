@@ -190,7 +190,9 @@ type AOF struct {
 
 	// admin guards the manifest on the disk, which is what manifest says, and is
 	// held while files come and go. It is locked before writing.
-	admin    gate
+	admin gate
+	// syncing is held for an fsync.
+	syncing  gate
 	manifest manifest
 
 	rewriting atomic.Pointer[rewrite]
@@ -206,7 +208,7 @@ type AOF struct {
 	running sync.WaitGroup
 }
 
-// gate is a lock that is held for long: for all of a rewrite. (It is no mutex, so
+// gate is a lock that is held for long: for a rewrite, or an fsync. (It is no mutex, so
 // that the clock of a synctest bubble goes on while somebody waits for it.)
 type gate chan struct{}
 
@@ -253,7 +255,7 @@ type aofStats struct {
 // OpenAOF reads the manifest. It changes nothing on the disk.
 func OpenAOF(o AOFOptions) (*AOF, error) {
 	a := &AOF{
-		o: o, fs: o.FS, now: o.Now, admin: make(gate, 1),
+		o: o, fs: o.FS, now: o.Now, admin: make(gate, 1), syncing: make(gate, 1),
 		kickWrite: make(chan struct{}, 1), kickSync: make(chan struct{}, 1), kickRebuild: make(chan struct{}, 1),
 	}
 	if a.fs == nil {

@@ -391,6 +391,8 @@ func (a *AOF) keepSyncing() {
 // sync makes what is written lasting; with onlyRetired just the files that are
 // complete.
 func (a *AOF) sync(onlyRetired bool) {
+	a.syncing.lock()
+	defer a.syncing.unlock()
 	a.dirty.Store(false)
 	a.writing.Lock()
 	w := &a.w
