@@ -1,7 +1,6 @@
 package store
 
 import (
-	"bytes"
 	"sync"
 	"sync/atomic"
 
@@ -384,13 +383,6 @@ func (s *Store) Copy(from Ref, db int, slot slots.Slot, key []byte, now int64) R
 // marks of access. An old value of key goes. Both slots are locked; from is
 // good until this call only.
 func (s *Store) Move(from Ref, db int, slot slots.Slot, key []byte, now int64) Ref {
-	if from.Roots() != 0 && s.memory.Heap(int(from.space.slot)) != s.memory.Heap(int(slot)) {
-		// A tree stays in the heap of its slot.
-		sp, old := from.space, bytes.Clone(from.Key())
-		ref := s.Copy(from, db, slot, key, now)
-		sp.delete(s.hash(old), old, sp.find(s.hash(old), old), true)
-		return ref
-	}
 	v, mark, at := from.Value().Detach(), from.mark(), from.ExpireAt()
 	v.FieldsExpireAt = from.FieldsExpireAt()
 	old := from.Key()

@@ -1,4 +1,3 @@
-// Package durability kills nodes with -9 under writers and looks what is left.
 package durability
 
 import (

@@ -1,0 +1,3 @@
+// Package durability kills nodes with -9 under writers and looks what is left in
+// their files.
+package durability
