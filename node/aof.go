@@ -109,26 +109,48 @@ func (a *appendOnly) open() (*persist.AOF, error) {
 		DirName: n.cfg.Text("appenddirname").Load(), FileName: n.cfg.Text("appendfilename").Load(),
 		Journal:  n.journal,
 		Source:   &dataSource{replicationSource{engine: n.engine, usedMemory: n.usedMemory}},
-		Settings: n.aofSettings, Log: n.log, OnHealth: a.health,
+		Settings: aofSettings(n.cfg), Log: n.log, OnHealth: a.health,
 	})
 }
 
-func (n *Node) aofSettings() persist.AOFSettings {
-	fsync := map[string]persist.FsyncMode{"always": persist.FsyncAlways, "no": persist.FsyncNo}
-	yes := func(name string) bool { return n.cfg.Bool(name).Load() }
-	return persist.AOFSettings{
-		Fsync:             fsync[n.cfg.Enum("appendfsync").Load()],
-		NoFsyncOnRewrite:  yes("no-appendfsync-on-rewrite"),
-		RewritePercentage: n.cfg.Int("auto-aof-rewrite-percentage").Load(),
-		RewriteMinSize:    n.cfg.Int("auto-aof-rewrite-min-size").Load(),
-		LoadTruncated:     yes("aof-load-truncated"),
-		RDBPreamble:       yes("aof-use-rdb-preamble"),
-		IncrementalFsync:  yes("aof-rewrite-incremental-fsync"),
-		Timestamps:        yes("aof-timestamp-enabled"),
-		KeepHistory:       yes("aof-disable-auto-gc"),
-		Compress:          yes("rdbcompression"),
-		Checksum:          yes("rdbchecksum"),
-		Version:           ReportedVersion,
+// aofSettings reads the directives that the file heeds. It is asked for every
+// reply: the directives are looked up once.
+func aofSettings(cfg *config.Config) func() persist.AOFSettings {
+	var (
+		fsync       = cfg.Enum("appendfsync")
+		noRewrite   = cfg.Bool("no-appendfsync-on-rewrite")
+		percentage  = cfg.Int("auto-aof-rewrite-percentage")
+		minSize     = cfg.Int("auto-aof-rewrite-min-size")
+		truncated   = cfg.Bool("aof-load-truncated")
+		preamble    = cfg.Bool("aof-use-rdb-preamble")
+		incremental = cfg.Bool("aof-rewrite-incremental-fsync")
+		timestamps  = cfg.Bool("aof-timestamp-enabled")
+		keep        = cfg.Bool("aof-disable-auto-gc")
+		compress    = cfg.Bool("rdbcompression")
+		checksum    = cfg.Bool("rdbchecksum")
+	)
+	return func() persist.AOFSettings {
+		mode := persist.FsyncEverySec
+		switch fsync.Load() {
+		case "always":
+			mode = persist.FsyncAlways
+		case "no":
+			mode = persist.FsyncNo
+		}
+		return persist.AOFSettings{
+			Fsync:             mode,
+			NoFsyncOnRewrite:  noRewrite.Load(),
+			RewritePercentage: percentage.Load(),
+			RewriteMinSize:    minSize.Load(),
+			LoadTruncated:     truncated.Load(),
+			RDBPreamble:       preamble.Load(),
+			IncrementalFsync:  incremental.Load(),
+			Timestamps:        timestamps.Load(),
+			KeepHistory:       keep.Load(),
+			Compress:          compress.Load(),
+			Checksum:          checksum.Load(),
+			Version:           ReportedVersion,
+		}
 	}
 }
 
