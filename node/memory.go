@@ -17,6 +17,9 @@ type memoryUse struct {
 	used int64
 	// data is the part of it that is in the store.
 	data int64
+	// runtime is what the Go runtime has of the system's memory, less what it
+	// gave back.
+	runtime int64
 	// objects are blocks of the store and objects on the heap, reachable or not
 	// yet collected; spans is the memory that is set aside for them.
 	objects, spans int64
@@ -43,7 +46,7 @@ func (n *Node) readMemory() memoryUse {
 	total, released, free, unused, objects := value(0), value(1), value(2), value(3), value(4)
 	data, pages := n.store.Memory().Used(), n.store.Memory().Mapped()
 	return memoryUse{
-		used: data + total - released - free - unused, data: data,
+		used: data + total - released - free - unused, data: data, runtime: total - released,
 		objects: data + objects, spans: pages + objects + unused,
 		mapped: pages + total - released, resident: residentBytes(),
 	}

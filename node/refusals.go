@@ -1,7 +1,6 @@
 package node
 
 import (
-	"runtime/metrics"
 	"sync/atomic"
 	"time"
 
@@ -30,7 +29,7 @@ func (n *Node) refreshRefusals() error {
 	limit := n.cfg.Int("maxmemory").Load()
 	n.refusals.fewReplicas.Store(few)
 	if limit > 0 {
-		n.refusals.besides.Store(memoryBesides())
+		n.refusals.besides.Store(n.memoryBesides())
 	}
 	n.engine.SetMemoryLimit(command.MemoryLimit{
 		Max:     limit,
@@ -65,16 +64,13 @@ func (n *Node) refuse(spec *command.Spec) resp.Error {
 	return ""
 }
 
-// memoryBesides is the memory in use that is not data: what the last collection
-// found alive, and what the runtime needs for itself.
-func memoryBesides() int64 {
-	samples := []metrics.Sample{{Name: "/gc/heap/live:bytes"}, {Name: "/memory/classes/heap/stacks:bytes"}}
-	metrics.Read(samples)
-	sum := int64(0)
-	for _, sample := range samples {
-		if sample.Value.Kind() == metrics.KindUint64 {
-			sum += int64(sample.Value.Uint64())
-		}
-	}
-	return sum
+// memoryBesides is the process's memory that is not data: all that the runtime
+// has of the system's and did not give back. What garbage and headroom take is
+// not there for data, so it counts. What replicas have yet to fetch does not: the
+// effects of evictions would make it more, and so on until nothing is left.
+func (n *Node) memoryBesides() int64 {
+	m := n.readMemory()
+	repl := n.replication.Info()
+	slow := max(repl.RetainedBytes-repl.BacklogLen, 0)
+	return max(m.runtime-slow, 0)
 }
