@@ -9,9 +9,11 @@ import (
 	"time"
 
 	"slotmesh/node/command"
+	"slotmesh/node/rdb"
 	"slotmesh/node/repl"
 	"slotmesh/node/resp"
 	"slotmesh/node/store"
+	"slotmesh/node/store/list"
 	"slotmesh/node/store/value"
 	"slotmesh/slots"
 )
@@ -72,6 +74,13 @@ func debugCommands() []debugCommand {
 			"    Return a test value of a type: string, integer, double, bignum, null, array, set,",
 			"    map, attrib, push, verbatim, true, false.",
 		}},
+		{"reload", 0, -1, debugReload, []string{
+			"RELOAD [option ...]",
+			"    Save the data to the RDB file and load them again. Options:",
+			"    * MERGE: keep what is there, and let what is loaded win",
+			"    * NOFLUSH: keep what is there",
+			"    * NOSAVE: load the file as it is",
+		}},
 		{"set-active-expire", 1, 1, debugSetActiveExpire, []string{
 			"SET-ACTIVE-EXPIRE <0|1>", "    Turn the deletion of expired keys in the background off or on.",
 		}},
@@ -81,7 +90,7 @@ func debugCommands() []debugCommand {
 		{"stringmatch-len", 2, 2, debugStringMatch, []string{
 			"STRINGMATCH-LEN <length> <pattern>", "    Match a pattern against <length> bytes of 'a'.",
 		}},
-		{"quicklist-packed-threshold", 1, 1, debugNothing, nil},
+		{"quicklist-packed-threshold", 1, 1, debugPackedThreshold, nil},
 		{"pause-cron", 1, 1, debugNothing, nil},
 		{"set-disable-deny-scripts", 1, 1, debugNothing, nil},
 		{"replybuffer", 2, 2, debugNothing, nil},
@@ -183,14 +192,31 @@ func (n *Node) find(c *command.Call, slot slots.Slot, key []byte) (store.Ref, bo
 	return ref, ref.OK() && !(ref.Expires() && ref.ExpireAt() <= c.Now)
 }
 
+// quicklistFields is what DEBUG OBJECT tells of a list.
+func quicklistFields(v value.Value, most int64) string {
+	r := list.Read(v)
+	size := 0
+	r.Packs(func(lp []byte) bool {
+		size += len(lp)
+		return true
+	})
+	return fmt.Sprintf(" ql_nodes:%d ql_avg_node:%.2f ql_listpack_max:%d ql_compressed:0 ql_uncompressed_size:%d",
+		r.PackCount(), float64(r.Len())/float64(r.PackCount()), most, size)
+}
+
 func debugObject(n *Node, c *command.Call, args [][]byte) error {
 	slot := slots.Of(args[0])
 	var line string
 	c.WithSlot(slot, func() {
 		if ref, ok := n.find(c, slot, args[0]); ok {
 			v := ref.Value()
+			// A dump is the value between a type and a footer.
+			const around = 1 + 10
 			line = fmt.Sprintf("Value at:0x0 refcount:1 encoding:%s serializedlength:%d lru:%d lru_seconds_idle:%d",
-				v.Enc, v.TextLen()+1, lruClock(c.Now), max(ref.IdleSec(c.Now), 0))
+				v.Enc, len(rdb.AppendDump(nil, v))-around, lruClock(c.Now), max(ref.IdleSec(c.Now), 0))
+			if v.Kind == value.KindList {
+				line += quicklistFields(v, n.cfg.Int("list-max-listpack-size").Load())
+			}
 		}
 	})
 	if line == "" {

@@ -244,3 +244,35 @@ func TestAppendOnlyFileSwitchedOn(t *testing.T) {
 		t.Errorf("SET without the file: %s", got)
 	}
 }
+
+// TestDebugReload: the data are the same after they went through a file.
+func TestDebugReload(t *testing.T) {
+	_, dial, _ := startNode(t, "--save", "")
+	c := dial()
+	fillAllKinds(c)
+	want := dumps(c)
+	for _, line := range []string{"debug reload", "debug reload nosave", "debug reload merge"} {
+		if got := c.ask(strings.Fields(line)...); got != `+"OK"` {
+			t.Errorf("%s: %s", line, got)
+		}
+		if got := dumps(c); !maps.Equal(got, want) {
+			t.Errorf("%s: %d keys, want %d, or what they hold differs", line, len(got), len(want))
+		}
+	}
+	c.do("set", "new", "1")
+	if got := c.ask("debug", "reload", "nosave", "noflush"); !strings.HasPrefix(got, `-"ERR`) {
+		t.Errorf("RELOAD NOFLUSH over keys that are there: %s", got)
+	}
+	if got := c.ask("get", "new"); got != `$"1"` {
+		t.Errorf("new is %s", got)
+	}
+	if got := c.ask("debug", "reload", "nosave"); got != `+"OK"` {
+		t.Errorf("RELOAD NOSAVE: %s", got)
+	}
+	if got := c.ask("exists", "new"); got != ":0" {
+		t.Errorf("EXISTS of what was not saved: %s", got)
+	}
+	if got := c.ask("debug", "reload", "x"); !strings.HasPrefix(got, `-"ERR DEBUG RELOAD only`) {
+		t.Errorf("RELOAD x: %s", got)
+	}
+}
