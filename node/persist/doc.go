@@ -21,7 +21,9 @@
 // # How to read
 //
 // fs.go is the disk; manifest.go says which files there are; aof.go is the API,
-// writer.go what happens all the time, rewrite.go now and then, load.go at the
-// start; annotate.go is what the files say about offsets and time; check.go is
-// slotmesh check-aof. The package imports journal, rdb, resp, store and slots.
+// start.go its beginning and end, writer.go what happens all the time, rewrite.go
+// now and then, load.go at the start; entries.go cuts a file into entries and
+// annotate.go is what the files say about offsets and time; check.go is slotmesh
+// check-aof. rdbfile.go saves and loads RDB files. memfs is the file system of the
+// tests. The package imports journal, rdb, resp, store and slots.
 package persist
