@@ -25,7 +25,9 @@ const module = "slotmesh"
 // entered on purpose.
 var below = map[string][]string{
 	"cmd/slotmesh": {"node", "node/config", "node/persist"},
-	"cmd/slotctl":  {"slots", "node/resp"},
+	// It turns the entries of files into what RESTORE takes; the store's packages
+	// are where their values lie meanwhile.
+	"cmd/slotctl": {"slots", "node/resp", "node/rdb", "node/store/arena", "node/store/tree"},
 
 	"node": {
 		"node/server", "node/repl", "node/config", "node/persist", "node/command", "node/store",
@@ -81,6 +83,8 @@ var onlyIn = map[string][]string{
 	"github.com/sigurn/crc16":         {"slots"},
 	"github.com/redis/go-redis/v9":    {"cmd/slotctl", "node/e2e/clients"},
 	"github.com/redis/rueidis":        {"node/e2e/clients"},
+	"github.com/schollz/progressbar":  {"cmd/slotctl"},
+	"golang.org/x/term":               {"cmd/slotctl"},
 }
 
 // pure packages take time and randomness from their callers and touch neither
