@@ -312,7 +312,7 @@ func (r Ref) DB() int          { return r.space.home.number }
 func (r Ref) Slot() slots.Slot { return r.space.slot }
 
 // Expires reports whether the key has an expiry.
-func (r Ref) Expires() bool { return r.Header().Deadline != 0 }
+func (r Ref) Expires() bool { return r.HasDeadline() }
 
 // ExpireAt returns the expiry in Unix milliseconds, 0 for none.
 func (r Ref) ExpireAt() int64 { return r.space.keys.of(r.Header().Deadline) }

@@ -216,6 +216,11 @@ func (c *Cell) SetRoot(i int, root tree.Root) {
 	root.Put(c.Edit()[i*tree.RootSize:])
 }
 
+// HasDeadline reports whether the key expires.
+func (c Cell) HasDeadline() bool {
+	return c.Memory().Bytes(c.at, 10)[8]&FlagDeadline != 0
+}
+
 // HasFieldDeadline reports whether the keyspace knows that a field of the value
 // expires. A draft does not tell.
 func (c Cell) HasFieldDeadline() bool {
