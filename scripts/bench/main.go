@@ -1,8 +1,14 @@
 // Command bench measures a node beside the reference: the processor time that
 // each spends on one operation, both pinned to the first core and loaded in turn
-// from the second by redis-benchmark, and what an idle node of a cluster costs.
+// from the second by redis-benchmark; resident bytes per key; what the collector
+// costs and how long clients wait beside a steady load of writes; and what an
+// idle node of a cluster costs.
 //
 //	go run ./scripts/bench
+//	go run ./scripts/bench -rows bytes,latency
+//
+// main.go has the flags and GET and SET; families.go one command of every
+// family; bytes.go memory; latency.go collector and waiting; load.go the client.
 package main
 
 import (
@@ -21,6 +27,8 @@ import (
 
 // row is one kind of load.
 type row struct {
+	// command is one of redis-benchmark's tests, or a command with arguments in
+	// which __rand_int__ stands for a number below keys.
 	command  string
 	pipeline int
 	// keys is how many random keys the load is spread over; 1 is
@@ -50,7 +58,8 @@ var rows = []row{
 const manyKeys = 100_000
 
 func main() {
-	rounds := flag.Int("rounds", 5, "how often each load is measured on each server")
+	rows := flag.String("rows", strings.Join(tables, ","), "which tables to make")
+	rounds := flag.Int("rounds", 3, "how often each load is measured on each server")
 	server := flag.String("server", "", "binary to measure; empty builds the node")
 	idle := flag.Duration("idle", 20*time.Second, "how long the idle cluster is watched; 0 leaves it out")
 	scale := flag.Float64("scale", 1, "factor on the number of requests")
@@ -75,11 +84,28 @@ func main() {
 		}
 	}
 	b := bench{console: console, node: ours, reference: harness.Reference(console), scale: *scale}
-	b.operations(*rounds)
-	if *idle > 0 {
-		b.idle(*idle)
+	for _, name := range strings.Split(*rows, ",") {
+		switch name {
+		case "operations":
+			b.operations(*rounds)
+		case "families":
+			b.families(*rounds)
+		case "bytes":
+			b.bytes()
+		case "latency":
+			b.latency(*rounds)
+		case "idle":
+			if *idle > 0 {
+				b.idle(*idle)
+			}
+		default:
+			console.Fatalf("there is no table %q; there are %s", name, strings.Join(tables, ", "))
+		}
 	}
 }
+
+// tables are what -rows names.
+var tables = []string{"operations", "families", "bytes", "latency", "idle"}
 
 type bench struct {
 	console         *harness.Console
@@ -133,11 +159,16 @@ func (b bench) measure(p *harness.Process, r row) float64 {
 		b.console.Fatalf("processor time of %s: %v", p.Name, err)
 	}
 	args := []string{
-		"-c", "1", "redis-benchmark", "-p", strconv.Itoa(p.Port), "-t", r.command,
+		"-c", "1", "redis-benchmark", "-p", strconv.Itoa(p.Port),
 		"-n", strconv.Itoa(requests), "-c", "50", "-d", "64", "-P", strconv.Itoa(r.pipeline), "-q",
 	}
 	if r.keys > 1 {
 		args = append(args, "-r", strconv.Itoa(r.keys))
+	}
+	if words := strings.Fields(r.command); len(words) > 1 {
+		args = append(args, words...)
+	} else {
+		args = append(args, "-t", r.command)
 	}
 	load := exec.Command("taskset", args...)
 	if out, err := load.CombinedOutput(); err != nil {

@@ -1,0 +1,164 @@
+package main
+
+import (
+	"fmt"
+	"math/rand/v2"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+	"time"
+
+	"slotmesh/node/e2e/harness"
+)
+
+// steadyWrites is how many writes a second others do while a client reads.
+const steadyWrites = 20_000
+
+// collection is the size of the collections that half the data may be in.
+const collection = 5_000
+
+// latency prints what the collector costs and how long a client waits.
+func (b bench) latency(rounds int) {
+	keys := max(int(manyStrings*b.scale), 10_000)
+	rig := harness.New(b.console, b.node)
+	node := rig.Start(harness.Options{Name: "node", CPU: 1, Env: []string{"GODEBUG=gctrace=1"}})
+	reference := rig.Start(harness.Options{Name: "reference", Server: b.reference, CPU: 1})
+	both := []*harness.Process{node, reference}
+	for _, p := range both {
+		l := b.loader(p)
+		writeStrings(l, keys)
+		l.finish()
+		l.close()
+	}
+	b.pin("1")
+	defer b.pin("0-1")
+	fmt.Printf("\nGET beside %d writes a second, %d keys of 64 bytes, servers on core 0, clients on core 1, %d rounds\n", steadyWrites, keys, rounds)
+	collections := len(collectorCosts(node))
+	tails, worst := map[*harness.Process][]float64{}, map[*harness.Process][]float64{}
+	for round := range rounds {
+		order := slices.Clone(both)
+		if round%2 == 1 {
+			slices.Reverse(order)
+		}
+		for _, p := range order {
+			tail, most := b.steady(p, keys)
+			tails[p], worst[p] = append(tails[p], tail), append(worst[p], most)
+		}
+	}
+	ratios := make([]float64, rounds)
+	for i := range ratios {
+		ratios[i] = tails[node][i] / tails[reference][i]
+	}
+	fmt.Printf("p99.9: node %s µs, reference %s µs, ratio %s, to reach 1.20\n", spread(tails[node]), spread(tails[reference]), spread(ratios))
+	fmt.Printf("longest: node %s µs, reference %s µs\n", spread(worst[node]), spread(worst[reference]))
+	b.collector("of strings", "10", collectorCosts(node)[collections:])
+
+	// Half of the data moves into collections.
+	l := b.loader(node)
+	for k := keys / 2; k < keys; k++ {
+		l.send("UNLINK", keyName(k))
+	}
+	for k := 0; k < keys/2; k += 100 {
+		name := strconv.Itoa(k / collection)
+		hash, set := []string{"HSET", "hash" + name}, []string{"SADD", "set" + name}
+		for i := k; i < k+100; i++ {
+			if k/collection%2 == 0 {
+				hash = append(hash, keyName(i), strings.Repeat("v", 64))
+			} else {
+				set = append(set, keyName(i)+strings.Repeat("v", 48))
+			}
+		}
+		if len(hash) > 2 {
+			l.send(hash...)
+		} else {
+			l.send(set...)
+		}
+	}
+	l.finish()
+	l.close()
+	collections = len(collectorCosts(node))
+	b.steady(node, keys/2)
+	b.collector("half of it in collections of 5,000", "20", collectorCosts(node)[collections:])
+	node.Kill()
+	reference.Kill()
+}
+
+// steady writes evenly for a few seconds and returns the 99.9th percentile and
+// the greatest time of GET, in µs.
+func (b bench) steady(p *harness.Process, keys int) (tail, most float64) {
+	stop := make(chan struct{})
+	var writer sync.WaitGroup
+	writer.Go(func() {
+		l := b.loader(p)
+		defer l.close()
+		value := strings.Repeat("w", 64)
+		pace := time.NewTicker(time.Millisecond)
+		defer pace.Stop()
+		begun, written := time.Now(), 0
+		for {
+			select {
+			case <-stop:
+				return
+			case <-pace.C:
+			}
+			// What a late tick has left out follows with the next, a little at a time.
+			due := int(time.Since(begun).Seconds()*steadyWrites) - written
+			for range min(due, 100) {
+				l.send("SET", keyName(rand.IntN(keys)), value)
+				written++
+			}
+			l.finish()
+		}
+	})
+	conn, err := harness.Dial(p.Addr(), 10*time.Second)
+	if err != nil {
+		b.console.Fatalf("connect to %s: %v", p.Name, err)
+	}
+	defer conn.Close()
+	var times []float64
+	for end := time.Now().Add(5 * time.Second); time.Now().Before(end); {
+		begun := time.Now()
+		if _, err := conn.Do("GET", keyName(rand.IntN(keys))); err != nil {
+			b.console.Fatalf("GET: %v", err)
+		}
+		times = append(times, float64(time.Since(begun).Nanoseconds())/1000)
+	}
+	close(stop)
+	writer.Wait()
+	slices.Sort(times)
+	return times[len(times)*999/1000], times[len(times)-1]
+}
+
+// collector prints what full collections cost.
+func (b bench) collector(what, target string, costs []float64) {
+	if len(costs) == 0 {
+		fmt.Printf("collector, data %s: no collection\n", what)
+		return
+	}
+	fmt.Printf("collector, data %s: %d collections, %s ms of CPU each, to reach %s\n", what, len(costs), spread(costs), target)
+}
+
+// collectorCosts returns the milliseconds of processor time of every collection
+// that p has logged. Source: the runtime package, GODEBUG gctrace: "…, a+b/c/d+e
+// ms cpu, …"; d is time that nobody else wanted.
+func collectorCosts(p *harness.Process) (costs []float64) {
+	for line := range strings.Lines(p.Log()) {
+		if !strings.HasPrefix(line, "gc ") {
+			continue
+		}
+		_, rest, found := strings.Cut(line, " ms clock, ")
+		cpu, _, whole := strings.Cut(rest, " ms cpu")
+		if !found || !whole {
+			continue
+		}
+		sum := 0.0
+		for i, part := range strings.FieldsFunc(cpu, func(r rune) bool { return r == '+' || r == '/' }) {
+			if ms, err := strconv.ParseFloat(part, 64); err == nil && i != 3 {
+				sum += ms
+			}
+		}
+		costs = append(costs, sum)
+	}
+	return costs
+}
