@@ -1,6 +1,7 @@
 package node
 
 import (
+	"bytes"
 	"strconv"
 	"strings"
 	"time"
@@ -9,6 +10,8 @@ import (
 	"slotmesh/node/command"
 	"slotmesh/node/rdb"
 	"slotmesh/node/resp"
+	"slotmesh/node/store"
+	"slotmesh/node/store/value"
 	"slotmesh/slots"
 )
 
@@ -18,7 +21,7 @@ const defaultMigrateTimeout = time.Second
 const errMigrateInExec resp.Error = "ERR MIGRATE waits for another node and cannot be part of a transaction"
 
 // migrateRow declares MIGRATE. The keys are dumped and marked in transit under
-// their slots' locks; then no lock is held while they are on the wire, and
+// their slots' locks, large collections right after; then no lock is held while they are on the wire, and
 // whoever asks for one of them waits. Those that the target confirmed are
 // deleted before anybody is let in again, so that a write is applied either
 // before the key was dumped or where the key is then.
@@ -76,6 +79,9 @@ type migration struct {
 	items  []migrate.Item
 	slots  []slots.Slot // of items
 	db     int
+	// large is true if items without a payload are among them: their slot is not
+	// held while they are dumped.
+	large bool
 	// release ends the transit of every item.
 	release []func()
 }
@@ -144,7 +150,12 @@ func runMigrate(c *command.Call, sender *migrate.Sender, clusterMode bool) error
 		if !ref.OK() {
 			continue
 		}
-		item := migrate.Item{Key: append([]byte(nil), key...), Payload: rdb.AppendDump(nil, ref.Value())}
+		item := migrate.Item{Key: append([]byte(nil), key...)}
+		if v := ref.Value(); v.Roots == 0 {
+			item.Payload = rdb.AppendDump(nil, v)
+		} else {
+			m.large = true
+		}
 		if ref.Expires() {
 			item.TTLMs = max(ref.ExpireAt()-c.Now, 1)
 		}
@@ -189,6 +200,9 @@ func (m *migration) run(sender *migrate.Sender) error {
 			release()
 		}
 	}()
+	if m.large {
+		m.dumpLarge()
+	}
 	arrived, sendErr := sender.Send(m.target, m.items, m.opts)
 	if !m.copies {
 		for i, item := range m.items {
@@ -205,4 +219,39 @@ func (m *migration) run(sender *migrate.Sender) error {
 	default:
 		return ioError(sendErr)
 	}
+}
+
+// dumpLarge dumps the items that are trees, from a snapshot: nobody changes them
+// while they are in transit, but one that flushes or expires must not do so
+// under the reader's feet. An item that has gone is not sent.
+func (m *migration) dumpLarge() {
+	var only slots.Set
+	for _, slot := range m.slots {
+		only.Add(slot)
+	}
+	s := m.engine.Store()
+	var snapshot *store.Snapshot
+	m.engine.Exclusive(func() { snapshot = s.Cut(&only) })
+	defer snapshot.Close()
+	kept := 0
+	for i, item := range m.items {
+		if item.Payload == nil {
+			var v value.Value
+			found := false
+			m.engine.WithSlot(m.slots[i], func() {
+				ref := s.Find(m.db, m.slots[i], item.Key)
+				if found = ref.OK(); found {
+					v = ref.Value()
+					v.Bytes = bytes.Clone(v.Bytes)
+				}
+			})
+			if !found {
+				continue
+			}
+			item.Payload = rdb.AppendDump(nil, v)
+		}
+		m.items[kept], m.slots[kept] = item, m.slots[i]
+		kept++
+	}
+	m.items, m.slots = m.items[:kept], m.slots[:kept]
 }
