@@ -12,6 +12,7 @@ import (
 	"log/slog"
 	"os"
 	"runtime"
+	"time"
 
 	"slotmesh/node"
 	"slotmesh/node/config"
@@ -28,6 +29,7 @@ const usage = `Usage: slotmesh [/path/to/redis.conf] [options] [-]
        slotmesh -v or --version
        slotmesh -h or --help
        slotmesh check-aof [--fix|--truncate-to-timestamp $timestamp] <file.manifest|file.aof>
+       slotmesh check-rdb <file.rdb>
 
 Options are the directives of the configuration file with two dashes:
 
@@ -43,6 +45,9 @@ func run(args *node.Args) int {
 	options := args.List[1:]
 	if len(options) > 0 && options[0] == "check-aof" {
 		return persist.CheckAOF(options[1:], os.Stdin, os.Stdout)
+	}
+	if len(options) > 0 && options[0] == "check-rdb" {
+		return persist.CheckRDB(options[1:], time.Now().UnixMilli(), os.Stdout)
 	}
 	if len(options) == 1 {
 		switch options[0] {
