@@ -5,9 +5,15 @@
 // It promises that the parts never meet by themselves: each declares the
 // interface it needs and this package supplies it. What is left here is what
 // needs several of them at once: the rows of CLUSTER, CONFIG, INFO, DEBUG,
-// MIGRATE and replication, the fence that holds replies until the lease is
-// sure, and the order of starting and stopping.
+// MIGRATE, SAVE and replication, the fence that holds replies until the lease is
+// sure, the barrier that holds them until the disk has what it must, and the
+// order of starting and stopping.
+//
+// An append only file that is switched on and not there yet begins with what the
+// RDB file holds, where the reference begins with nothing: no data are lost by a
+// line in a configuration.
 //
 // Read node.go (the parts and their order), cluster.go (how the pure cluster
-// state is driven), fence.go, then the files of rows.
+// state is driven), fence.go, persistence.go and aof.go (files), then the files of
+// rows.
 package node

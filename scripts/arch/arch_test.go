@@ -31,7 +31,7 @@ var below = map[string][]string{
 
 	"node": {
 		"node/server", "node/repl", "node/config", "node/persist", "node/command", "node/store",
-		"node/store/arena", "node/store/value",
+		"node/store/arena", "node/store/list", "node/store/value",
 		"node/journal", "node/rdb", "node/acl", "node/resp", "migrate", "gossip", "gossip/bus", "slots",
 	},
 	"node/server": {"node/command", "node/config", "node/acl", "node/resp", "slots"},
