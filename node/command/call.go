@@ -69,6 +69,8 @@ type Call struct {
 	sets []set.Reader
 	// sorted is room for SORT.
 	sorted sortRoom
+	// ahead is the value that Spec.Ahead unpacked, until the handler takes it.
+	ahead *unpacked
 	// readied are the keys that somebody waits for and that the call made worth a
 	// look, in that order.
 	readied []*blockedKey

@@ -212,6 +212,11 @@ func (e *Engine) leave(c *Call, lane *lane) {
 
 // ExecuteWait is Execute for a goroutine that may block.
 func (e *Engine) ExecuteWait(c *Call) {
+	if c.Spec.Ahead != nil {
+		c.engine = e
+		c.Spec.Ahead(c)
+		defer c.dropAhead()
+	}
 	granted := make(chan struct{}, 1)
 	for !e.Execute(c, func() { granted <- struct{}{} }) {
 		<-granted

@@ -6,6 +6,7 @@ import (
 	"slotmesh/node/rdb"
 	"slotmesh/node/resp"
 	"slotmesh/node/store"
+	"slotmesh/node/store/tree"
 	"slotmesh/node/store/value"
 	"slotmesh/slots"
 )
@@ -69,12 +70,12 @@ func keyRows() []Spec {
 		{
 			Name: "restore", Syntax: restoreSyntax, Arity: -4, Flags: Write | DenyOOM, Keys: restored,
 			Since: "2.6.0", Complexity: restoreComplexity, Summary: "Makes a key out of what DUMP returned.",
-			Categories: []string{"dangerous"}, Run: runRestore,
+			Categories: []string{"dangerous"}, Run: runRestore, Heavy: largePayload, Ahead: unpackAhead,
 		},
 		{
 			Name: "restore-asking", Syntax: restoreSyntax, Arity: -4, Flags: Write | DenyOOM | Asking, Keys: restored,
 			Since: "3.0.0", Complexity: restoreComplexity, Summary: "RESTORE for the slot that a node is importing.",
-			Categories: []string{"dangerous"}, Run: runRestore, DocFlags: []string{"syscmd"}, DocGroup: "server",
+			Categories: []string{"dangerous"}, Run: runRestore, Heavy: largePayload, Ahead: unpackAhead, DocFlags: []string{"syscmd"}, DocGroup: "server",
 		},
 		{
 			Name: "touch", Syntax: "key [key ...]", Arity: -2, Flags: ReadOnly | Fast, Keys: everyKey(KeyRO),
@@ -305,6 +306,43 @@ var (
 	wordAbsTTL  = []byte("ABSTTL")
 )
 
+// unpacked is the value in the payload of RESTORE, or what is wrong with it. A
+// draft belongs to whoever takes it.
+type unpacked struct {
+	v     value.Value
+	draft *value.Draft
+	err   error
+}
+
+func (c *Call) unpack(space tree.Space) *unpacked {
+	var u unpacked
+	u.v, u.draft, u.err = rdb.ParseDump(c.Args[3], rdb.Target{Space: space, Limits: &c.Limits().Limits})
+	return &u
+}
+
+// largePayload says which values take so long to unpack that nobody else in
+// their slot should wait for it.
+func largePayload(c *Call) bool { return len(c.Args) > 3 && len(c.Args[3]) > 16<<10 }
+
+// unpackAhead unpacks a large value before its slot is held.
+func unpackAhead(c *Call) {
+	if !largePayload(c) {
+		return
+	}
+	slot := slots.Of(c.Args[1])
+	var space tree.Space
+	c.engine.WithSlot(slot, func() { space = c.engine.store.DraftSpace(slot) })
+	c.ahead = c.unpack(space)
+}
+
+// dropAhead gives back what no handler has taken.
+func (c *Call) dropAhead() {
+	if c.ahead != nil && c.ahead.draft != nil {
+		c.ahead.draft.Discard()
+	}
+	c.ahead = nil
+}
+
 func runRestore(c *Call) error {
 	key, payload := c.Args[1], c.Args[3]
 	o, err := parseRestoreOptions(c.Args[4:])
@@ -322,9 +360,12 @@ func runRestore(c *Call) error {
 	if at < 0 {
 		return resp.Error("ERR Invalid TTL value, must be >= 0")
 	}
-	v, draft, err := rdb.ParseDump(payload, rdb.Target{
-		Space: c.engine.store.DraftSpace(c.slotOf(key)), Limits: &c.Limits().Limits,
-	})
+	u := c.ahead
+	c.ahead = nil
+	if u == nil {
+		u = c.unpack(c.engine.store.DraftSpace(c.slotOf(key)))
+	}
+	v, draft, err := u.v, u.draft, u.err
 	switch {
 	case errors.Is(err, rdb.ErrChecksum):
 		return resp.ErrBadDump

@@ -43,6 +43,9 @@ type Spec struct {
 	// Heavy, when set, says whether this call may take long (more than about
 	// 200 microseconds): it then runs off the event loop. See Always.
 	Heavy func(*Call) bool
+	// Ahead, if set, is work that needs no lock. It runs before a call that is off
+	// the loop has its slots, and leaves what it made in Call.ahead.
+	Ahead func(*Call)
 
 	// Exclusive marks a command without keys that runs while nothing else does:
 	// FLUSHALL, SWAPDB. Walks marks one that visits slots by Call.WithSlot: KEYS,
