@@ -123,7 +123,7 @@ func (x *index) in(hash uint32) *table {
 // insert adds an entry.
 func (x *index) insert(hash uint32, at arena.Ref) {
 	x.n++
-	if x.old.block == 0 && (x.n)*fullDen > int(x.current.size)*fullNum {
+	if x.old.block == 0 && x.n*fullDen > int(x.current.size)*fullNum {
 		x.resize(grown(x.n))
 	}
 	x.put(entryOf(hash, at))

@@ -193,14 +193,12 @@ func (s *Store) Set(db int, slot slots.Slot, key []byte, v value.Value, keepTTL 
 		sp.discardTrees(&c)
 	}
 	if !keepTTL && h.Deadline != 0 {
-		sp.setDeadline(&sp.keys, at, 0)
+		at = sp.setDeadline(&sp.keys, at, 0)
 	}
 	if h.FieldDeadline != 0 {
 		at = sp.setDeadline(&sp.fields, at, 0)
 	}
-	if h.Deadline|h.FieldDeadline != 0 {
-		c = sp.cell(sp.find(hash, key))
-	}
+	c = sp.cell(at)
 	c.Replace(v)
 	if v.FieldsExpireAt != 0 {
 		c.FieldsExpire(v.FieldsExpireAt)

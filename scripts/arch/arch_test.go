@@ -37,7 +37,7 @@ var below = map[string][]string{
 	"node/server": {"node/command", "node/config", "node/acl", "node/resp", "slots"},
 	"node/script": {"node/command"},
 	"node/command": {
-		"node/store", "node/store/arena", "node/store/value", "node/store/listpack", "node/store/hash", "node/store/hll", "node/store/list", "node/store/set", "node/store/stream", "node/store/zset",
+		"node/store", "node/store/arena", "node/store/tree", "node/store/value", "node/store/listpack", "node/store/hash", "node/store/hll", "node/store/list", "node/store/set", "node/store/stream", "node/store/zset",
 		"node/journal", "node/rdb", "node/acl", "node/resp", "slots",
 	},
 	"node/persist/memfs": {"node/persist"},
@@ -54,8 +54,8 @@ var below = map[string][]string{
 	},
 	"node/store/arena":    {},
 	"node/store/tree":     {"node/store/arena"},
-	"node/store/listpack": {"node/store/value"},
-	"node/store/value":    {"node/store/arena", "node/store/tree"},
+	"node/store/listpack": {},
+	"node/store/value":    {"node/store/arena", "node/store/listpack", "node/store/tree"},
 	// The types of values, each on top of what all of them are made of.
 	"node/store/": {"node/store/arena", "node/store/tree", "node/store/listpack", "node/store/value"},
 	"node/config": {},

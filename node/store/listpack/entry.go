@@ -191,9 +191,9 @@ func PutInt(dst []byte, n int64) int {
 	return size
 }
 
-// ParseInt reads b as the canonical decimal form of a 64-bit integer, the same
-// that strings are judged by: see value.ParseInt, which cannot be called from
-// below it.
+// ParseInt reads b as the one canonical decimal form of a 64-bit integer: no
+// blanks, no plus, no leading zeros, no "-0". Source: the reference's
+// string2ll.
 func ParseInt(b []byte) (int64, bool) {
 	if len(b) == 0 || len(b) > 20 || b[0] > '9' {
 		return 0, false

@@ -4,6 +4,7 @@ import (
 	"strconv"
 
 	"slotmesh/node/store/arena"
+	"slotmesh/node/store/listpack"
 	"slotmesh/node/store/tree"
 )
 
@@ -100,33 +101,6 @@ func (v Value) Detach() Value {
 	return v
 }
 
-// ParseInt reads b as the one canonical decimal form of a 64-bit integer: no
-// blanks, no plus, no leading zeros, no "-0". Source: the reference's
-// string2ll.
-func ParseInt(b []byte) (int64, bool) {
-	if len(b) == 0 || len(b) > 20 {
-		return 0, false
-	}
-	digits := b
-	negative := b[0] == '-'
-	if negative {
-		digits = b[1:]
-	}
-	if len(digits) == 0 || len(digits) > 19 {
-		return 0, false
-	}
-	if digits[0] == '0' {
-		return 0, len(b) == 1
-	}
-	var n uint64
-	for _, c := range digits {
-		if c < '0' || c > '9' {
-			return 0, false
-		}
-		n = n*10 + uint64(c-'0')
-	}
-	if negative {
-		return -int64(n), n <= 1<<63
-	}
-	return int64(n), n <= 1<<63-1
-}
+// ParseInt reads b as a 64-bit integer in the form that makes a string an
+// integer: see listpack.ParseInt.
+func ParseInt(b []byte) (int64, bool) { return listpack.ParseInt(b) }
