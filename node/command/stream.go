@@ -110,12 +110,26 @@ func heavyXAdd(c *Call) bool {
 	if len(c.Args) > 512 {
 		return true
 	}
-	if len(c.Args) < 6 || !isWord(c.Args[2], "maxlen") && !isWord(c.Args[2], "minid") && !isWord(c.Args[2], "nomkstream") {
+	at := 2
+	if len(c.Args) > 3 && isWord(c.Args[2], "nomkstream") {
+		at++
+	}
+	if len(c.Args) < at+4 || !isWord(c.Args[at], "maxlen") && !isWord(c.Args[at], "minid") {
 		return false
 	}
 	// A trim that is repeated with every entry has little to do, but whether it is
-	// the first one nobody knows.
-	return c.exceeds(c.Args[1:2], 100*heavyEntries, streamLen)
+	// the first one only the length tells.
+	most := int64(0)
+	if isWord(c.Args[at], "maxlen") {
+		count := c.Args[at+1]
+		if len(count) == 1 && (count[0] == '=' || count[0] == '~') {
+			count = c.Args[at+2]
+		}
+		if n, ok := value.ParseInt(count); ok && n > 0 {
+			most = min(n, 1<<30)
+		}
+	}
+	return c.exceeds(c.Args[1:2], int(most)+100*heavyEntries, streamLen)
 }
 
 // readStream returns the stream of key for a command that reads it; ok is false
