@@ -103,7 +103,7 @@ const (
 )
 
 // do sends one command to the owner of its slot until it is answered.
-func (c *client) do(args []string) (reply Reply, err error, what outcome) {
+func (c *client) do(args []string) (reply Reply, what outcome, err error) {
 	slot := slots.Of([]byte(keyOf(args)))
 	asking := ""
 	deadline := time.Now().Add(patience)
@@ -141,14 +141,14 @@ func (c *client) do(args []string) (reply Reply, err error, what outcome) {
 			conn.Close()
 			delete(c.conns, addr)
 			delete(c.owners, slot)
-			return reply, err, unknown
+			return reply, unknown, err
 		}
 		if !reply.IsError() {
 			if careful && !kept {
-				return reply, nil, unknown
+				return reply, unknown, nil
 			}
 			c.owners[slot] = addr
-			return reply, nil, done
+			return reply, done, nil
 		}
 		word, rest, _ := strings.Cut(reply.Text, " ")
 		fields := strings.Fields(rest)
@@ -161,11 +161,11 @@ func (c *client) do(args []string) (reply Reply, err error, what outcome) {
 			time.Sleep(2 * time.Millisecond)
 		default:
 			c.owners[slot] = addr
-			return reply, reply.Err(), done
+			return reply, done, reply.Err()
 		}
 	}
 	c.f.t.Errorf("%s: not answered within %v: %v %v", strings.Join(args, " "), patience, reply, err)
-	return reply, err, unknown
+	return reply, unknown, err
 }
 
 // exchange sends what was encoded and reads the command's reply; kept says that
@@ -192,7 +192,7 @@ func exchange(conn *harness.Conn, out []byte, asking, careful bool) (reply Reply
 // write does one write on the cluster and on its model and compares what they
 // answer. It returns false if the key must not be used again.
 func (c *client) write(args []string, asModel func(Reply) []string) bool {
-	reply, err, what := c.do(args)
+	reply, what, err := c.do(args)
 	if what == unknown {
 		if asModel != nil {
 			// Its choice is not known either: the group is given up.
