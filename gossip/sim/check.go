@@ -52,6 +52,9 @@ type checker struct {
 	}
 	// moves are the ownerships that the operator has just given by SETSLOT.
 	moves [watchedSlots]move
+	// repaired is when the operator last closed a slot that was migrating, while
+	// the last command of the migration may have been on its way.
+	repaired [watchedSlots]time.Duration
 	votes map[ballot]slots.NodeID
 	// elections are those in which a vote was given.
 	elections map[election]bool
@@ -114,6 +117,10 @@ func (w *world) acknowledge(h *host, r reply) {
 			latest.left, latest.leftAt = m.source, w.now
 			w.check.moves[bit] = move{}
 		case latest.left == h && h.gainedAt[bit] < latest.leftAt:
+			if at := w.check.repaired[bit]; at != 0 && w.now-at < repairRace {
+				w.stats.OperatorRaces++
+				continue
+			}
 			w.violate("order", "%s acknowledges a write of slot %d that it gave to %s %v ago", h.name(), w.slots[bit], w.hosts[latest.host].name(), w.now-latest.leftAt)
 			continue
 		case mine.less(latest.claim):
@@ -129,6 +136,10 @@ func (w *world) acknowledge(h *host, r reply) {
 		latest.claim, latest.host, latest.at = mine, h.index, w.now
 	}
 }
+
+// repairRace is for how long after a repair the command of a migration that it
+// contradicts can have an effect.
+const repairRace = time.Second
 
 // acknowledgedLate judges an acknowledgement under a claim older than one that
 // was acknowledged before. One case is the operator's: SETSLOT NODE asks

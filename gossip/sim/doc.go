@@ -40,8 +40,9 @@
 //
 // Some orders of an operator ask nobody, here as in the reference, and the
 // checkers allow for what follows from them alone. SETSLOT NODE while the
-// source's shard fails over can give a slot two owners for a while: counted as
-// OperatorRaces. A migration to a node that is being deposed can leave a slot
+// source's shard fails over can give a slot two owners for a while, and so can a
+// repair that closes the slot at the source while a migration's SETSLOT NODE is on
+// its way to the target: counted as OperatorRaces. A migration to a node that is being deposed can leave a slot
 // without owner, which the operator's fix assigns: Uncovered. TAKEOVER is used
 // only while the old primary is down, FORGET only of nodes that nobody takes
 // for an owner. Data of a replica that was cut off, paused or forgotten while

@@ -213,6 +213,9 @@ func (w *world) repairSlots() {
 				continue
 			}
 			w.tracef("repair: slot %d migrating at %s is closed", slot, h.name())
+			if watched {
+				w.check.repaired[bit] = w.now
+			}
 			h.request(gossip.SetSlot{Slot: slot, To: gossip.Stable}, nil)
 		}
 		for _, slot := range sortedSlots(h.view.Self.Importing) {

@@ -45,7 +45,7 @@ type Stats struct {
 	// replicas that had no chance to take over.
 	ExcusedWipes int
 	// OperatorRaces are acknowledgements out of order that SETSLOT NODE
-	// during a failover of the source caused.
+	// during a failover of the source caused, or against a repair.
 	OperatorRaces int
 	// Uncovered are slots that the operator had to assign anew in the end.
 	Uncovered  int
