@@ -55,7 +55,7 @@ type checker struct {
 	// repaired is when the operator last closed a slot that was migrating, while
 	// the last command of the migration may have been on its way.
 	repaired [watchedSlots]time.Duration
-	votes map[ballot]slots.NodeID
+	votes    map[ballot]slots.NodeID
 	// elections are those in which a vote was given.
 	elections map[election]bool
 	// lostAt is when a crash took the last owner of each watched slot, or 0.
