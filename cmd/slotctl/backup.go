@@ -179,7 +179,7 @@ func discard(dir string, m manifest) {
 
 // save writes the state of s to the file that f names and completes f.
 func (s shard) save(ctx context.Context, o options, f *file, to rdb.Target, work *task) error {
-	source, err := s.source(ctx, o)
+	source, err := s.source(ctx, o, work)
 	if err != nil {
 		return err
 	}
@@ -206,7 +206,7 @@ func (s shard) save(ctx context.Context, o options, f *file, to rdb.Target, work
 
 // source returns the node to read from: the primary, or, when asked for, the
 // first replica that is in step.
-func (s shard) source(ctx context.Context, o options) (string, error) {
+func (s shard) source(ctx context.Context, o options, work *task) (string, error) {
 	if !o.fromReplicas {
 		return s.Addr, nil
 	}
@@ -224,5 +224,6 @@ func (s shard) source(ctx context.Context, o options) (string, error) {
 			return addr, nil
 		}
 	}
+	work.note("no replica of %s is in step: the primary itself is read", s.Addr)
 	return s.Addr, nil
 }
