@@ -14,8 +14,7 @@ import (
 	"slotmesh/slots"
 )
 
-// fakeNode answers each command with what answer returns, "" closes the
-// connection.
+// fakeNode is a node that answers as a test says.
 type fakeNode struct {
 	addr string
 
@@ -29,7 +28,24 @@ func (f *fakeNode) requests() []string {
 	return append([]string(nil), f.seen...)
 }
 
+// startFake starts a node that answers its nth command with a line; "" closes
+// the connection.
 func startFake(t *testing.T, answer func(n int, request string) string) *fakeNode {
+	t.Helper()
+	n := 0
+	return startRaw(t, func(request string) (string, bool) {
+		n++
+		line := answer(n, request)
+		if line == "" {
+			return "", true
+		}
+		return line + "\r\n", false
+	})
+}
+
+// startRaw starts a node that sends what answer returns, and closes the
+// connection after it if told so. answer is called by one goroutine at a time.
+func startRaw(t *testing.T, answer func(request string) (sent string, last bool)) *fakeNode {
 	t.Helper()
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
@@ -49,7 +65,7 @@ func startFake(t *testing.T, answer func(n int, request string) string) *fakeNod
 	return f
 }
 
-func (f *fakeNode) serve(conn net.Conn, answer func(n int, request string) string) {
+func (f *fakeNode) serve(conn net.Conn, answer func(request string) (string, bool)) {
 	defer conn.Close()
 	// Requests look like replies that are arrays.
 	requests := resp.NewReplyReader(bufio.NewReader(conn), resp.ReplyLimits{})
@@ -65,12 +81,9 @@ func (f *fakeNode) serve(conn net.Conn, answer func(n int, request string) strin
 		text := strings.Join(words, " ")
 		f.mu.Lock()
 		f.seen = append(f.seen, text)
-		reply := answer(len(f.seen), text)
+		reply, last := answer(text)
 		f.mu.Unlock()
-		if reply == "" {
-			return
-		}
-		if _, err := conn.Write([]byte(reply + "\r\n")); err != nil {
+		if _, err := conn.Write([]byte(reply)); err != nil || last {
 			return
 		}
 	}
