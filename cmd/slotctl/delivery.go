@@ -90,8 +90,12 @@ func (r *router) learn(slot slots.Slot, addr string) {
 	r.owners[slot] = addr
 }
 
-// refreshEvery keeps connections that all fail from asking all the time.
-const refreshEvery = 250 * time.Millisecond
+const (
+	// refreshEvery keeps connections that all fail from asking all the time.
+	refreshEvery = 250 * time.Millisecond
+	// refreshPatience is how long one node is asked: everybody waits meanwhile.
+	refreshPatience = 2 * time.Second
+)
 
 // refresh asks any node that answers who serves what. Without an answer
 // everything stays as it is: the caller tries again.
@@ -101,13 +105,15 @@ func (r *router) refresh(ctx context.Context) {
 	if time.Since(r.asked) < refreshEvery {
 		return
 	}
+	o := r.o
+	o.timeout = min(o.timeout, refreshPatience)
 	tried := make(map[string]bool)
 	for _, addr := range append([]string{r.o.addr}, r.owners[:]...) {
 		if tried[addr] || ctx.Err() != nil {
 			continue
 		}
 		tried[addr] = true
-		if t, err := readTopology(ctx, addr, r.o); err == nil {
+		if t, err := readTopology(ctx, addr, o); err == nil {
 			r.owners = *t.owners()
 			break
 		}
