@@ -28,13 +28,7 @@ func together(ctx context.Context, n int, fn func(ctx context.Context, i int) er
 		})
 	}
 	wait.Wait()
-	if ctx.Err() == nil {
-		return nil
-	}
-	if err := context.Cause(ctx); err != context.Canceled {
-		return err
-	}
-	return errInterrupted
+	return context.Cause(ctx)
 }
 
 // space is where values lie while they pass, a heap for each of n files.
@@ -117,7 +111,7 @@ func backup(ctx context.Context, o options) error {
 		return fmt.Errorf("slots began to move during the backup, nothing is kept: %s", open)
 	}
 	if ctx.Err() != nil {
-		return errInterrupted
+		return context.Cause(ctx)
 	}
 	if err := syncDir(o.dir); err != nil {
 		return err

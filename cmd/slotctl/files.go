@@ -154,7 +154,7 @@ func verifyFile(ctx context.Context, dir string, f file, seen func(int64)) error
 			return fmt.Errorf("read %s: %w", path, err)
 		}
 		if ctx.Err() != nil {
-			return errInterrupted
+			return context.Cause(ctx)
 		}
 	}
 	if is := hex.EncodeToString(sum.Sum(nil)); is != f.Checksum {

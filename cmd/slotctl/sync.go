@@ -23,9 +23,6 @@ type snapshot struct {
 	outside int64
 }
 
-// errInterrupted ends everything when the operator says so.
-var errInterrupted = errors.New("interrupted")
-
 // fetch has the node at addr send its state as it would to a new replica, and
 // writes it to out while reading it: what comes is known to be a whole file
 // that restore can read. seen is told of keys as they pass.
