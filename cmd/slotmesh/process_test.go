@@ -253,7 +253,7 @@ func TestSignalOptions(t *testing.T) {
 	if err := p.cmd.Process.Signal(syscall.SIGTERM); err != nil {
 		t.Fatal(err)
 	}
-	if code := p.wait(); code != 0 || !strings.Contains(p.stdout(), "There are no files to save the data to.") {
+	if code := p.wait(); code != 0 || !strings.Contains(p.stdout(), "DB saved on disk") {
 		t.Errorf("exit code %d\n%s", code, p.stdout())
 	}
 }
@@ -523,8 +523,8 @@ func TestSupervisedBySystemd(t *testing.T) {
 func TestUserAndModuleLines(t *testing.T) {
 	port := freePort(t)
 	p := launch(t, t.TempDir(), "", "--port", strconv.Itoa(port), "--loadmodule", "x.so", "--user", "default", "on", ">secret", "~*", "+@all",
-		"--user", "bob", "on", "--appendonly", "yes").ready()
-	for _, want := range []string{"loadmodule has no effect", "user has no effect", "appendonly has no effect"} {
+		"--user", "bob", "on", "--repl-diskless-sync", "no").ready()
+	for _, want := range []string{"loadmodule has no effect", "user has no effect", "repl-diskless-sync has no effect"} {
 		if !strings.Contains(p.stdout(), want) {
 			t.Errorf("no %q in\n%s", want, p.stdout())
 		}
