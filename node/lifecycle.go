@@ -385,11 +385,16 @@ func (p *Process) applyOOMScore() error {
 
 // HandleSignals ends the node on SIGTERM and SIGINT, as shutdown-on-sigterm
 // and shutdown-on-sigint say; a second one while it ends does so at once with
-// exit code 1. It returns when ctx ends.
+// exit code 1. From its return on the signals are caught, until ctx ends.
 func (p *Process) HandleSignals(ctx context.Context, n *Node) {
 	signals := make(chan os.Signal, 4)
 	signal.Ignore(syscall.SIGHUP, syscall.SIGPIPE)
 	signal.Notify(signals, syscall.SIGTERM, syscall.SIGINT)
+	go p.handle(ctx, n, signals)
+}
+
+// handle is HandleSignals once the signals are caught.
+func (p *Process) handle(ctx context.Context, n *Node, signals chan os.Signal) {
 	defer signal.Stop(signals)
 	var asked atomic.Bool
 	for {

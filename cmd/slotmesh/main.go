@@ -108,7 +108,7 @@ func serve(cfg *config.Config, log *slog.Logger, args *node.Args) error {
 	process.Attach(n)
 	ctx, cancel := context.WithCancel(context.Background())
 	defer cancel()
-	go process.HandleSignals(ctx, n)
+	process.HandleSignals(ctx, n)
 	if err := n.Run(context.Background()); err != nil {
 		return err
 	}
