@@ -76,7 +76,11 @@ func portsFree(first int) error {
 func start(console *harness.Console, rig *harness.Rig, port int) (cluster *harness.Cluster, back bool) {
 	var processes []*harness.Process
 	for i := range nodes {
-		p := rig.Prepare(harness.Options{Name: strconv.Itoa(port + i), Port: port + i, Cluster: true})
+		p := rig.Prepare(harness.Options{
+			Name: strconv.Itoa(port + i), Port: port + i, Cluster: true,
+			// The next start finds the data too.
+			Directives: []string{"appendonly yes"},
+		})
 		if err := p.Launch(); err != nil {
 			console.Fatalf("%v", err)
 		}

@@ -55,6 +55,9 @@ func TestRunTwice(t *testing.T) {
 			t.Errorf("start %d does not say %q:\n%s", i+1, greeting, out.String())
 		}
 		identities[i] = identity(t, port)
+		if starts := countStart(t, port); starts != int64(i+1) {
+			t.Errorf("start %d is counted as the %dth", i+1, starts)
+		}
 		if err := cmd.Process.Signal(syscall.SIGINT); err != nil {
 			t.Fatal(err)
 		}
@@ -86,6 +89,30 @@ func TestPortInUse(t *testing.T) {
 	if err == nil || !strings.Contains(err.Error(), strconv.Itoa(p.Port)) {
 		t.Errorf("portsFree says %v", err)
 	}
+}
+
+// countStart adds one to a key of the cluster, at whichever node has it, and
+// returns what it is then.
+func countStart(t *testing.T, port int) (starts int64) {
+	t.Helper()
+	harness.Await(t, 20*time.Second, "a node counts", func() string {
+		said := ""
+		for p := port; p < port+nodes; p++ {
+			conn, err := harness.Dial(fmt.Sprintf("127.0.0.1:%d", p), 5*time.Second)
+			if err != nil {
+				return err.Error()
+			}
+			reply, err := conn.Do("INCR", "starts")
+			conn.Close()
+			if err == nil {
+				starts = reply.Int()
+				return ""
+			}
+			said = err.Error()
+		}
+		return said
+	})
+	return starts
 }
 
 // identity returns ids, roles and slots as the first node tells them.
