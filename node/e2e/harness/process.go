@@ -384,8 +384,28 @@ func (p *Process) Kill() {
 	}
 }
 
-// Pause stops the process with SIGSTOP; Resume lets it go on.
-func (p *Process) Pause() { p.Signal(syscall.SIGSTOP) }
+// Pause stops the process with SIGSTOP and waits until it stands still; Resume
+// lets it go on.
+func (p *Process) Pause() {
+	p.Signal(syscall.SIGSTOP)
+	// The signal is only on its way: a thread that runs may go on for a moment.
+	Await(p.rig.r, 5*time.Second, p.Name+" stands still", func() string {
+		states, err := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/stat", p.PID()))
+		if err != nil || len(states) == 0 {
+			return "its threads are not to be seen"
+		}
+		for _, path := range states {
+			stat, err := os.ReadFile(path)
+			if err != nil {
+				return err.Error()
+			}
+			if state := stat[bytes.LastIndexByte(stat, ')')+2]; state != 'T' && state != 't' {
+				return fmt.Sprintf("%s is in state %c", path, state)
+			}
+		}
+		return ""
+	})
+}
 
 // Resume ends what Pause began.
 func (p *Process) Resume() { p.Signal(syscall.SIGCONT) }
