@@ -242,7 +242,7 @@ func (n *Node) prepare() error {
 		if fromAOF {
 			err = p.recoverAOF(aof)
 		} else {
-			err = p.recover()
+			err = p.recoverRDB()
 		}
 		if err != nil {
 			return err

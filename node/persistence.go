@@ -330,9 +330,9 @@ func (e *errLoad) Error() string {
 }
 func (e *errLoad) Unwrap() error { return e.err }
 
-// recover loads what the data directory holds, if anything, and goes on with the
+// recoverRDB loads what the RDB file holds, if anything, and goes on with the
 // history that it is of.
-func (p *persistence) recover() error {
+func (p *persistence) recoverRDB() error {
 	n := p.n
 	n.log.Info("Loading RDB produced by version " + ReportedVersion + " or compatible")
 	loaded, err := p.load(func(s *store.Store) { n.engine.Replace(s, func() {}) })

@@ -164,13 +164,13 @@ func runBitField(c *Call) error {
 	grown := false
 	if writes {
 		ref := c.Write(key)
-		if err := stringOf(ref); err != nil {
+		if err := isKind(ref, value.KindString); err != nil {
 			return err
 		}
 		content, grown = growTo(c, key, ref, int(farthest>>3)+1)
 	} else {
 		ref := c.Read(key)
-		if err := stringOf(ref); err != nil {
+		if err := isKind(ref, value.KindString); err != nil {
 			return err
 		}
 		if ref.OK() {

@@ -112,7 +112,7 @@ func runSetBit(c *Call) error {
 		return errBitValue
 	}
 	ref := c.Write(key)
-	if err := stringOf(ref); err != nil {
+	if err := isKind(ref, value.KindString); err != nil {
 		return err
 	}
 	content, grown := growTo(c, key, ref, int(offset>>3)+1)
@@ -133,7 +133,7 @@ func runGetBit(c *Call) error {
 		return err
 	}
 	ref := c.Read(c.Args[1])
-	if err := stringOf(ref); err != nil {
+	if err := isKind(ref, value.KindString); err != nil {
 		return err
 	}
 	bit := int64(0)
@@ -184,7 +184,7 @@ func runBitCount(c *Call) error {
 		c.Reply.Int(0)
 		return nil
 	}
-	if err := stringOf(ref); err != nil {
+	if err := isKind(ref, value.KindString); err != nil {
 		return err
 	}
 	text := c.text(ref.Value())
@@ -268,7 +268,7 @@ func runBitPos(c *Call) error {
 		c.Reply.Int(-bit)
 		return nil
 	}
-	if err := stringOf(ref); err != nil {
+	if err := isKind(ref, value.KindString); err != nil {
 		return err
 	}
 	text := c.text(ref.Value())

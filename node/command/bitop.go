@@ -41,7 +41,7 @@ func runBitOp(c *Call) error {
 	own := 0 // how often the target is a source
 	for _, key := range sources {
 		ref := c.Read(key)
-		if err := stringOf(ref); err != nil {
+		if err := isKind(ref, value.KindString); err != nil {
 			return err
 		}
 		if !ref.OK() {

@@ -19,6 +19,7 @@ func (c *Call) WriteKind(key []byte, kind value.Kind) (store.Ref, error) {
 	return ref, isKind(ref, kind)
 }
 
+// isKind checks that ref, if there, is of a kind.
 func isKind(ref store.Ref, kind value.Kind) error {
 	if ref.OK() && ref.Kind() != kind {
 		return resp.ErrWrongType
@@ -31,9 +32,6 @@ func isKind(ref store.Ref, kind value.Kind) error {
 func (c *Call) Create(key []byte, kind value.Kind, enc value.Encoding) store.Ref {
 	return c.Put(key, value.Value{Kind: kind, Enc: enc}, false)
 }
-
-// Remove deletes key, whose last element has gone.
-func (c *Call) Remove(key []byte) { c.Delete(key) }
 
 // Draft returns an empty value that can become that of key: see PutDraft.
 func (c *Call) Draft(key []byte, kind value.Kind, enc value.Encoding) *value.Draft {

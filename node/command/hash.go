@@ -217,7 +217,7 @@ func (c *Call) emptied(ref store.Ref, key []byte, h *hash.Hash) store.Ref {
 	if r := h.Reader(0); r.Size() > 0 {
 		return ref
 	}
-	c.Remove(key)
+	c.Delete(key)
 	return store.Ref{}
 }
 

@@ -20,11 +20,7 @@ func runHScan(c *Call) error {
 		return err
 	}
 	if !ok {
-		// The reference does not read the options then.
-		c.Reply.Array(2)
-		c.Reply.BulkString("0")
-		c.Reply.Array(0)
-		return nil
+		return emptyScan(c)
 	}
 	o, err := parseElementScan(c.Args[3:])
 	if err != nil {
@@ -62,41 +58,6 @@ func putFirst(b []byte, n int) {
 	head := append(buf[:0], b[n:]...)
 	copy(b[len(head):], b[:n])
 	copy(b, head)
-}
-
-// elementScan are the options of HSCAN.
-type elementScan struct {
-	// pattern is nil if it would match everything.
-	pattern []byte
-	count   int
-}
-
-func parseElementScan(words [][]byte) (o elementScan, err error) {
-	o.count = 10
-	for i := 0; i < len(words); i += 2 {
-		if i+1 == len(words) {
-			return o, resp.ErrSyntax
-		}
-		switch text := words[i+1]; {
-		case isWord(words[i], "count"):
-			n, ok := value.ParseInt(text)
-			if !ok {
-				return o, resp.ErrNotInteger
-			}
-			if n < 1 {
-				return o, resp.ErrSyntax
-			}
-			o.count = int(min(n, 1<<31))
-		case isWord(words[i], "match"):
-			o.pattern = text
-			if string(text) == "*" {
-				o.pattern = nil
-			}
-		default:
-			return o, resp.ErrSyntax
-		}
-	}
-	return o, nil
 }
 
 // maxRandom is how many fields HRANDFIELD returns at most when they may be

@@ -48,7 +48,7 @@ func parseLCSOptions(words [][]byte) (o lcsOptions, err error) {
 
 func runLCS(c *Call) error {
 	a, b := c.Read(c.Args[1]), c.Read(c.Args[2])
-	if stringOf(a) != nil || stringOf(b) != nil {
+	if isKind(a, value.KindString) != nil || isKind(b, value.KindString) != nil {
 		return errLCSType
 	}
 	o, err := parseLCSOptions(c.Args[3:])

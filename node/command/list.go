@@ -185,7 +185,7 @@ func takeEnd(c *Call, key []byte, ref *store.Ref, front bool) []byte {
 	from, left := len(c.arena), 0
 	c.arena, left = lists.Open(&ref.Cell).Pop(front, c.arena)
 	if left == 0 {
-		c.Remove(key)
+		c.Delete(key)
 	}
 	return c.arena[from:len(c.arena):len(c.arena)]
 }
@@ -339,7 +339,7 @@ func runLTrim(c *Call) error {
 	first, end := rangeIn(from, to, n)
 	switch {
 	case first == end:
-		c.Remove(key)
+		c.Delete(key)
 	case end-first <= keptMax && listBytes(ref.Value()) > loopBlocks:
 		keep(c, key, ref.Value(), first, end)
 	default:
@@ -424,7 +424,7 @@ func runLRem(c *Call) error {
 	removed := l.Remove(c.Args[3], int(limit), count < 0)
 	if removed > 0 {
 		if l.Len() == 0 {
-			c.Remove(key)
+			c.Delete(key)
 		}
 		c.Changed(key)
 		c.dirty += int64(removed - 1)

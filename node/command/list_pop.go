@@ -78,7 +78,7 @@ func removeEnd(c *Call, key []byte, ref *store.Ref, r *lists.Reader, front bool,
 	l := lists.Open(&ref.Cell)
 	switch {
 	case n == r.Len():
-		c.Remove(key)
+		c.Delete(key)
 	case front:
 		l.DeleteRange(0, n)
 	default:

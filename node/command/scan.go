@@ -292,3 +292,47 @@ func runSwapDB(c *Call) error {
 	c.Reply.OK()
 	return nil
 }
+
+// elementScan are the options of HSCAN.
+type elementScan struct {
+	// pattern is nil if it would match everything.
+	pattern []byte
+	count   int
+}
+
+func parseElementScan(words [][]byte) (o elementScan, err error) {
+	o.count = 10
+	for i := 0; i < len(words); i += 2 {
+		if i+1 == len(words) {
+			return o, resp.ErrSyntax
+		}
+		switch text := words[i+1]; {
+		case isWord(words[i], "count"):
+			n, ok := value.ParseInt(text)
+			if !ok {
+				return o, resp.ErrNotInteger
+			}
+			if n < 1 {
+				return o, resp.ErrSyntax
+			}
+			o.count = int(min(n, 1<<31))
+		case isWord(words[i], "match"):
+			o.pattern = text
+			if string(text) == "*" {
+				o.pattern = nil
+			}
+		default:
+			return o, resp.ErrSyntax
+		}
+	}
+	return o, nil
+}
+
+// emptyScan answers a scan of a key that is not there. The reference does not
+// read the options then.
+func emptyScan(c *Call) error {
+	c.Reply.Array(2)
+	c.Reply.BulkString("0")
+	c.Reply.Array(0)
+	return nil
+}

@@ -200,7 +200,7 @@ func runSRem(c *Call) error {
 			}
 			removed++
 			if s.Reader().Len() == 0 {
-				c.Remove(key)
+				c.Delete(key)
 				break
 			}
 		}
@@ -298,7 +298,7 @@ func runSMove(c *Call) error {
 		return nil
 	}
 	if s.Reader().Len() == 0 {
-		c.Remove(from)
+		c.Delete(from)
 	}
 	c.Changed(from)
 	// What was found before may have moved.
@@ -329,11 +329,7 @@ func runSScan(c *Call) error {
 		return err
 	}
 	if !ok {
-		// The reference does not read the options then.
-		c.Reply.Array(2)
-		c.Reply.BulkString("0")
-		c.Reply.Array(0)
-		return nil
+		return emptyScan(c)
 	}
 	o, err := parseElementScan(c.Args[3:])
 	if err != nil {

@@ -113,7 +113,7 @@ func (s *setDraft) reply(c *Call) {
 // storeNothing is what commands do that keep a result when there is none.
 func (c *Call) storeNothing(key []byte) {
 	if c.Write(key).OK() {
-		c.Remove(key)
+		c.Delete(key)
 		c.Changed(key)
 		c.Effect(wordDel, key)
 	}

@@ -64,7 +64,7 @@ func runSPop(c *Call) error {
 	member := c.keep(r.Member(place, &scratch))
 	s.RemoveAt(place)
 	if n == 1 {
-		c.Remove(key)
+		c.Delete(key)
 	}
 	c.Changed(key)
 	c.Effect(wordSRem, key, member)
@@ -95,7 +95,7 @@ func popMany(c *Call) error {
 	n := r.Len()
 	if count >= int64(n) {
 		replyMembers(c, &r)
-		c.Remove(key)
+		c.Delete(key)
 		c.Changed(key)
 		c.Effect(wordDel, key)
 		return nil

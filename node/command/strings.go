@@ -168,14 +168,6 @@ func farOffset(c *Call) bool { return len(c.Args) > 2 && len(c.Args[2]) > 6 }
 // manyArgs is the Heavy of commands whose work grows with their keys.
 func manyArgs(c *Call) bool { return len(c.Args) > 512 }
 
-// stringOf checks that ref, if there, is a string.
-func stringOf(ref store.Ref) error {
-	if ref.OK() && ref.Kind() != value.KindString {
-		return resp.ErrWrongType
-	}
-	return nil
-}
-
 // replyString answers with the string of ref, or null.
 func replyString(c *Call, ref store.Ref) {
 	if !ref.OK() {
@@ -187,7 +179,7 @@ func replyString(c *Call, ref store.Ref) {
 
 func runGet(c *Call) error {
 	ref := c.Read(c.Args[1])
-	if err := stringOf(ref); err != nil {
+	if err := isKind(ref, value.KindString); err != nil {
 		return err
 	}
 	replyString(c, ref)
@@ -196,7 +188,7 @@ func runGet(c *Call) error {
 
 func runStrLen(c *Call) error {
 	ref := c.Read(c.Args[1])
-	if err := stringOf(ref); err != nil {
+	if err := isKind(ref, value.KindString); err != nil {
 		return err
 	}
 	if !ref.OK() {
@@ -312,7 +304,7 @@ func runSet(c *Call) error {
 	var ref store.Ref
 	if o.get {
 		ref = c.Read(key)
-		if err := stringOf(ref); err != nil {
+		if err := isKind(ref, value.KindString); err != nil {
 			return err
 		}
 		replyString(c, ref)
@@ -384,7 +376,7 @@ func runSetNX(c *Call) error {
 func runGetSet(c *Call) error {
 	key, text := c.Args[1], c.Args[2]
 	ref := c.Read(key)
-	if err := stringOf(ref); err != nil {
+	if err := isKind(ref, value.KindString); err != nil {
 		return err
 	}
 	replyString(c, ref)
@@ -397,7 +389,7 @@ func runGetSet(c *Call) error {
 func runGetDel(c *Call) error {
 	key := c.Args[1]
 	ref := c.Read(key)
-	if err := stringOf(ref); err != nil {
+	if err := isKind(ref, value.KindString); err != nil {
 		return err
 	}
 	replyString(c, ref)
@@ -420,7 +412,7 @@ func runGetEx(c *Call) error {
 		c.Reply.Null()
 		return nil
 	}
-	if err := stringOf(ref); err != nil {
+	if err := isKind(ref, value.KindString); err != nil {
 		return err
 	}
 	at, err := o.deadline(c)
@@ -462,7 +454,7 @@ func runAppend(c *Call) error {
 		c.Reply.Int(int64(len(tail)))
 		return nil
 	}
-	if err := stringOf(ref); err != nil {
+	if err := isKind(ref, value.KindString); err != nil {
 		return err
 	}
 	if err := checkLength(c, int64(ref.Value().TextLen()), int64(len(tail))); err != nil {
@@ -484,7 +476,7 @@ func runSetRange(c *Call) error {
 		return resp.ErrOffsetRange
 	}
 	ref := c.Write(key)
-	if err := stringOf(ref); err != nil {
+	if err := isKind(ref, value.KindString); err != nil {
 		return err
 	}
 	if len(data) == 0 {
@@ -518,7 +510,7 @@ func runGetRange(c *Call) error {
 		return resp.ErrNotInteger
 	}
 	ref := c.Read(c.Args[1])
-	if err := stringOf(ref); err != nil {
+	if err := isKind(ref, value.KindString); err != nil {
 		return err
 	}
 	if !ref.OK() {
@@ -599,7 +591,7 @@ func runDecrBy(c *Call) error {
 func increment(c *Call, by int64) error {
 	key := c.Args[1]
 	ref := c.Write(key)
-	if err := stringOf(ref); err != nil {
+	if err := isKind(ref, value.KindString); err != nil {
 		return err
 	}
 	old := int64(0)
@@ -629,7 +621,7 @@ func increment(c *Call, by int64) error {
 func runIncrByFloat(c *Call) error {
 	key := c.Args[1]
 	ref := c.Write(key)
-	if err := stringOf(ref); err != nil {
+	if err := isKind(ref, value.KindString); err != nil {
 		return err
 	}
 	var old extended

@@ -249,7 +249,7 @@ func runZRem(c *Call) error {
 			}
 			removed++
 			if z.Len() == 0 {
-				c.Remove(key)
+				c.Delete(key)
 				break
 			}
 		}
@@ -430,15 +430,13 @@ func runZScan(c *Call) error {
 		return err
 	}
 	if !ok {
-		c.Reply.Array(2)
-		c.Reply.BulkString("0")
-		c.Reply.Array(0)
-		return nil
+		return emptyScan(c)
 	}
-	count, pattern, err := parseZScan(c)
+	o, err := parseElementScan(c.Args[3:])
 	if err != nil {
 		return err
 	}
+	count, pattern := int64(o.count), o.pattern
 	var found list
 	next := uint64(0)
 	if r.Packed() || r.Encoding() == value.EncListpack {
@@ -471,30 +469,4 @@ func runZScan(c *Call) error {
 	c.Reply.BulkString(strconv.FormatUint(next, 10))
 	found.reply(c.Reply)
 	return nil
-}
-
-func parseZScan(c *Call) (count int64, pattern []byte, err error) {
-	count = 10
-	for i := 3; i < len(c.Args); i += 2 {
-		word, ok := c.Args[i], false
-		switch {
-		case i+1 == len(c.Args):
-			return 0, nil, resp.ErrSyntax
-		case isWord(word, "count"):
-			if count, ok = value.ParseInt(c.Args[i+1]); !ok {
-				return 0, nil, resp.ErrNotInteger
-			}
-			if count < 1 {
-				return 0, nil, resp.ErrSyntax
-			}
-		case isWord(word, "match"):
-			pattern = c.Args[i+1]
-			if string(pattern) == "*" {
-				pattern = nil
-			}
-		default:
-			return 0, nil, resp.ErrSyntax
-		}
-	}
-	return count, pattern, nil
 }

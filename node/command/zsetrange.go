@@ -357,7 +357,7 @@ func zremRange(c *Call, by zsetBy) error {
 // key if none is left.
 func (c *Call) dropRanks(key []byte, z *zset.ZSet, from, to int) {
 	if n := z.Len(); to-from == n {
-		c.Remove(key)
+		c.Delete(key)
 	} else {
 		z.RemoveRanks(from, to)
 	}

@@ -6,7 +6,7 @@ import (
 	"slotmesh/node/store/arena"
 )
 
-// Record is the block of one key, as bytes:
+// A record is the block of one key, as bytes:
 //
 //	0   version of the last change, 32 bits
 //	4   clock of the last access, 24 bits
@@ -20,7 +20,6 @@ import (
 //	    payload
 //
 // Numbers are little-endian.
-type Record []byte
 
 // Flags of a record.
 const (
