@@ -109,7 +109,7 @@ func TestHashLimits(t *testing.T) {
 			all := *ours.engine.limits.Load()
 			all.Hash = limits
 			ours.engine.SetLimits(all)
-			d := &driver{rand.New(rand.NewPCG(uint64(i), 3))}
+			d := &driver{Rand: rand.New(rand.NewPCG(uint64(i), 3))}
 			for range 3000 {
 				args := d.hash()
 				if theirs, our := ref.do(args...), ours.do(args...); our != theirs && !(unordered[args[0]] && sameSet(our, theirs)) {

@@ -56,7 +56,7 @@ func (d *driver) sort() []string {
 func TestRandomSorts(t *testing.T) {
 	ref := startReference(t)
 	ours := newNode(t)
-	d := &driver{rand.New(rand.NewPCG(9, 9))}
+	d := &driver{Rand: rand.New(rand.NewPCG(9, 9))}
 	both := func(args ...string) {
 		t.Helper()
 		if our, theirs := ours.do(args...), ref.do(args...); our != theirs {

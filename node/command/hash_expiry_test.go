@@ -157,7 +157,7 @@ func TestHashReplay(t *testing.T) {
 			kept := &keeper{}
 			n := newNode(t)
 			n.engine = NewEngine(EngineOptions{Table: testTable(t), Store: store.New(store.Options{}), Journal: kept, Lanes: 2, Seed: 1, Now: n.now.Load})
-			d := &driver{rand.New(rand.NewPCG(seed, 5))}
+			d := &driver{Rand: rand.New(rand.NewPCG(seed, 5))}
 			for range 4000 {
 				n.do(d.expiringHash()...)
 				if d.IntN(3) == 0 {

@@ -39,7 +39,7 @@ func (t *tape) AppendGroup(effects []journal.Effect) int64 {
 // both have the same keyspace.
 func TestListsReplay(t *testing.T) {
 	for seed := range uint64(3) {
-		d := &driver{rand.New(rand.NewPCG(seed, 5))}
+		d := &driver{Rand: rand.New(rand.NewPCG(seed, 5))}
 		source, target := newNode(t), newNode(t)
 		written := new(tape)
 		source.engine = NewEngine(EngineOptions{

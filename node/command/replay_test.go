@@ -36,15 +36,15 @@ func replayEverything(t *testing.T, seed uint64, commands int) {
 		o.engine = NewEngine(EngineOptions{Table: testTable(t), Store: store.New(store.Options{}), Journal: o.journal, Lanes: 2, Seed: seed*31 + uint64(i) + 9, Now: o.now.Load})
 		o.engine.SetReplica(true)
 	}
-	d := &driver{rand.New(rand.NewPCG(seed, 91))}
-	last, replayed := 0, 0
+	d := &driver{Rand: rand.New(rand.NewPCG(seed, 91))}
+	replayed := 0
 	var args []string
 	for i := range commands {
 		switch d.IntN(10) {
 		case 0:
 			args = d.expiringHash()
 		case 1:
-			args = d.stream(&last)
+			args = d.stream()
 		default:
 			args = d.command()
 		}
@@ -85,9 +85,6 @@ func replayEverything(t *testing.T, seed uint64, commands int) {
 			if len(got) != len(want) {
 				t.Fatalf("command %d, after %q: %d keys, %d replayed", i, args, len(want), len(got))
 			}
-			if a, b := digestAll(n.engine.store), digestAll(other.engine.store); a != b {
-				t.Fatalf("command %d, after %q: the digests differ", i, args)
-			}
 		}
 	}
 	if replayed < commands/10 {
@@ -103,7 +100,7 @@ func evictSome(e *Engine, policy EvictionPolicy) {
 	e.SetMemoryLimit(MemoryLimit{})
 }
 
-// states says type, encoding and deadline of every key.
+// states says type, encoding, deadlines and digest of every key.
 func states(s *store.Store) map[string]string {
 	all := make(map[string]string)
 	for db := range s.Databases() {
@@ -115,7 +112,7 @@ func states(s *store.Store) map[string]string {
 					// SETs of the whole, which pack anew: as with the reference.
 					encoding = 0
 				}
-				all[fmt.Sprint(db, " ", string(ref.Key()))] = fmt.Sprintf("%v %v %d %d", ref.Kind(), encoding, ref.ExpireAt(), ref.FieldsExpireAt())
+				all[fmt.Sprint(db, " ", string(ref.Key()))] = fmt.Sprintf("%v %v %d %d %x", ref.Kind(), encoding, ref.ExpireAt(), ref.FieldsExpireAt(), DigestOf(ref))
 			})
 		}
 	}

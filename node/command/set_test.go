@@ -19,7 +19,7 @@ func TestSetsReplay(t *testing.T) {
 		kept := &keeper{}
 		n := newNode(t)
 		n.engine = NewEngine(EngineOptions{Table: testTable(t), Store: store.New(store.Options{}), Journal: kept, Lanes: 2, Seed: 1, Now: n.now.Load})
-		d := &driver{rand.New(rand.NewPCG(seed, 8))}
+		d := &driver{Rand: rand.New(rand.NewPCG(seed, 8))}
 		for range 4000 {
 			var args []string
 			switch d.IntN(6) {

@@ -19,16 +19,13 @@ func TestStreamReplay(t *testing.T) {
 			kept := &keeper{}
 			n := newNode(t)
 			n.engine = NewEngine(EngineOptions{Table: testTable(t), Store: store.New(store.Options{}), Journal: kept, Lanes: 2, Seed: 1, Now: n.now.Load})
-			d := &driver{rand.New(rand.NewPCG(seed, 6))}
-			last, groups := 0, 0
+			d := &driver{Rand: rand.New(rand.NewPCG(seed, 6))}
+			groups := 0
 			others := []*node{newNode(t), newNode(t)}
 			others[0].now.Add(-1_000_000_000)
 			others[1].now.Add(1_000_000_000)
 			for i := range 3000 {
-				if i%300 == 0 {
-					last = 0
-				}
-				args := d.stream(&last)
+				args := d.stream()
 				if args[0] == "XADD" && d.IntN(50) == 0 {
 					// Its own choice of an id, at the place of one that names milliseconds.
 					for j, arg := range args {

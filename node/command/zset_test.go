@@ -57,7 +57,7 @@ func TestSortedSetReplay(t *testing.T) {
 		kept := &keeper{}
 		n := newNode(t)
 		n.engine = NewEngine(EngineOptions{Table: testTable(t), Store: store.New(store.Options{}), Journal: kept, Lanes: 2, Seed: 1, Now: n.now.Load})
-		d := &driver{rand.New(rand.NewPCG(seed, 6))}
+		d := &driver{Rand: rand.New(rand.NewPCG(seed, 6))}
 		for range 5000 {
 			args := d.zset()
 			if d.IntN(3) == 0 {
