@@ -108,7 +108,7 @@ func (a *appendOnly) open() (*persist.AOF, error) {
 		FS: n.persistence.fs, Dir: n.persistence.directory(),
 		DirName: n.cfg.Text("appenddirname").Load(), FileName: n.cfg.Text("appendfilename").Load(),
 		Journal:  n.journal,
-		Source:   &dataSource{replicationSource{engine: n.engine, usedMemory: n.usedMemory}},
+		Source:   n.source,
 		Settings: aofSettings(n.cfg), Log: n.log, OnHealth: a.health,
 	})
 }

@@ -47,6 +47,8 @@ type Node struct {
 	server      *server.Server
 	gates       *gates
 	replication *Replication
+	// source gives snapshots to files, rewrites and full syncs.
+	source      *dataSource
 	persistence *persistence
 	appendOnly  *appendOnly
 	// background are the goroutines that Run waits for.
@@ -126,6 +128,7 @@ func New(cfg *config.Config, log *slog.Logger) (*Node, error) {
 		Now:   unixMs,
 		Seed:  seed(),
 	})
+	n.source = &dataSource{engine: n.engine, usedMemory: n.usedMemory}
 	n.persistence = newPersistence(n)
 	n.replication = newReplication(replicationOptions{
 		Engine: n.engine, Journal: n.journal, Log: log,
@@ -133,7 +136,7 @@ func New(cfg *config.Config, log *slog.Logger) (*Node, error) {
 		Cluster:     clusterMode,
 		Empty:       clusterMode && n.cluster.hasState(),
 		Now:         unixMs,
-		UsedMemory:  n.usedMemory,
+		Source:      n.source,
 		RoleChanged: n.roleChanged,
 		PauseWrites: n.pauseWrites,
 		Static:      n.staticReplicationInfo,

@@ -12,7 +12,6 @@ import (
 	"slotmesh/node/command"
 	"slotmesh/node/persist"
 	"slotmesh/node/rdb"
-	"slotmesh/node/repl"
 	"slotmesh/node/resp"
 	"slotmesh/node/server"
 	"slotmesh/node/store"
@@ -73,22 +72,48 @@ func (p *persistence) path() string {
 	return filepath.Join(p.directory(), p.n.cfg.Text("dbfilename").Load())
 }
 
-// dataSource gives snapshots to files.
-type dataSource struct{ replicationSource }
-
-// Snapshot implements persist.Source.
-func (s *dataSource) Snapshot(at func()) persist.Snapshot {
-	return dataSnapshot{s.replicationSource.Snapshot(at)}
+// dataSource gives snapshots of the engine's keyspace.
+type dataSource struct {
+	engine     *command.Engine
+	usedMemory func() int64
 }
 
-type dataSnapshot struct{ repl.Snapshot }
+// Snapshot implements rdb.Source.
+func (s *dataSource) Snapshot(at func()) rdb.Snapshot {
+	sn := &dataSnapshot{source: s}
+	s.engine.Exclusive(func() {
+		keyspace := s.engine.Store()
+		sn.Snapshot = keyspace.Cut(nil)
+		for db := range keyspace.Databases() {
+			if keys := keyspace.Len(db); keys > 0 {
+				sn.sizes = append(sn.sizes, rdb.DatabaseSize{DB: db, Keys: int64(keys), Expires: int64(keyspace.Expires(db))})
+			}
+		}
+		at()
+	})
+	return sn
+}
 
-func (sn dataSnapshot) Sizes() []persist.DatabaseSize {
-	var sizes []persist.DatabaseSize
-	for _, s := range sn.Snapshot.Sizes() {
-		sizes = append(sizes, persist.DatabaseSize(s))
+type dataSnapshot struct {
+	*store.Snapshot
+	source *dataSource
+	sizes  []rdb.DatabaseSize
+}
+
+// Sizes implements rdb.Snapshot.
+func (sn *dataSnapshot) Sizes() []rdb.DatabaseSize { return sn.sizes }
+
+// Walk implements rdb.Snapshot.
+func (sn *dataSnapshot) Walk(emit func([]rdb.Entry) error) error {
+	return sn.Snapshot.Walk(sn.source.engine.WithSlot, emit)
+}
+
+// UsedMemory implements rdb.Snapshot.
+func (sn *dataSnapshot) UsedMemory() int64 {
+	if sn.source.usedMemory == nil {
+		return 0
 	}
-	return sizes
+	return sn.source.usedMemory()
 }
 
 var errSaving = errors.New("a save is under way")
@@ -107,8 +132,7 @@ func (p *persistence) save(stop <-chan struct{}) (err error) {
 	p.mu.Unlock()
 	var at rdb.Position
 	var dirty int64
-	source := dataSource{replicationSource{engine: n.engine, usedMemory: n.usedMemory}}
-	sn := source.Snapshot(func() {
+	sn := n.source.Snapshot(func() {
 		id, _, _ := n.journal.IDs()
 		at = rdb.Position{ID: id, Offset: n.journal.Offset(), StreamDB: n.journal.StreamDB()}
 		dirty = n.engine.Stats().Dirty

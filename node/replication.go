@@ -53,9 +53,10 @@ type replicationOptions struct {
 	// Empty says that the node starts without data that it once had or may have
 	// had; see gossip.Replication.
 	Empty bool
-	// Now is the clock in Unix milliseconds; UsedMemory what the data take.
-	Now        func() int64
-	UsedMemory func() int64
+	// Now is the clock in Unix milliseconds.
+	Now func() int64
+	// Source gives the snapshots that full syncs send.
+	Source rdb.Source
 	// RoleChanged, if set, is told when the node begins to follow or becomes a
 	// primary. It may look at the Replication, and not change it.
 	RoleChanged func(replica bool)
@@ -84,7 +85,7 @@ func newReplication(o replicationOptions) *Replication {
 	r.target = &replicationTarget{engine: o.Engine, now: o.Now, log: o.Log, applier: o.Engine.NewApplier(), replaced: o.Replaced}
 	r.primary = repl.NewPrimary(repl.PrimaryOptions{
 		Journal:  o.Journal,
-		Source:   &replicationSource{engine: o.Engine, usedMemory: o.UsedMemory},
+		Source:   o.Source,
 		Settings: o.Settings,
 		Log:      o.Log,
 	})
@@ -271,46 +272,6 @@ func (r *Replication) State() gossip.Replication {
 		}
 	}
 	return s
-}
-
-// replicationSource gives snapshots of the engine's keyspace.
-type replicationSource struct {
-	engine     *command.Engine
-	usedMemory func() int64
-}
-
-func (s *replicationSource) Snapshot(at func()) repl.Snapshot {
-	sn := &replicationSnapshot{source: s}
-	s.engine.Exclusive(func() {
-		keyspace := s.engine.Store()
-		sn.Snapshot = keyspace.Cut(nil)
-		for db := range keyspace.Databases() {
-			if keys := keyspace.Len(db); keys > 0 {
-				sn.sizes = append(sn.sizes, repl.DatabaseSize{DB: db, Keys: int64(keys), Expires: int64(keyspace.Expires(db))})
-			}
-		}
-		at()
-	})
-	return sn
-}
-
-type replicationSnapshot struct {
-	*store.Snapshot
-	source *replicationSource
-	sizes  []repl.DatabaseSize
-}
-
-func (sn *replicationSnapshot) Sizes() []repl.DatabaseSize { return sn.sizes }
-
-func (sn *replicationSnapshot) Walk(emit func([]rdb.Entry) error) error {
-	return sn.Snapshot.Walk(sn.source.engine.WithSlot, emit)
-}
-
-func (sn *replicationSnapshot) UsedMemory() int64 {
-	if sn.source.usedMemory == nil {
-		return 0
-	}
-	return sn.source.usedMemory()
 }
 
 // replicationTarget takes a primary's data into the engine. It is used by one

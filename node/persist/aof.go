@@ -54,7 +54,7 @@ type AOFOptions struct {
 	Dir, DirName, FileName string
 	Journal                *journal.Journal
 	// Source gives snapshots for rewrites.
-	Source   Source
+	Source   rdb.Source
 	Settings func() AOFSettings
 	Log      *slog.Logger
 	// Now is the clock; nil means time.Now.
@@ -62,31 +62,6 @@ type AOFOptions struct {
 	// OnHealth, if set, is told, on some goroutine, whenever Failing may have
 	// changed: held replies and refused writes are to be looked at again.
 	OnHealth func()
-}
-
-// Source gives the state of the keyspace at one instant.
-type Source interface {
-	// Snapshot cuts the keyspace. at runs at the cut, while nothing is executed or
-	// appended to the journal (Engine.Exclusive); it is short.
-	Snapshot(at func()) Snapshot
-}
-
-// Snapshot is the keyspace as of a cut.
-type Snapshot interface {
-	// Sizes tells how many keys each database has, and how many of them with an
-	// expiry: hints for whoever loads them.
-	Sizes() []DatabaseSize
-	// Walk hands every entry to emit, in pieces, without a lock held.
-	Walk(emit func([]rdb.Entry) error) error
-	// UsedMemory is what the data take.
-	UsedMemory() int64
-	Close()
-}
-
-// DatabaseSize is how much a database holds.
-type DatabaseSize struct {
-	DB            int
-	Keys, Expires int64
 }
 
 // Command is one command of a file.

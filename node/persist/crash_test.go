@@ -116,9 +116,9 @@ type snapshot struct {
 	entries []rdb.Entry
 }
 
-func (s *snapshot) Sizes() []persist.DatabaseSize { return nil }
-func (s *snapshot) UsedMemory() int64             { return 0 }
-func (s *snapshot) Close()                        {}
+func (s *snapshot) Sizes() []rdb.DatabaseSize { return nil }
+func (s *snapshot) UsedMemory() int64         { return 0 }
+func (s *snapshot) Close()                    {}
 
 func (s *snapshot) Walk(emit func([]rdb.Entry) error) error {
 	for len(s.entries) > 0 {
@@ -132,8 +132,8 @@ func (s *snapshot) Walk(emit func([]rdb.Entry) error) error {
 	return nil
 }
 
-// Snapshot implements persist.Source.
-func (d *driver) Snapshot(at func()) persist.Snapshot {
+// Snapshot implements rdb.Source.
+func (d *driver) Snapshot(at func()) rdb.Snapshot {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	s := &snapshot{}

@@ -47,7 +47,7 @@ const (
 
 // SaveRDB writes a snapshot to a file, so that the file that was there before
 // stays until the new one is whole and on the disk. It returns the file's size.
-func SaveRDB(fsys FS, o SaveOptions, sn Snapshot) (size int64, err error) {
+func SaveRDB(fsys FS, o SaveOptions, sn rdb.Snapshot) (size int64, err error) {
 	temporary := filepath.Join(o.Dir, "temp-"+strconv.FormatInt(o.Header.CreatedSec, 10)+"-"+o.Name)
 	f, err := fsys.Create(temporary)
 	if err != nil {
@@ -80,46 +80,41 @@ func SaveRDB(fsys FS, o SaveOptions, sn Snapshot) (size int64, err error) {
 }
 
 // writeRDB writes the snapshot's entries, database by database as they come.
-func writeRDB(out io.Writer, o SaveOptions, sn Snapshot) (int64, error) {
-	o.Header.UsedMemory = sn.UsedMemory()
+func writeRDB(out io.Writer, o SaveOptions, sn rdb.Snapshot) (int64, error) {
 	buffered := bufio.NewWriterSize(out, fileBuffer)
-	w := rdb.NewWriter(buffered, o.Header)
-	for _, db := range sn.Sizes() {
-		if err := w.SelectDB(db.DB, db.Keys, db.Expires); err != nil {
-			return 0, err
-		}
+	size, err := rdb.WriteSnapshot(buffered, o.Header, sn, o.written)
+	if err == nil {
+		err = buffered.Flush()
 	}
-	yielded := int64(0)
-	err := sn.Walk(func(entries []rdb.Entry) error {
+	return size, err
+}
+
+// written counts keys, each with its delay, and reports whether to stop.
+func (o *SaveOptions) written(keys int) error {
+	if o.KeyDelay <= 0 {
+		o.count(int64(keys))
 		select {
 		case <-o.Stop:
 			return ErrStopped
 		default:
+			return nil
 		}
-		for _, e := range entries {
-			if err := w.Entry(e); err != nil {
-				return err
-			}
-			if o.Keys != nil {
-				o.Keys.Add(1)
-			}
-			if o.KeyDelay > 0 {
-				time.Sleep(o.KeyDelay)
-			}
-			if w.Written-yielded >= yieldBytes {
-				yielded = w.Written
-				runtime.Gosched()
-			}
+	}
+	for range keys {
+		o.count(1)
+		select {
+		case <-o.Stop:
+			return ErrStopped
+		case <-time.After(o.KeyDelay):
 		}
-		return nil
-	})
-	if err == nil {
-		err = w.Close()
 	}
-	if err == nil {
-		err = buffered.Flush()
+	return nil
+}
+
+func (o *SaveOptions) count(keys int64) {
+	if o.Keys != nil {
+		o.Keys.Add(keys)
 	}
-	return w.Written, err
 }
 
 // syncingWriter fsyncs now and then.

@@ -13,7 +13,6 @@ import (
 	"slotmesh/node/journal"
 	"slotmesh/node/rdb"
 	"slotmesh/node/resp"
-	"slotmesh/node/store/value"
 )
 
 // There are two ways to a new base. A rewrite leaves the files that are valid
@@ -250,7 +249,7 @@ func (a *AOF) dropTemp() {
 }
 
 // writeBase writes snapshot to a temporary file and fsyncs it.
-func (a *AOF) writeBase(ctx context.Context, snapshot Snapshot, at cut) (aofFile, int64, error) {
+func (a *AOF) writeBase(ctx context.Context, snapshot rdb.Snapshot, at cut) (aofFile, int64, error) {
 	settings := a.o.Settings()
 	a.manifest.baseSeq++
 	base := aofFile{name: a.baseName(a.manifest.baseSeq, settings.RDBPreamble), seq: a.manifest.baseSeq, kind: kindBase}
@@ -270,37 +269,24 @@ func (a *AOF) writeBase(ctx context.Context, snapshot Snapshot, at cut) (aofFile
 		}
 		return nil
 	}
-	var write func(rdb.Entry) error
-	var finish func() error
+	if snapshot == nil {
+		snapshot = rdb.NoData{}
+	}
+	written := func(keys int) error {
+		a.stats.rewriteKeys.Add(int64(keys))
+		return stopped()
+	}
 	if settings.RDBPreamble {
-		w := a.rdbBase(out, snapshot, at, settings)
-		write, finish = w.Entry, w.Close
+		_, err = rdb.WriteSnapshot(out, rdb.Header{
+			RedisVersion: settings.Version,
+			CreatedSec:   a.now().Unix(),
+			Repl:         &at.Position,
+			AOFBase:      true,
+			Compress:     settings.Compress,
+			Checksum:     settings.Checksum,
+		}, snapshot, written)
 	} else {
-		// Its commands are not those of the stream: the position comes last.
-		w := &respBase{out: out, db: -1}
-		write, finish = w.entry, func() error {
-			w.buf = appendRepl(w.buf, at.ID, at.Offset)
-			return w.flush()
-		}
-	}
-	if snapshot != nil {
-		sinceYield := 0
-		err = snapshot.Walk(func(entries []rdb.Entry) error {
-			for _, e := range entries {
-				if err := write(e); err != nil {
-					return err
-				}
-				if sinceYield += len(e.Key) + len(e.Value.Bytes); sinceYield >= yieldBytes {
-					sinceYield = 0
-					runtime.Gosched()
-				}
-			}
-			a.stats.rewriteKeys.Add(int64(len(entries)))
-			return stopped()
-		})
-	}
-	if err == nil {
-		err = finish()
+		err = writePlain(out, snapshot, at.Position, written)
 	}
 	if err == nil {
 		err = f.Sync()
@@ -339,67 +325,6 @@ func (f *baseFile) Write(b []byte) (int, error) {
 	}
 	runtime.Gosched()
 	return len(b), nil
-}
-
-// rdbBase begins an RDB base.
-func (a *AOF) rdbBase(out *baseFile, snapshot Snapshot, at cut, settings AOFSettings) *rdb.Writer {
-	header := rdb.Header{
-		RedisVersion: settings.Version,
-		CreatedSec:   a.now().Unix(),
-		Repl:         &at.Position,
-		AOFBase:      true,
-		Compress:     settings.Compress,
-		Checksum:     settings.Checksum,
-	}
-	if snapshot != nil {
-		header.UsedMemory = snapshot.UsedMemory()
-	}
-	w := rdb.NewWriter(out, header)
-	if snapshot != nil {
-		for _, size := range snapshot.Sizes() {
-			// An error stays with the writer, and comes out at the end.
-			w.SelectDB(size.DB, size.Keys, size.Expires)
-		}
-	}
-	return w
-}
-
-// respBase writes a base of commands: SET and PEXPIREAT for strings, RESTORE for
-// everything else.
-type respBase struct {
-	out     *baseFile
-	buf     []byte
-	scratch []byte
-	db      int
-}
-
-func (w *respBase) entry(e rdb.Entry) error {
-	if e.DB != w.db {
-		w.buf = appendSelectCommand(w.buf, e.DB)
-		w.db = e.DB
-	}
-	var digits [20]byte
-	deadline := strconv.AppendInt(digits[:0], e.ExpireAtMs, 10)
-	if e.Value.Kind == value.KindString {
-		w.scratch = e.Value.AppendText(w.scratch[:0])
-		w.buf = resp.AppendCommand(w.buf, []byte("SET"), e.Key, w.scratch)
-		if e.ExpireAtMs != 0 {
-			w.buf = resp.AppendCommand(w.buf, []byte("PEXPIREAT"), e.Key, deadline)
-		}
-	} else {
-		w.scratch = rdb.AppendDump(w.scratch[:0], e.Value)
-		w.buf = resp.AppendCommand(w.buf, []byte("RESTORE"), e.Key, deadline, w.scratch, []byte("ABSTTL"))
-	}
-	if len(w.buf) < yieldBytes {
-		return nil
-	}
-	return w.flush()
-}
-
-func (w *respBase) flush() error {
-	_, err := w.out.Write(w.buf)
-	w.buf = w.buf[:0]
-	return err
 }
 
 func appendSelectCommand(b []byte, db int) []byte {

@@ -18,8 +18,8 @@
 //
 // # What it needs
 //
-// Source and Target, which package node implements over the engine and the
-// store, a journal, a log, and Settings, which are asked again and again so
+// A rdb.Source and a Target, which package node implements over the engine and
+// the store, a journal, a log, and Settings, which are asked again and again so
 // that they may change.
 //
 // # How to read it

@@ -190,8 +190,8 @@ func (n *node) converse(conn net.Conn) {
 	}
 }
 
-// Snapshot implements repl.Source.
-func (n *node) Snapshot(at func()) repl.Snapshot {
+// Snapshot implements rdb.Source.
+func (n *node) Snapshot(at func()) rdb.Snapshot {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	s := &snapshot{}
@@ -206,8 +206,8 @@ func (n *node) Snapshot(at func()) repl.Snapshot {
 
 type snapshot struct{ entries []rdb.Entry }
 
-func (s *snapshot) Sizes() []repl.DatabaseSize {
-	return []repl.DatabaseSize{{Keys: int64(len(s.entries))}}
+func (s *snapshot) Sizes() []rdb.DatabaseSize {
+	return []rdb.DatabaseSize{{Keys: int64(len(s.entries))}}
 }
 func (s *snapshot) UsedMemory() int64 { return 0 }
 func (s *snapshot) Close()            {}

@@ -230,7 +230,7 @@ func (f *feed) cut() position {
 
 // sendSnapshot sends snapshot in the framing that the replica understands and
 // returns its size.
-func (f *feed) sendSnapshot(snapshot Snapshot, at rdb.Position) (int64, error) {
+func (f *feed) sendSnapshot(snapshot rdb.Snapshot, at rdb.Position) (int64, error) {
 	if !f.request.Peer.EOF {
 		return f.sendCounted(snapshot, at)
 	}
@@ -247,7 +247,7 @@ func (f *feed) sendSnapshot(snapshot Snapshot, at rdb.Position) (int64, error) {
 }
 
 // sendCounted spools snapshot to a file, because its length stands before it.
-func (f *feed) sendCounted(snapshot Snapshot, at rdb.Position) (int64, error) {
+func (f *feed) sendCounted(snapshot rdb.Snapshot, at rdb.Position) (int64, error) {
 	spool, err := os.CreateTemp(f.p.settings().TempDir, "temp-repl-*.rdb")
 	if err != nil {
 		return 0, fmt.Errorf("repl: spool snapshot: %w", err)
@@ -271,41 +271,18 @@ func (f *feed) sendCounted(snapshot Snapshot, at rdb.Position) (int64, error) {
 }
 
 // encode writes snapshot as a file to w.
-func (f *feed) encode(snapshot Snapshot, at rdb.Position, w io.Writer) (int64, error) {
+func (f *feed) encode(snapshot rdb.Snapshot, at rdb.Position, w io.Writer) (int64, error) {
 	settings := f.p.settings()
-	out := rdb.NewWriter(w, rdb.Header{
+	if f.request.Peer.NoKeys {
+		snapshot = rdb.NoData{}
+	}
+	return rdb.WriteSnapshot(w, rdb.Header{
 		RedisVersion: settings.Version,
 		CreatedSec:   time.Now().Unix(),
-		UsedMemory:   snapshot.UsedMemory(),
 		Repl:         &at,
 		Compress:     settings.Compress,
 		Checksum:     settings.Checksum,
-	})
-	if !f.request.Peer.NoKeys {
-		for _, size := range snapshot.Sizes() {
-			if err := out.SelectDB(size.DB, size.Keys, size.Expires); err != nil {
-				return 0, err
-			}
-		}
-		sinceYield := 0
-		err := snapshot.Walk(func(entries []rdb.Entry) error {
-			for _, e := range entries {
-				if err := out.Entry(e); err != nil {
-					return err
-				}
-				if sinceYield += len(e.Key) + e.Value.TextLen(); sinceYield >= yieldBytes {
-					sinceYield = 0
-					runtime.Gosched()
-				}
-			}
-			return nil
-		})
-		if err != nil {
-			return 0, err
-		}
-	}
-	err := out.Close()
-	return out.Written, err
+	}, snapshot, nil)
 }
 
 // online marks the beginning of the stream.

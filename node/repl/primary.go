@@ -17,35 +17,10 @@ import (
 	"slotmesh/node/rdb"
 )
 
-// Source gives the state of the keyspace at one instant.
-type Source interface {
-	// Snapshot cuts the keyspace. at runs at the cut, while nothing changes; it
-	// reads the journal's offset and must be short.
-	Snapshot(at func()) Snapshot
-}
-
-// Snapshot is the keyspace as of a cut.
-type Snapshot interface {
-	// Sizes tells how many keys each database has, and how many of them with an
-	// expiry: hints for whoever loads them.
-	Sizes() []DatabaseSize
-	// Walk hands every entry to emit, in pieces, without a lock held.
-	Walk(emit func([]rdb.Entry) error) error
-	// UsedMemory is what the data take.
-	UsedMemory() int64
-	Close()
-}
-
-// DatabaseSize is how much a database holds.
-type DatabaseSize struct {
-	DB            int
-	Keys, Expires int64
-}
-
 // PrimaryOptions are what a Primary is made of.
 type PrimaryOptions struct {
 	Journal  *journal.Journal
-	Source   Source
+	Source   rdb.Source
 	Settings func() Settings
 	Log      *slog.Logger
 }
@@ -54,7 +29,7 @@ type PrimaryOptions struct {
 // methods may be called from any goroutine.
 type Primary struct {
 	journal  *journal.Journal
-	source   Source
+	source   rdb.Source
 	settings func() Settings
 	log      *slog.Logger
 

@@ -41,8 +41,12 @@ var below = map[string][]string{
 		"node/journal", "node/rdb", "node/acl", "node/resp", "slots",
 	},
 	"node/persist/memfs": {"node/persist"},
-	"node/persist":       {"node/journal", "node/rdb", "node/resp", "node/store", "node/store/value", "slots"},
-	"node/repl":          {"node/journal", "node/rdb", "node/resp", "node/store", "node/store/value", "slots"},
+	// A base of commands is written from the values themselves.
+	"node/persist": {
+		"node/journal", "node/rdb", "node/resp",
+		"node/store", "node/store/value", "node/store/hash", "node/store/list", "node/store/set", "node/store/stream", "node/store/zset", "slots",
+	},
+	"node/repl": {"node/journal", "node/rdb", "node/resp", "node/store", "node/store/value", "slots"},
 	"node/rdb": {
 		"node/store", "node/store/value", "node/store/tree", "node/store/listpack", "node/store/hash", "node/store/list", "node/store/set", "node/store/stream", "node/store/zset",
 		"slots",
