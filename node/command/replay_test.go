@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"strconv"
+	"strings"
 	"testing"
 
 	"slotmesh/node/store"
@@ -52,6 +53,11 @@ func replayEverything(t *testing.T, seed uint64, commands int) {
 			// A key of another type.
 			args = append([]string(nil), args...)
 			args[1] = d.pick("k", "h", "s") + strconv.Itoa(d.IntN(5))
+		}
+		if strings.HasPrefix(args[0], "SORT") && n.do("TYPE", args[1]) == "+zset\r\n" {
+			// It unpacks the sorted set that it reads, which no journal tells, and
+			// only what is packed makes 0 of -0: as with the reference.
+			continue
 		}
 		n.do(args...)
 		if d.IntN(3) == 0 {
@@ -107,9 +113,9 @@ func states(s *store.Store) map[string]string {
 		for slot := range slotsWith(s, db, 0) {
 			s.Scan(db, store.At(slot), s.CountInSlot(db, slot), func(ref store.Ref) {
 				encoding := ref.Encoding()
-				if k := ref.Kind(); k == value.KindString || k == value.KindZSet {
-					// SORT unpacks a sorted set that it reads, and effects of strings are
-					// SETs of the whole, which pack anew: as with the reference.
+				if ref.Kind() == value.KindString {
+					// Effects of strings are SETs of the whole, which pack anew: as with the
+					// reference.
 					encoding = 0
 				}
 				all[fmt.Sprint(db, " ", string(ref.Key()))] = fmt.Sprintf("%v %v %d %d %x", ref.Kind(), encoding, ref.ExpireAt(), ref.FieldsExpireAt(), DigestOf(ref))
