@@ -123,7 +123,16 @@ func (c *Call) Peek(key []byte) store.Ref { return c.PeekIn(c.DB, key) }
 func (c *Call) PeekIn(db int, key []byte) store.Ref {
 	slot := c.slotOf(key)
 	ref := c.engine.store.Find(db, slot, key)
-	if ref.OK() && ref.Expires() && !c.Applied && ref.ExpireAt() <= c.Now {
+	if ref.OK() && ref.Expires() {
+		ref = c.unexpired(ref, db, slot, key)
+	}
+	return ref
+}
+
+// unexpired returns ref unless it has expired; then a primary deletes it. The
+// slot is locked.
+func (c *Call) unexpired(ref store.Ref, db int, slot slots.Slot, key []byte) store.Ref {
+	if c.hidden(ref) {
 		if !c.engine.replica.Load() {
 			c.engine.expire(db, slot, key, func(word []byte) { c.note(db, word, c.keep(key)) })
 			c.touch(db, key)

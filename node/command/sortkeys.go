@@ -10,10 +10,14 @@ import (
 // This file is how a command looks at keys that its arguments do not name. It
 // holds no locks for them: see Spec.Reaches.
 
-// lookElsewhere is Read for a key in any slot. An expired key is not found, and
-// stays.
+// lookElsewhere is Read for a key in any slot. An expired key goes, if nothing
+// else runs meanwhile.
 func (c *Call) lookElsewhere(key []byte) store.Ref {
-	ref := c.engine.store.Find(c.DB, slots.Of(key), key)
+	slot := slots.Of(key)
+	ref := c.engine.store.Find(c.DB, slot, key)
+	if ref.OK() && ref.Expires() && c.exclusive {
+		ref = c.unexpired(ref, c.DB, slot, key)
+	}
 	lane := &c.engine.gate.lanes[c.Lane]
 	if !ref.OK() || c.hidden(ref) {
 		lane.misses.Add(1)
