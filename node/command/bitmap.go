@@ -16,7 +16,7 @@ func Bitmaps() []Spec {
 		{
 			Name: "bitcount", Syntax: "key [start end [BYTE | BIT]]", Arity: -2, Flags: ReadOnly, Keys: readsKey,
 			Since: "2.6.0", Complexity: "O(N) where N is the length of the part that is counted.",
-			Summary: "Counts the bits that are set in a string or in a part of it.", Run: runBitCount, Heavy: heavyString,
+			Summary: "Counts the bits that are set in a string or in a part of it.", Run: runBitCount, Sized: true,
 		},
 		{
 			Name: "bitfield",
@@ -43,12 +43,12 @@ func Bitmaps() []Spec {
 				{Flags: KeyRO | KeyAccess, Begin: 3, Last: -1, Step: 1},
 			},
 			Since: "2.6.0", Complexity: "O(N) where N is the length of the longest string.",
-			Summary: "Combines the bits of several strings and keeps the result.", Run: runBitOp, Heavy: heavyBitOp,
+			Summary: "Combines the bits of several strings and keeps the result.", Run: runBitOp, Heavy: manyArgs, Sized: true,
 		},
 		{
 			Name: "bitpos", Syntax: "key bit:integer [start [end [BYTE | BIT]]]", Arity: -3, Flags: ReadOnly, Keys: readsKey,
 			Since: "2.8.7", Complexity: "O(N) where N is the length of the part that is searched.",
-			Summary: "Finds the first bit that is set or clear.", Run: runBitPos, Heavy: heavyString,
+			Summary: "Finds the first bit that is set or clear.", Run: runBitPos, Sized: true,
 		},
 		{
 			Name: "getbit", Syntax: "key offset", Arity: 3, Flags: ReadOnly | Fast, Keys: readsKey,
@@ -188,6 +188,9 @@ func runBitCount(c *Call) error {
 		return err
 	}
 	text := c.text(ref.Value())
+	if c.tooLong(len(text), loopBytes) {
+		return ErrLong
+	}
 	size := int64(len(text))
 	switch len(c.Args) {
 	case 2:
@@ -272,6 +275,9 @@ func runBitPos(c *Call) error {
 		return err
 	}
 	text := c.text(ref.Value())
+	if c.tooLong(len(text), loopBytes) {
+		return ErrLong
+	}
 	size, unit := int64(len(text)), int64(8)
 	start, end, endGiven := int64(0), size-1, false
 	if len(c.Args) > 6 {

@@ -37,7 +37,7 @@ func runBitOp(c *Call) error {
 	if op == bitNot && len(sources) != 1 {
 		return resp.Error("ERR BITOP NOT must be called with a single source key.")
 	}
-	longest := 0
+	longest, total := 0, 0
 	own := 0 // how often the target is a source
 	for _, key := range sources {
 		ref := c.Read(key)
@@ -48,10 +48,13 @@ func runBitOp(c *Call) error {
 			continue
 		}
 		size := ref.Value().TextLen()
-		longest = max(longest, size)
+		longest, total = max(longest, size), total+size
 		if bytes.Equal(key, target) {
 			own++
 		}
+	}
+	if c.tooLong(total, loopBytes) {
+		return ErrLong
 	}
 	if longest == 0 {
 		c.Write(target) // an expired key goes without being counted as a change
@@ -144,9 +147,4 @@ func invertBits(b []byte) {
 	for i := range b {
 		b[i] = ^b[i]
 	}
-}
-
-// heavyBitOp is the Heavy of BITOP.
-func heavyBitOp(c *Call) bool {
-	return len(c.Args) > 3 && c.exceeds(c.Args[3:], loopBytes, textSize)
 }

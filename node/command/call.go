@@ -31,6 +31,9 @@ type Call struct {
 	// Lane is the gate lane of the goroutine that runs it: one per event loop,
 	// see Engine.Background for the others.
 	Lane int
+	// OnLoop is true where nothing may take long. What would is then not run: Err
+	// is ErrLong.
+	OnLoop bool
 	// InExec is true inside EXEC and scripts: the call may not park.
 	InExec bool
 	// Applied is true for a call that comes from the primary, a file or an
@@ -48,6 +51,9 @@ type Call struct {
 
 	// asking and readOnlyConn are the connection's flags as of the beginning.
 	asking, readOnlyConn bool
+	// again is true when the call runs after it was too long for a loop: what it
+	// looks up was counted then.
+	again bool
 	// exclusive is true while every lane is held for this call.
 	exclusive bool
 

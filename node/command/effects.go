@@ -97,6 +97,9 @@ var (
 // marks the access. An expired key is not found.
 func (c *Call) Read(key []byte) store.Ref {
 	ref := c.Peek(key)
+	if c.again {
+		return ref
+	}
 	lane := &c.engine.gate.lanes[c.Lane]
 	if !ref.OK() {
 		lane.misses.Add(1)
@@ -110,7 +113,7 @@ func (c *Call) Read(key []byte) store.Ref {
 // Write looks key up for a command that is going to change it.
 func (c *Call) Write(key []byte) store.Ref {
 	ref := c.Peek(key)
-	if ref.OK() {
+	if ref.OK() && !c.again {
 		ref.Touch(c.Now)
 	}
 	return ref

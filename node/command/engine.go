@@ -210,13 +210,16 @@ func (e *Engine) leave(c *Call, lane *lane) {
 	}
 }
 
-// ExecuteWait is Execute for a goroutine that may block.
+// ExecuteWait is Execute for a goroutine that may block and take its time:
+// OnLoop is not set.
 func (e *Engine) ExecuteWait(c *Call) {
 	if c.Spec.Ahead != nil {
 		c.engine = e
 		c.Spec.Ahead(c)
 		defer c.dropAhead()
 	}
+	c.again = c.Err == ErrLong
+	defer func() { c.again = false }()
 	granted := make(chan struct{}, 1)
 	for !e.Execute(c, func() { granted <- struct{}{} }) {
 		<-granted
@@ -367,6 +370,9 @@ func (c *Call) run() {
 
 func (c *Call) fail(err error) {
 	c.Err = err
+	if err == ErrLong {
+		return
+	}
 	c.Reply.Error(err.Error())
 }
 

@@ -35,7 +35,7 @@ func geoSearchRows() []Spec {
 			s.Flags = Write | DenyOOM | MovableKeys
 			s.Keys = append([]KeySpec{{Flags: KeyRO | KeyAccess, Begin: 1, Step: 1}}, geoStoreKeys(-s.Arity)...)
 		}
-		s.Run, s.Heavy = func(c *Call) error { return geoSearchCall(c, g) }, manyPlaces(1)
+		s.Run, s.Sized = func(c *Call) error { return geoSearchCall(c, g) }, true
 		return s
 	}
 	return []Spec{
@@ -58,7 +58,7 @@ func geoSearchRows() []Spec {
 		{
 			Name: "geosearch", Syntax: "key " + from + by + order + with, Arity: -7, Flags: ReadOnly, Keys: readsKey,
 			Since: "6.2.0", Complexity: complexity, Summary: "Returns the members in a circle or a box.",
-			Run: func(c *Call) error { return geoSearchCall(c, geoSearch{key: 1, options: 2, byWords: true}) }, Heavy: manyPlaces(1),
+			Run: func(c *Call) error { return geoSearchCall(c, geoSearch{key: 1, options: 2, byWords: true}) }, Sized: true,
 		},
 		{
 			Name: "geosearchstore", Syntax: "destination source " + from + by + order + " [STOREDIST]", Arity: -8,
@@ -66,14 +66,9 @@ func geoSearchRows() []Spec {
 			Since: "6.2.0", Complexity: complexity, Summary: "Stores the members in a circle or a box in another key.",
 			Run: func(c *Call) error {
 				return geoSearchCall(c, geoSearch{key: 2, options: 3, byWords: true, store: c.Args[1]})
-			}, Heavy: manyPlaces(2),
+			}, Sized: true,
 		},
 	}
-}
-
-// manyPlaces is the Heavy of a search in the sorted set of argument key.
-func manyPlaces(key int) func(*Call) bool {
-	return func(c *Call) bool { return len(c.Args) > key && c.exceeds(c.Args[key:key+1], zsetTurn, zsetSize) }
 }
 
 // geoStoreKeys are the specs of the keys behind STORE and STOREDIST, which are
@@ -275,7 +270,12 @@ func geoSearchCall(c *Call, g geoSearch) error {
 	}
 	found := geoMatches{list: make([]geoFound, 0, 32), texts: make([]byte, 0, 512)}
 	if there {
-		g.search(&r, &found)
+		var room [len(geoDirections)]geoRanks
+		parts, total := g.look(&r, room[:0])
+		if c.tooLong(total, zsetTurn) {
+			return ErrLong
+		}
+		g.search(&r, parts, &found)
 	}
 	g.sort(&found)
 	if g.store != nil {
@@ -286,8 +286,12 @@ func geoSearchCall(c *Call, g geoSearch) error {
 	return nil
 }
 
-// search finds the members in the area, cell by cell.
-func (g *geoSearch) search(r *zset.Reader, found *geoMatches) {
+// geoRanks are the ranks of the members in a cell, from up to, without it, to.
+type geoRanks struct{ from, to int }
+
+// look appends to parts where the members near the area are, cell by cell; total
+// is how many.
+func (g *geoSearch) look(r *zset.Reader, parts []geoRanks) (near []geoRanks, total int) {
 	g.shape.prepare()
 	cells := g.shape.cells()
 	last := 0
@@ -303,12 +307,23 @@ func (g *geoSearch) search(r *zset.Reader, found *geoMatches) {
 		if cell == (geoCell{}) || last > 0 && cell == cells[last] {
 			continue
 		}
+		from, to := cell.ranks(r, scores)
+		if from < to {
+			parts = append(parts, geoRanks{from, to})
+			total += to - from
+		}
+		last = i
+	}
+	return parts, total
+}
+
+// search finds the members in the area among those of parts.
+func (g *geoSearch) search(r *zset.Reader, parts []geoRanks, found *geoMatches) {
+	for _, part := range parts {
 		if g.any && len(found.list) > 0 && int64(len(found.list)) >= g.count {
 			return
 		}
-		from, to := cell.ranks(r, scores)
-		g.searchRanks(r, from, to, found)
-		last = i
+		g.searchRanks(r, part.from, part.to, found)
 	}
 }
 
@@ -327,9 +342,6 @@ func (c geoCell) ranks(r *zset.Reader, scores []float64) (from, to int) {
 
 // searchRanks looks at the members of ranks from up to, without it, to.
 func (g *geoSearch) searchRanks(r *zset.Reader, from, to int, found *geoMatches) {
-	if from >= to {
-		return
-	}
 	at := r.At(from)
 	for ; from < to; from++ {
 		f := geoFound{score: at.Score()}

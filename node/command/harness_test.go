@@ -160,7 +160,12 @@ func (n *node) do(args ...string) string {
 		return string(n.out.Buf)
 	}
 	c.Spec, c.Reply, c.Conn, c.DB = spec, &n.out, n.conn, n.conn.db
+	// As on a loop first, where what is long leaves without a trace.
+	c.OnLoop = true
 	n.engine.ExecuteWait(c)
+	if c.OnLoop = false; c.Err == ErrLong && len(n.out.Buf) == 0 {
+		n.engine.ExecuteWait(c)
+	}
 	if asleep := n.conn.asleep; asleep != nil {
 		n.conn.asleep = nil
 		(<-asleep)(&n.out)

@@ -35,7 +35,7 @@ func Hashes() []Spec {
 		{
 			Name: "hgetall", Syntax: "key", Arity: 2, Flags: ReadOnly, Keys: readsKey,
 			Since: "2.0.0", Complexity: whole, Summary: "Returns all fields of a hash with their values.",
-			Tips: anyOrder, Run: runHGetAll, Heavy: largeHash,
+			Tips: anyOrder, Run: runHGetAll, Sized: true,
 		},
 		{
 			Name: "hincrby", Syntax: "key field increment", Arity: 4, Flags: Write | DenyOOM | Fast, Keys: countsKey,
@@ -47,7 +47,7 @@ func Hashes() []Spec {
 		},
 		{
 			Name: "hkeys", Syntax: "key", Arity: 2, Flags: ReadOnly, Keys: readsKey,
-			Since: "2.0.0", Complexity: whole, Summary: "Returns the fields of a hash.", Tips: anyOrder, Run: runHKeys, Heavy: largeHash,
+			Since: "2.0.0", Complexity: whole, Summary: "Returns the fields of a hash.", Tips: anyOrder, Run: runHKeys, Sized: true,
 		},
 		{
 			Name: "hlen", Syntax: "key", Arity: 2, Flags: ReadOnly | Fast, Keys: statsKey,
@@ -91,7 +91,7 @@ func Hashes() []Spec {
 		},
 		{
 			Name: "hvals", Syntax: "key", Arity: 2, Flags: ReadOnly, Keys: readsKey,
-			Since: "2.0.0", Complexity: whole, Summary: "Returns the values of a hash.", Tips: anyOrder, Run: runHVals, Heavy: largeHash,
+			Since: "2.0.0", Complexity: whole, Summary: "Returns the values of a hash.", Tips: anyOrder, Run: runHVals, Sized: true,
 		},
 	}
 	return inGroup("hash", append(rows, hashExpiryRows()...))
@@ -99,16 +99,6 @@ func Hashes() []Spec {
 
 // loopHash is how many bytes a hash may have that is returned on a loop.
 const loopHash = 128 << 10
-
-// largeHash is the Heavy of commands that return a whole hash.
-func largeHash(c *Call) bool { return len(c.Args) > 1 && c.exceeds(c.Args[1:2], loopHash, hashBytes) }
-
-func hashBytes(v value.Value) int {
-	if v.Roots > 0 {
-		return int(v.Tree(0).Root.Bytes)
-	}
-	return len(v.Bytes)
-}
 
 // longCount is the Heavy of a command whose third argument says how much it
 // returns: four digits are too much for a loop.
@@ -372,6 +362,9 @@ func replyHash(c *Call, fields, values bool) error {
 	n := 0
 	if ok {
 		n = r.Len()
+		if c.tooLong(r.Bytes(), loopHash) {
+			return ErrLong
+		}
 	}
 	if fields && values {
 		c.Reply.Map(n)

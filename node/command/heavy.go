@@ -1,53 +1,70 @@
 package command
 
 import (
+	"slices"
+
+	"slotmesh/node/resp"
+	"slotmesh/node/store/hash"
+	lists "slotmesh/node/store/list"
+	"slotmesh/node/store/stream"
 	"slotmesh/node/store/value"
-	"slotmesh/slots"
 )
 
-// This file judges on an event loop, before a call has its locks, whether it is
-// too long for one, by the sizes of what it is going to look at. They may change
-// until it runs; then one turn of the loop is longer than it should be.
+// This file is what keeps long commands off the event loops. What the arguments
+// show to be long is found out by Spec.Heavy before anything is locked. What
+// only the values show is found out by the handler, which has looked them up
+// anyway: it asks Call.tooLong and gives up before it has done anything. The
+// owner then runs the same call where it may take its time.
 
-// exceeds reports whether the values of keys are larger than limit together, as
-// size measures them, or cannot be measured now. It is for Spec.Heavy.
-func (c *Call) exceeds(keys [][]byte, limit int, size func(v value.Value) int) bool {
-	e := c.engine
-	if e == nil || c.InExec {
-		// Nobody knows yet, or the locks are held by the transaction.
-		return e == nil
-	}
-	for _, key := range keys {
-		slot := slots.Of(key)
-		if !e.locks.tryLock(slot) {
-			return true
-		}
-		lane := &e.gate.lanes[c.Lane]
-		lane.RLock()
-		if ref := e.store.Find(c.DB, slot, key); ref.OK() {
-			limit -= size(ref.Value())
-		}
-		lane.RUnlock()
-		e.locks.unlock(slot)
-		if limit < 0 {
-			return true
-		}
-	}
-	return false
-}
+// ErrLong is the Err of a call, or of a transaction, with OnLoop that did not
+// run because it would take too long for a loop. Nothing was changed or
+// answered; it is to be given to ExecuteWait, or without OnLoop to ExecuteAll.
+const ErrLong resp.Error = "ERR too long for an event loop"
+
+// tooLong reports whether the handler is to return ErrLong rather than go
+// through something of this size. It must have changed and answered nothing.
+func (c *Call) tooLong(size, limit int) bool { return size > limit && c.OnLoop }
 
 // loopBytes is how long strings may be that are read from end to end on a loop.
 const loopBytes = 1 << 20
 
-func textSize(v value.Value) int {
-	if v.Kind != value.KindString {
-		return 0
+// share is how much of a turn of a loop it takes to go through v.
+func share(v value.Value) float64 {
+	switch v.Kind {
+	case value.KindString:
+		return float64(len(v.Bytes)) / loopBytes
+	case value.KindSet:
+		return float64(elementsOf(v)) / loopMembers
+	case value.KindZSet:
+		return float64(elementsOf(v)) / zsetTurn
+	case value.KindHash:
+		r := hash.Read(v, 0)
+		return float64(r.Bytes()) / loopHash
+	case value.KindList:
+		r := lists.Read(v)
+		return float64(r.Bytes()) / loopList
+	default:
+		return float64(stream.Len(v)) / heavyEntries
 	}
-	return len(v.Bytes)
 }
 
-// heavyString is the Heavy of commands that look through the string of their
-// first key.
-func heavyString(c *Call) bool {
-	return len(c.Args) > 1 && c.exceeds(c.Args[1:2], loopBytes, textSize)
+// long reports whether tx may take too long for a loop: one of its commands may
+// go through values, and those of all its keys are large together. What its
+// commands would find each cannot be told before they run, and then it is too
+// late to begin anew. The caller holds the slots.
+func (tx *Transaction) long(e *Engine) bool {
+	if !slices.ContainsFunc(tx.Commands, func(q Queued) bool { return q.Spec.Sized }) {
+		return false
+	}
+	if slices.ContainsFunc(tx.Commands, func(q Queued) bool { return q.Spec.Name == "select" }) {
+		// It is not known yet where the keys are.
+		return true
+	}
+	total := 0.0
+	for _, key := range tx.all.keys {
+		if ref := e.store.Find(tx.DB, tx.all.slotOf(key), key); ref.OK() {
+			total += share(ref.Value())
+		}
+	}
+	return total > 1
 }

@@ -33,7 +33,7 @@ func Lists() []Spec {
 		{
 			Name: "linsert", Syntax: "key <BEFORE | AFTER> pivot element", Arity: 5, Flags: Write | DenyOOM, Keys: insertsKey,
 			Since: "2.2.0", Complexity: "O(N) where N is the number of elements up to the pivot.",
-			Summary: "Inserts an element beside another one.", Run: runLInsert, Heavy: longList,
+			Summary: "Inserts an element beside another one.", Run: runLInsert, Sized: true,
 		},
 		{
 			Name: "llen", Syntax: "key", Arity: 2, Flags: ReadOnly | Fast, Keys: []KeySpec{{Flags: KeyRO, Begin: 1, Step: 1}},
@@ -57,7 +57,7 @@ func Lists() []Spec {
 		},
 		{
 			Name: "lpos", Syntax: "key element [RANK rank:integer] [COUNT num-matches:integer] [MAXLEN len]", Arity: -3, Flags: ReadOnly, Keys: readsKey,
-			Since: "6.0.6", Complexity: perWalked, Summary: "Returns at which indexes an element stands.", Run: runLPos, Heavy: longList,
+			Since: "6.0.6", Complexity: perWalked, Summary: "Returns at which indexes an element stands.", Run: runLPos, Sized: true,
 		},
 		{
 			Name: "lpush", Syntax: "key element [element ...]", Arity: -3, Flags: Write | DenyOOM | Fast, Keys: insertsKey,
@@ -72,11 +72,11 @@ func Lists() []Spec {
 		{
 			Name: "lrange", Syntax: "key start stop:integer", Arity: 4, Flags: ReadOnly, Keys: readsKey,
 			Since: "1.0.0", Complexity: "O(log N + M) where N is the length of the list and M the number of elements returned.",
-			Summary: "Returns a part of a list.", Run: runLRange, Heavy: longRange,
+			Summary: "Returns a part of a list.", Run: runLRange, Sized: true,
 		},
 		{
 			Name: "lrem", Syntax: "key count element", Arity: 4, Flags: Write, Keys: []KeySpec{{Flags: KeyRW | KeyDelete, Begin: 1, Step: 1}},
-			Since: "1.0.0", Complexity: perWalked, Summary: "Removes elements that are equal to another.", Run: runLRem, Heavy: longList,
+			Since: "1.0.0", Complexity: perWalked, Summary: "Removes elements that are equal to another.", Run: runLRem, Sized: true,
 		},
 		{
 			Name: "lset", Syntax: "key index element", Arity: 4, Flags: Write | DenyOOM, Keys: updatesKey,
@@ -85,7 +85,7 @@ func Lists() []Spec {
 		{
 			Name: "ltrim", Syntax: "key start stop:integer", Arity: 4, Flags: Write, Keys: []KeySpec{{Flags: KeyRW | KeyDelete, Begin: 1, Step: 1}},
 			Since: "1.0.0", Complexity: "O(N) where N is the number of elements removed.", Summary: "Removes all of a list but a part.",
-			Run: runLTrim, Heavy: hugeList,
+			Run: runLTrim, Sized: true,
 		},
 		{
 			Name: "rpop", Syntax: "key [count]", Arity: -2, Flags: Write | Fast, Keys: popsKey,
@@ -118,39 +118,6 @@ const (
 	loopList   = 128 << 10
 	loopBlocks = 8 << 20
 )
-
-func listBytes(v value.Value) int {
-	if v.Kind != value.KindList {
-		return 0
-	}
-	if v.Roots > 0 {
-		return int(v.Tree(0).Root.Bytes)
-	}
-	return len(v.Bytes)
-}
-
-// longList is the Heavy of commands that walk over a list.
-func longList(c *Call) bool {
-	return len(c.Args) > 1 && c.exceeds(c.Args[1:2], loopList, listBytes)
-}
-
-// hugeList is the Heavy of commands that may give back most of one.
-func hugeList(c *Call) bool {
-	return len(c.Args) > 1 && c.exceeds(c.Args[1:2], loopBlocks, listBytes)
-}
-
-// longRange is the Heavy of LRANGE. Few elements are told from few digits.
-func longRange(c *Call) bool {
-	if len(c.Args) != 4 {
-		return false
-	}
-	from, ok1 := value.ParseInt(c.Args[2])
-	to, ok2 := value.ParseInt(c.Args[3])
-	if !ok1 || !ok2 || (from < 0) == (to < 0) && to-from < 1000 {
-		return false
-	}
-	return longList(c)
-}
 
 // longPops is the Heavy of LMPOP and BLMPOP, whose count stands at the end.
 func longPops(c *Call) bool { return len(c.Args[len(c.Args)-1]) > 3 || manyArgs(c) }
@@ -312,6 +279,9 @@ func runLRange(c *Call) error {
 		return err
 	}
 	first, end := rangeIn(from, to, r.Len())
+	if n := end - first; n > 0 && c.tooLong(r.Bytes()/r.Len()*n, loopList) {
+		return ErrLong
+	}
 	c.Reply.Array(end - first)
 	it := r.At(first)
 	for range end - first {
@@ -330,17 +300,22 @@ func runLTrim(c *Call) error {
 	if err != nil {
 		return err
 	}
-	c.Reply.OK()
 	if !ref.OK() {
+		c.Reply.OK()
 		return nil
 	}
 	l := lists.Open(&ref.Cell)
-	n := l.Len()
+	r := l.Read()
+	size, n := r.Bytes(), r.Len()
+	if c.tooLong(size, loopBlocks) {
+		return ErrLong
+	}
+	c.Reply.OK()
 	first, end := rangeIn(from, to, n)
 	switch {
 	case first == end:
 		c.Delete(key)
-	case end-first <= keptMax && listBytes(ref.Value()) > loopBlocks:
+	case end-first <= keptMax && size > loopBlocks:
 		keep(c, key, ref.Value(), first, end)
 	default:
 		l.DeleteRange(end, n)
@@ -385,6 +360,9 @@ func runLInsert(c *Call) error {
 	}
 	l := lists.Open(&ref.Cell)
 	r := l.Read()
+	if c.tooLong(r.Bytes(), loopList) {
+		return ErrLong
+	}
 	i := r.Index(pivot, 0, r.Len(), false)
 	if i < 0 {
 		c.Reply.Int(-1)
@@ -421,6 +399,9 @@ func runLRem(c *Call) error {
 		limit = -count
 	}
 	l := lists.Open(&ref.Cell)
+	if r := l.Read(); c.tooLong(r.Bytes(), loopList) {
+		return ErrLong
+	}
 	removed := l.Remove(c.Args[3], int(limit), count < 0)
 	if removed > 0 {
 		if l.Len() == 0 {
@@ -490,6 +471,9 @@ func runLPos(c *Call) error {
 			c.Reply.Array(0)
 		}
 		return nil
+	}
+	if c.tooLong(r.Bytes(), loopList) {
+		return ErrLong
 	}
 	var few [8]int
 	matches := positions(few[:0], &r, c.Args[2], o)

@@ -31,31 +31,31 @@ func Sets() []Spec {
 			Name: "sdiff", Syntax: "key [key ...]", Arity: -2, Flags: ReadOnly, Keys: readsAll,
 			Since: "1.0.0", Complexity: "O(N) where N is the number of members of all sets.",
 			Summary: "Returns the members of a set that others do not have.", Tips: unordered,
-			Run: runSDiff, Heavy: heavySets(1),
+			Run: runSDiff, Heavy: manyArgs, Sized: true,
 		},
 		{
 			Name: "sdiffstore", Syntax: "destination key [key ...]", Arity: -3, Flags: Write | DenyOOM,
 			Keys:  stores(KeyOW | KeyUpdate),
 			Since: "1.0.0", Complexity: "O(N) where N is the number of members of all sets.",
-			Summary: "Keeps the members of a set that others do not have.", Run: runSDiffStore, Heavy: heavySets(2),
+			Summary: "Keeps the members of a set that others do not have.", Run: runSDiffStore, Heavy: manyArgs, Sized: true,
 		},
 		{
 			Name: "sinter", Syntax: "key [key ...]", Arity: -2, Flags: ReadOnly, Keys: readsAll,
 			Since: "1.0.0", Complexity: "O(N*M) at worst, where N is the size of the smallest set and M the number of sets.",
 			Summary: "Returns the members that several sets have in common.", Tips: unordered,
-			Run: runSInter, Heavy: heavySets(1),
+			Run: runSInter, Heavy: manyArgs, Sized: true,
 		},
 		{
 			Name: "sintercard", Syntax: "numkeys key [key ...] [LIMIT limit:integer]", Arity: -3, Flags: ReadOnly | MovableKeys,
 			Keys:  []KeySpec{{Flags: KeyRO | KeyAccess, Begin: 1, KeyNum: true, KeyNumIndex: 0, FirstKey: 1, Step: 1}},
 			Since: "7.0.0", Complexity: "O(N*M) at worst, where N is the size of the smallest set and M the number of sets.",
-			Summary: "Returns how many members several sets have in common.", Run: runSInterCard, Heavy: heavySets(2),
+			Summary: "Returns how many members several sets have in common.", Run: runSInterCard, Heavy: manyArgs, Sized: true,
 		},
 		{
 			Name: "sinterstore", Syntax: "destination key [key ...]", Arity: -3, Flags: Write | DenyOOM,
 			Keys:  stores(KeyRW | KeyUpdate),
 			Since: "1.0.0", Complexity: "O(N*M) at worst, where N is the size of the smallest set and M the number of sets.",
-			Summary: "Keeps the members that several sets have in common.", Run: runSInterStore, Heavy: heavySets(2),
+			Summary: "Keeps the members that several sets have in common.", Run: runSInterStore, Heavy: manyArgs, Sized: true,
 		},
 		{
 			Name: "sismember", Syntax: "key member", Arity: 3, Flags: ReadOnly | Fast, Keys: tested,
@@ -64,7 +64,7 @@ func Sets() []Spec {
 		{
 			Name: "smembers", Syntax: "key", Arity: 2, Flags: ReadOnly, Keys: readsKey,
 			Since: "1.0.0", Complexity: "O(N) where N is the number of members.", Summary: "Returns all members of a set.",
-			Tips: unordered, Run: runSMembers, Heavy: heavySets(1),
+			Tips: unordered, Run: runSMembers, Sized: true,
 		},
 		{
 			Name: "smismember", Syntax: "key member [member ...]", Arity: -3, Flags: ReadOnly | Fast, Keys: readsKey,
@@ -104,34 +104,19 @@ func Sets() []Spec {
 			Name: "sunion", Syntax: "key [key ...]", Arity: -2, Flags: ReadOnly, Keys: readsAll,
 			Since: "1.0.0", Complexity: "O(N) where N is the number of members of all sets.",
 			Summary: "Returns the members that any of several sets has.", Tips: unordered,
-			Run: runSUnion, Heavy: heavySets(1),
+			Run: runSUnion, Heavy: manyArgs, Sized: true,
 		},
 		{
 			Name: "sunionstore", Syntax: "destination key [key ...]", Arity: -3, Flags: Write | DenyOOM,
 			Keys:  stores(KeyOW | KeyUpdate),
 			Since: "1.0.0", Complexity: "O(N) where N is the number of members of all sets.",
-			Summary: "Keeps the members that any of several sets has.", Run: runSUnionStore, Heavy: heavySets(2),
+			Summary: "Keeps the members that any of several sets has.", Run: runSUnionStore, Heavy: manyArgs, Sized: true,
 		},
 	})
 }
 
 // loopMembers is how many members a command may go through on a loop.
 const loopMembers = 2000
-
-// heavySets is the Heavy of commands that go through the sets of the keys from
-// argument first on.
-func heavySets(first int) func(c *Call) bool {
-	return func(c *Call) bool {
-		return len(c.Args) > first && (manyArgs(c) || c.exceeds(c.Args[first:], loopMembers, setSize))
-	}
-}
-
-func setSize(v value.Value) int {
-	if v.Kind != value.KindSet {
-		return 0
-	}
-	return set.Read(v).Len()
-}
 
 // heavyCount is the Heavy of commands whose last argument says how much they
 // return: more than three digits.
@@ -261,6 +246,9 @@ func runSMembers(c *Call) error {
 	if !ok {
 		c.Reply.Set(0)
 		return nil
+	}
+	if c.tooLong(r.Len(), loopMembers) {
+		return ErrLong
 	}
 	replyMembers(c, &r)
 	return nil

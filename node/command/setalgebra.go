@@ -31,6 +31,15 @@ func (c *Call) readMoreSets(sets []set.Reader, keys [][]byte) (all []set.Reader,
 		}
 		sets = append(sets, r)
 	}
+	if c.OnLoop {
+		total := 0
+		for i := range sets {
+			total += sets[i].Len()
+		}
+		if c.tooLong(total, loopMembers) {
+			return nil, 0, ErrLong
+		}
+	}
 	return sets, missing, nil
 }
 

@@ -34,13 +34,13 @@ func Sorting() []Spec {
 			Name: "sort", Syntax: options + " [STORE destination:key#2]", Arity: -2,
 			Flags: Write | DenyOOM | MovableKeys, Keys: keys, KeysOf: sortKeys,
 			Since: "1.0.0", Complexity: complexity, Summary: "Sorts a list, a set or a sorted set, and returns or keeps the result.",
-			DocGroup: "generic", Categories: categories, Run: runSort, Heavy: heavySort, Reaches: sortReaches,
+			DocGroup: "generic", Categories: categories, Run: runSort, Heavy: heavySort, Sized: true, Reaches: sortReaches,
 		},
 		{
 			Name: "sort_ro", Syntax: options, Arity: -2,
 			Flags: ReadOnly | MovableKeys, Keys: keys[:2], KeysOf: func([][]byte) ([]int, error) { return []int{1}, nil },
 			Since: "7.0.0", Complexity: complexity, Summary: "Sorts a list, a set or a sorted set, and returns the result.",
-			DocGroup: "generic", Categories: categories, Run: runSort, Heavy: heavySort, Reaches: sortReaches,
+			DocGroup: "generic", Categories: categories, Run: runSort, Heavy: heavySort, Sized: true, Reaches: sortReaches,
 		},
 	})
 }
@@ -72,9 +72,9 @@ func sortReaches(args [][]byte) bool {
 	return false
 }
 
-func heavySort(c *Call) bool {
-	return len(c.Args) > 1 && (sortReaches(c.Args) || c.exceeds(c.Args[1:2], loopMembers/2, elementsOf))
-}
+// heavySort is the Heavy of SORT: where it looks at other keys, it may look at as
+// many as there are elements.
+func heavySort(c *Call) bool { return len(c.Args) > 1 && sortReaches(c.Args) }
 
 // elementsOf is how many elements SORT finds in a value.
 func elementsOf(v value.Value) int {
@@ -245,6 +245,9 @@ func runSort(c *Call) error {
 		case value.KindSet, value.KindList, value.KindZSet:
 		default:
 			return resp.ErrWrongType
+		}
+		if c.tooLong(elementsOf(ref.Value()), loopMembers/2) {
+			return ErrLong
 		}
 	}
 	if s.unsorted && s.store != nil && ref.OK() && ref.Kind() == value.KindSet {

@@ -40,9 +40,12 @@ type Spec struct {
 	// error, or parks. It validates before it changes anything. Nil for a
 	// container command, whose Sub has the functions.
 	Run func(*Call) error
-	// Heavy, when set, says whether this call may take long (more than about
-	// 200 microseconds): it then runs off the event loop. See Always.
+	// Heavy, when set, says by the arguments whether this call may take long (more
+	// than about 200 microseconds): it then runs off the event loop. See Always.
 	Heavy func(*Call) bool
+	// Sized marks a command that goes through values of any size, for which Run
+	// asks Call.tooLong.
+	Sized bool
 	// Ahead, if set, is work that needs no lock. It runs before a call that is off
 	// the loop has its slots, and leaves what it made in Call.ahead.
 	Ahead func(*Call)

@@ -23,7 +23,7 @@ func streamRows() []Spec {
 			Arity:  -5, Flags: Write | DenyOOM | Fast,
 			Keys:  []KeySpec{{Flags: KeyRW | KeyUpdate, Notes: "adds, and may trim", Begin: 1, Step: 1}},
 			Since: "5.0.0", Complexity: "O(1) to add, O(N) to trim where N is the number of entries that go.",
-			Summary: "Adds an entry to the end of a stream.", Tips: nondeterministic, Run: runXAdd, Heavy: heavyXAdd,
+			Summary: "Adds an entry to the end of a stream.", Tips: nondeterministic, Run: runXAdd, Heavy: manyFields, Sized: true,
 		},
 		{
 			Name: "xdel", Syntax: "key id [id ...]", Arity: -3, Flags: Write | Fast, Keys: deletes,
@@ -38,13 +38,13 @@ func streamRows() []Spec {
 			Name: "xrange", Syntax: "key start:string end:string [COUNT count]", Arity: -4, Flags: ReadOnly, Keys: readsKey,
 			Since: "5.0.0", Complexity: "O(log N + M) where M is the number of entries returned.",
 			Summary: "Returns the entries between two ids.",
-			Run:     func(c *Call) error { return xRange(c, false) }, Heavy: heavyRange,
+			Run:     func(c *Call) error { return xRange(c, false) }, Sized: true,
 		},
 		{
 			Name: "xrevrange", Syntax: "key end:string start:string [COUNT count]", Arity: -4, Flags: ReadOnly, Keys: readsKey,
 			Since: "5.0.0", Complexity: "O(log N + M) where M is the number of entries returned.",
 			Summary: "Returns the entries between two ids, the last one first.",
-			Run:     func(c *Call) error { return xRange(c, true) }, Heavy: heavyRange,
+			Run:     func(c *Call) error { return xRange(c, true) }, Sized: true,
 		},
 		{
 			Name: "xsetid", Syntax: "key last-id [ENTRIESADDED entries_added:integer] [MAXDELETEDID max_deleted_entry_id]",
@@ -54,7 +54,7 @@ func streamRows() []Spec {
 		{
 			Name: "xtrim", Syntax: "key <" + trimming + ">", Arity: -4, Flags: Write, Keys: deletes,
 			Since: "5.0.0", Complexity: "O(N) where N is the number of entries that go.",
-			Summary: "Cuts off the beginning of a stream.", Tips: nondeterministic, Run: runXTrim, Heavy: heavyTrim,
+			Summary: "Cuts off the beginning of a stream.", Tips: nondeterministic, Run: runXTrim, Sized: true,
 		},
 	}
 }
@@ -83,54 +83,8 @@ const (
 // heavyEntries is how many entries are too many for a loop.
 const heavyEntries = 500
 
-func streamLen(v value.Value) int {
-	if v.Kind != value.KindStream {
-		return 0
-	}
-	return int(min(stream.Len(v), 1<<31))
-}
-
-// longStream reports whether a stream among keys has more entries than a loop
-// should look at.
-func longStream(c *Call, keys [][]byte) bool { return c.exceeds(keys, heavyEntries, streamLen) }
-
-// heavyRange is the Heavy of XRANGE: many entries, and no small COUNT.
-func heavyRange(c *Call) bool {
-	if len(c.Args) == 6 && len(c.Args[5]) <= 3 || len(c.Args) < 4 {
-		return false
-	}
-	return longStream(c, c.Args[1:2])
-}
-
-// heavyTrim is the Heavy of XTRIM, heavyXAdd that of XADD: only what may cut off
-// many entries is looked at.
-func heavyTrim(c *Call) bool { return len(c.Args) > 1 && longStream(c, c.Args[1:2]) }
-
-func heavyXAdd(c *Call) bool {
-	if len(c.Args) > 512 {
-		return true
-	}
-	at := 2
-	if len(c.Args) > 3 && isWord(c.Args[2], "nomkstream") {
-		at++
-	}
-	if len(c.Args) < at+4 || !isWord(c.Args[at], "maxlen") && !isWord(c.Args[at], "minid") {
-		return false
-	}
-	// A trim that is repeated with every entry has little to do, but whether it is
-	// the first one only the length tells.
-	most := int64(0)
-	if isWord(c.Args[at], "maxlen") {
-		count := c.Args[at+1]
-		if len(count) == 1 && (count[0] == '=' || count[0] == '~') {
-			count = c.Args[at+2]
-		}
-		if n, ok := value.ParseInt(count); ok && n > 0 {
-			most = min(n, 1<<30)
-		}
-	}
-	return c.exceeds(c.Args[1:2], int(most)+100*heavyEntries, streamLen)
-}
+// manyFields is the Heavy of XADD.
+func manyFields(c *Call) bool { return len(c.Args) > 512 }
 
 // readStream returns the stream of key for a command that reads it; ok is false
 // if there is none.
@@ -237,6 +191,13 @@ func replyEntry(w *resp.Writer, e *stream.Entry) {
 	}
 }
 
+// manyEntries is tooLong for count of the entries from first to last, or all of
+// them if that is 0.
+func (c *Call) manyEntries(r *stream.Reader, first, last stream.ID, count uint64) bool {
+	return c.OnLoop && r.Len() > heavyEntries && (count == 0 || count > heavyEntries) &&
+		c.tooLong(r.Estimate(first, last), heavyEntries)
+}
+
 // replyRange answers with the entries of a range, count at most unless that is
 // 0.
 func replyRange(w *resp.Writer, it *stream.Range, count uint64) {
@@ -327,8 +288,12 @@ func xRange(c *Call, reverse bool) error {
 	case count == 0:
 		c.Reply.NullArray()
 	default:
+		wanted := uint64(max(count, 0))
+		if c.manyEntries(&r, first, last, wanted) {
+			return ErrLong
+		}
 		it := r.Range(first, last, reverse)
-		replyRange(c.Reply, &it, uint64(max(count, 0)))
+		replyRange(c.Reply, &it, wanted)
 	}
 	return nil
 }

@@ -159,6 +159,22 @@ func (o *addOptions) newID(last stream.ID, now int64) (stream.ID, error) {
 	return o.id, nil
 }
 
+// cutsMany reports whether the trim of the stream v is too long for a loop. Whole
+// blocks go at once; so only a great number of them is. One that is repeated with
+// every entry has little to do.
+func (o *addOptions) cutsMany(v value.Value) bool {
+	const most = 100 * heavyEntries
+	n := stream.Len(v)
+	switch {
+	case n <= most || o.trim.Limit > 0 && o.trim.Limit <= most:
+		return false
+	case o.trim.ByID:
+		r := stream.Read(v)
+		return r.Estimate(stream.ID{}, o.trim.MinID) > most
+	}
+	return n > o.trim.MaxLen+most
+}
+
 func runXAdd(c *Call) error {
 	o, err := parseAddOptions(c, true)
 	if err != nil {
@@ -178,6 +194,8 @@ func runXAdd(c *Call) error {
 	case !ref.OK() && o.noCreate:
 		c.Reply.Null()
 		return nil
+	case o.trims && ref.OK() && c.OnLoop && o.cutsMany(ref.Value()):
+		return ErrLong
 	}
 	id, done, err := addEntry(c, &ref, &o, fields)
 	if err != nil {
@@ -261,6 +279,9 @@ func runXTrim(c *Call) error {
 	if !ok {
 		c.Reply.Int(0)
 		return nil
+	}
+	if c.OnLoop && o.cutsMany(ref.Value()) {
+		return ErrLong
 	}
 	done := s.Trim(o.trim)
 	if done.Entries > 0 || done.Blocks {

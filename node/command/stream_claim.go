@@ -228,12 +228,6 @@ func (cl *claimer) finish() {
 // maxClaimCount is the greatest COUNT of XAUTOCLAIM.
 const maxClaimCount = math.MaxInt64 / 16
 
-// heavyAutoClaim is the Heavy of XAUTOCLAIM, which looks at ten times COUNT.
-func heavyAutoClaim(c *Call) bool {
-	return len(c.Args) > 7 && max(len(c.Args[7]), len(c.Args[len(c.Args)-1])) > 2 &&
-		c.exceeds(c.Args[1:2], 2*heavyEntries, streamPending)
-}
-
 func runXAutoClaim(c *Call) error {
 	minIdle, ok := value.ParseInt(c.Args[4])
 	if !ok {
@@ -263,6 +257,10 @@ func runXAutoClaim(c *Call) error {
 	s, g, err := claimGroup(c, &ref)
 	if err != nil {
 		return err
+	}
+	// It looks at ten times as many as it claims.
+	if count > heavyEntries/5 && c.manyPending(&s.Reader) {
+		return ErrLong
 	}
 	if count > 1<<40 {
 		// The reference makes room for as many ids.
@@ -314,19 +312,6 @@ func insertID(w *resp.Writer, at int, id stream.ID) {
 	n := copy(room[:], w.Buf[end:])
 	copy(w.Buf[at+n:], w.Buf[at:end])
 	copy(w.Buf[at:], room[:n])
-}
-
-// heavyXPending is the Heavy of XPENDING: a large COUNT, or a look at all that
-// is pending for those that are idle.
-func heavyXPending(c *Call) bool {
-	n := len(c.Args)
-	switch {
-	case n < 6:
-		return false
-	case !isWord(c.Args[3], "idle") && len(c.Args[5]) <= 3:
-		return false
-	}
-	return c.exceeds(c.Args[1:2], 2*heavyEntries, streamPending)
 }
 
 // pendingOptions are those of XPENDING's long form.
@@ -396,6 +381,9 @@ func runXPending(c *Call) error {
 	if len(c.Args) == 3 {
 		replyPendingSummary(c.Reply, &r, g)
 		return nil
+	}
+	if (o.minIdle > 0 || o.count > 2*heavyEntries) && c.manyPending(&r) {
+		return ErrLong
 	}
 	if o.consumer == nil {
 		replyPending(c, &r, g, &o)

@@ -31,7 +31,7 @@ func streamGroupRows() []Spec {
 			Flags: Write | Fast, Keys: []KeySpec{{Flags: KeyRW | KeyDelete, Begin: 1, Step: 1}},
 			Since: "6.2.0", Complexity: "O(log N) for each entry looked at.",
 			Summary: "Gives entries that are pending for long to another consumer, step by step.",
-			Tips:    nondeterministic, Run: runXAutoClaim, Heavy: heavyAutoClaim,
+			Tips:    nondeterministic, Run: runXAutoClaim, Sized: true,
 		},
 		{
 			Name: "xclaim",
@@ -57,12 +57,12 @@ func streamGroupRows() []Spec {
 				{
 					Name: "delconsumer", Syntax: "key groupname consumername", Arity: 5, Flags: Write,
 					Keys: key(KeyRW | KeyDelete), Since: "5.0.0", Complexity: "O(N) where N is the number of entries it has pending.",
-					Summary: "Removes a consumer of a group.", Run: xGroupDelConsumer, Heavy: heavyPending,
+					Summary: "Removes a consumer of a group.", Run: xGroupDelConsumer, Sized: true,
 				},
 				{
 					Name: "destroy", Syntax: "key groupname", Arity: 4, Flags: Write, Keys: key(KeyRW | KeyDelete),
 					Since: "5.0.0", Complexity: "O(N) where N is the number of entries that are pending.",
-					Summary: "Removes a group.", Run: xGroupDestroy, Heavy: heavyPending,
+					Summary: "Removes a group.", Run: xGroupDestroy, Sized: true,
 				},
 				help(xGroupHelp),
 				{
@@ -88,7 +88,7 @@ func streamGroupRows() []Spec {
 				{
 					Name: "stream", Syntax: "key [FULL [COUNT count]]", Arity: -3, Flags: ReadOnly, Keys: key(KeyRO | KeyAccess),
 					Since: "5.0.0", Complexity: "O(N) with FULL, where N is the number of things returned.",
-					Summary: "Tells about a stream.", Run: xInfoStream, Heavy: heavyInfo,
+					Summary: "Tells about a stream.", Run: xInfoStream, Sized: true,
 				},
 			},
 		},
@@ -96,24 +96,13 @@ func streamGroupRows() []Spec {
 			Name: "xpending", Syntax: "key group [[IDLE min-idle-time:integer] start:string end:string count [consumer]]", Arity: -3,
 			Flags: ReadOnly, Keys: readsKey, Since: "5.0.0",
 			Complexity: "O(log N + M) where M is the number of entries looked at, or of consumers.",
-			Summary:    "Returns what is pending in a group.", Tips: nondeterministic, Run: runXPending, Heavy: heavyXPending,
+			Summary:    "Returns what is pending in a group.", Tips: nondeterministic, Run: runXPending, Sized: true,
 		},
 	}
 }
 
-// streamPending is how much is pending in all groups of a stream.
-func streamPending(v value.Value) int {
-	if v.Kind != value.KindStream {
-		return 0
-	}
-	r := stream.Read(v)
-	return r.Pendings()
-}
-
-// heavyPending is the Heavy of commands that may remove all that is pending.
-func heavyPending(c *Call) bool {
-	return len(c.Args) > 2 && c.exceeds(c.Args[2:3], 2*heavyEntries, streamPending)
-}
+// manyPending is tooLong for all that is pending in a stream.
+func (c *Call) manyPending(r *stream.Reader) bool { return c.tooLong(r.Pendings(), 2*heavyEntries) }
 
 func subcommandSyntax(c *Call) error {
 	return textErr("ERR unknown subcommand or wrong number of arguments for '", cText(c.Args[1][:min(len(c.Args[1]), 128)]), "'. Try ",
@@ -255,6 +244,9 @@ func xGroupDestroy(c *Call) error {
 	if err != nil {
 		return err
 	}
+	if c.manyPending(&s.Reader) {
+		return ErrLong
+	}
 	if !s.DestroyGroup(c.Args[3]) {
 		c.Reply.Int(0)
 		return nil
@@ -300,6 +292,9 @@ func xGroupDelConsumer(c *Call) error {
 	g, err := needGroup(c, &s.Reader)
 	if err != nil {
 		return err
+	}
+	if c.manyPending(&s.Reader) {
+		return ErrLong
 	}
 	pending, ok := s.DeleteConsumer(g.Number, c.Args[4])
 	if ok {

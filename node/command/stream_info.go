@@ -12,9 +12,6 @@ import (
 
 func formatInt(n int) string { return strconv.Itoa(n) }
 
-// heavyInfo is the Heavy of XINFO STREAM: all entries, or all that is pending.
-func heavyInfo(c *Call) bool { return len(c.Args) == 6 && longStream(c, c.Args[2:3]) }
-
 // infoStream returns the stream that XINFO names, which must be there.
 func infoStream(c *Call) (stream.Reader, error) {
 	r, ok, err := c.readStream(c.Args[2])
@@ -102,6 +99,9 @@ func xInfoStream(c *Call) error {
 	full, count, err := infoOptions(c)
 	if err != nil {
 		return err
+	}
+	if full && (count == 0 || count > heavyEntries) && c.tooLong(int(r.Len())+r.Pendings(), heavyEntries) {
+		return ErrLong
 	}
 	w := c.Reply
 	w.Map(map[bool]int{false: 10, true: 9}[full])

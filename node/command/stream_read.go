@@ -18,14 +18,14 @@ func streamReadRows() []Spec {
 			Name: "xread", Syntax: "[COUNT count] [BLOCK milliseconds] STREAMS key [key ...] id [id ...]",
 			Arity: -4, Flags: ReadOnly | Blocking | MovableKeys, Keys: keys(1), KeysOf: readKeys,
 			Since: "5.0.0", Complexity: "O(log N + M) for each stream, where M is the number of entries returned.",
-			Summary: "Returns the entries of streams behind given ids, or waits for some.", Run: runXRead, Heavy: heavyRead,
+			Summary: "Returns the entries of streams behind given ids, or waits for some.", Run: runXRead, Sized: true,
 		},
 		{
 			Name:   "xreadgroup",
 			Syntax: "<GROUP group consumer> [COUNT count] [BLOCK milliseconds] [NOACK] <STREAMS key [key ...] id [id ...]>",
 			Arity:  -7, Flags: Write | Blocking | MovableKeys, Keys: keys(4), KeysOf: readKeys,
 			Since: "5.0.0", Complexity: "O(log N) for each entry returned.",
-			Summary: "Returns new entries of streams to a consumer of a group, or what it has pending, or waits.", Run: runXRead, Heavy: heavyRead,
+			Summary: "Returns new entries of streams to a consumer of a group, or what it has pending, or waits.", Run: runXRead, Sized: true,
 		},
 	}
 }
@@ -136,15 +136,6 @@ func readKeys(args [][]byte) ([]int, error) {
 	return at, nil
 }
 
-// heavyRead is the Heavy of both: many entries may be returned.
-func heavyRead(c *Call) bool {
-	o, err := parseRead(c.Args)
-	if err != nil || 0 < o.count && o.count < heavyEntries {
-		return false
-	}
-	return longStream(c, c.Args[o.keysAt:o.keysAt+o.n])
-}
-
 // readFrom is where one stream is to be read from.
 type readFrom struct {
 	id stream.ID
@@ -154,16 +145,18 @@ type readFrom struct {
 
 // readPlaces checks keys, groups and ids, all of them before anything is done.
 func readPlaces(c *Call, o *readOptions, room []readFrom) ([]readFrom, error) {
+	total := 0
 	for i := range o.n {
 		key, arg := c.Args[o.keysAt+i], c.Args[o.keysAt+o.n+i]
 		r, ok, err := c.readStream(key)
 		if err != nil {
 			return nil, err
 		}
+		var g stream.Group
 		if o.isGroup {
 			found := false
 			if ok {
-				_, found = r.Group(o.group(c))
+				g, found = r.Group(o.group(c))
 			}
 			if !found {
 				return nil, textErr("NOGROUP No such key '", cText(key), "' or consumer group '", cText(o.group(c)),
@@ -192,6 +185,19 @@ func readPlaces(c *Call, o *readOptions, room []readFrom) ([]readFrom, error) {
 			from.fresh = o.isGroup && from.id == stream.MaxID
 		}
 		room = append(room, from)
+		if c.OnLoop && ok && (o.count == 0 || o.count > heavyEntries) {
+			switch {
+			case !o.isGroup:
+				total += r.Estimate(from.id, stream.MaxID)
+			case from.fresh:
+				total += r.Estimate(g.LastID, stream.MaxID)
+			default:
+				total += r.PendingCount(g.Number)
+			}
+		}
+	}
+	if c.tooLong(total, heavyEntries) {
+		return nil, ErrLong
 	}
 	return room, nil
 }

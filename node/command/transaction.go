@@ -21,6 +21,8 @@ type Transaction struct {
 	// engine asks that one before each command, since SELECT may be queued.
 	DB   int
 	Lane int
+	// OnLoop is Call.OnLoop for all of it.
+	OnLoop bool
 
 	// Before, if set, is asked before each command; an error is the command's
 	// reply. After, if set, is told of each command that ran.
@@ -28,7 +30,7 @@ type Transaction struct {
 	After  func(*Call)
 
 	// Err is the routing error that was written instead of an array, after
-	// ExecuteAll returned true; Aborted is true if a watched key had changed.
+	// ExecuteAll returned true, or ErrLong; Aborted is true if a watched key had changed.
 	Err     error
 	Aborted bool
 
@@ -139,6 +141,10 @@ var wholeRow = Spec{Name: "exec", facts: facts{fullName: "exec", keyed: true}}
 // runAll runs tx. The caller holds its slots, or the closed gate, or there are
 // no keys.
 func (e *Engine) runAll(tx *Transaction) {
+	if tx.OnLoop && tx.long(e) {
+		tx.Err = ErrLong
+		return
+	}
 	now := e.now()
 	tx.all.Now = now
 	if err := e.routeAll(tx); err != nil {

@@ -6,7 +6,6 @@ import (
 
 	"slotmesh/node/resp"
 	"slotmesh/node/store"
-	"slotmesh/node/store/set"
 	"slotmesh/node/store/value"
 	"slotmesh/node/store/zset"
 )
@@ -86,18 +85,6 @@ func zsetRows() []Spec {
 
 // zsetTurn is how many members may be answered with on a loop.
 const zsetTurn = 1000
-
-// zsetSize is how many members a set of either kind has, for exceeds.
-func zsetSize(v value.Value) int {
-	switch v.Kind {
-	case value.KindZSet:
-		r := zset.Read(v)
-		return r.Len()
-	case value.KindSet:
-		return set.Read(v).Len()
-	}
-	return 0
-}
 
 // zsetOf returns a reader of the sorted set at key for a command that reads it;
 // that of a key that is not there is empty, and ok is false.

@@ -26,7 +26,7 @@ func zsetAlgebraRows() []Spec {
 		s := Spec{
 			Name: name, Arity: -3, Flags: ReadOnly | MovableKeys, Keys: []KeySpec{reads},
 			Syntax: "numkeys key [key ...]" + syntax, Since: since, Complexity: complexity, Summary: summary,
-			Run: func(c *Call) error { return zsetAlgebraCall(c, a) }, Heavy: a.large,
+			Run: func(c *Call) error { return zsetAlgebraCall(c, a) }, Sized: true,
 		}
 		if a.store {
 			from := reads
@@ -74,20 +74,6 @@ type zsetAlgebra struct {
 	aggregate func(a, b float64) float64
 	limit     int64
 	inputs    []zsetInput
-}
-
-// large is the Heavy of these commands.
-func (a zsetAlgebra) large(c *Call) bool {
-	number := 1
-	if a.store {
-		number = 2
-	}
-	if len(c.Args) <= number {
-		return false
-	}
-	n, ok := value.ParseInt(c.Args[number])
-	keys := c.Args[number+1:]
-	return ok && n > 0 && n <= int64(len(keys)) && c.exceeds(keys[:n], zsetTurn, zsetSize)
 }
 
 // zsetInput is one of the sets: a sorted set, or a set whose scores are 1.
@@ -157,8 +143,13 @@ func (a *zsetAlgebra) parse(c *Call) error {
 		return err
 	}
 	// An expired key is gone by now, so that this does not move the others.
+	total := 0
 	for i := range a.inputs {
 		a.inputs[i].open(c.Peek(a.inputs[i].key))
+		total += a.inputs[i].n
+	}
+	if c.tooLong(total, zsetTurn) {
+		return ErrLong
 	}
 	return nil
 }

@@ -18,7 +18,7 @@ func zsetRangeRows() []Spec {
 		return Spec{
 			Name: name, Syntax: syntax, Arity: arity, Flags: ReadOnly, Keys: readsKey, Since: since, Complexity: ranged, Summary: summary,
 			Run:   func(c *Call) error { return zrange(c, zsetRange{key: 1, by: by, backward: backward}) },
-			Heavy: func(c *Call) bool { return zsetRange{key: 1, by: by, backward: backward}.wide(c) },
+			Sized: true,
 		}
 	}
 	old := func(s Spec, replacedBy string) Spec {
@@ -36,7 +36,7 @@ func zsetRangeRows() []Spec {
 		return Spec{
 			Name: name, Syntax: syntax, Arity: 4, Flags: Write, Keys: zsetDrops, Since: since, Complexity: removed, Summary: summary,
 			Run:   func(c *Call) error { return zremRange(c, by) },
-			Heavy: func(c *Call) bool { return zsetRange{key: 1, by: by}.wide(c) },
+			Sized: true,
 		}
 	}
 	return []Spec{
@@ -57,7 +57,7 @@ func zsetRangeRows() []Spec {
 			Since: "6.2.0", Complexity: "O(log(N)+M*log(M)) where N is the size of the set and M the number of members stored.",
 			Summary: "Stores members of a sorted set in a range in another key.",
 			Run:     func(c *Call) error { return zrange(c, zsetRange{key: 2, store: true}) },
-			Heavy:   func(c *Call) bool { return zsetRange{key: 2, store: true}.wide(c) },
+			Sized:   true,
 		},
 		drop("zremrangebylex", "key min max", "2.8.9", "Removes the members in a range of the order of bytes.", byLex),
 		drop("zremrangebyrank", "key start stop:integer", "2.0.0", "Removes the members in a range of ranks.", byRank),
@@ -250,6 +250,9 @@ func zrange(c *Call, z zsetRange) error {
 		return err
 	}
 	from, to := z.ranks(&r)
+	if c.tooLong(to-from, zsetTurn) {
+		return ErrLong
+	}
 	if z.store {
 		z.storeRange(c, &r, from, to)
 		return nil
@@ -348,6 +351,9 @@ func zremRange(c *Call, by zsetBy) error {
 	}
 	set := c.openZSet(&ref)
 	from, to := z.ranks(&set.Reader)
+	if c.tooLong(to-from, zsetTurn) {
+		return ErrLong
+	}
 	c.dropRanks(key, &set, from, to)
 	c.Reply.Int(int64(to - from))
 	return nil
@@ -362,43 +368,6 @@ func (c *Call) dropRanks(key []byte, z *zset.ZSet, from, to int) {
 		z.RemoveRanks(from, to)
 	}
 	c.changedTimes(key, int64(to-from))
-}
-
-// wide is the Heavy of ranges. What the words show to be few members is not
-// looked up.
-func (z zsetRange) wide(c *Call) bool {
-	if len(c.Args) < z.key+3 || z.few(c.Args[z.key+1:]) {
-		return false
-	}
-	return c.exceeds(c.Args[z.key:z.key+1], zsetTurn, func(v value.Value) int {
-		if v.Kind != value.KindZSet {
-			return 0
-		}
-		r := zset.Read(v)
-		if n := r.Len(); n <= zsetTurn || z.parse(c) != nil {
-			return 0
-		}
-		from, to := z.ranks(&r)
-		return to - from
-	})
-}
-
-// few reports whether words, the ends and the options, ask for few ranks or set
-// a small limit.
-func (z *zsetRange) few(words [][]byte) bool {
-	byOther := z.by > byRank
-	for i, word := range words[2:] {
-		switch {
-		case isWord(word, "byscore"), isWord(word, "bylex"):
-			byOther = true
-		case isWord(word, "limit") && i+4 < len(words):
-			count, ok := value.ParseInt(words[i+4])
-			return ok && count >= 0 && count <= zsetTurn
-		}
-	}
-	start, ok1 := value.ParseInt(words[0])
-	stop, ok2 := value.ParseInt(words[1])
-	return !byOther && ok1 && ok2 && (start < 0) == (stop < 0) && stop-start < zsetTurn
 }
 
 // zsetReply answers with members and, if asked, their scores: flat in RESP2,

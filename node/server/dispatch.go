@@ -205,7 +205,10 @@ func (s *session) execute() {
 			s.settleConn()
 			return
 		}
-		err, rejected = c.Err, c.Rejected
+		if err, rejected = c.Err, c.Rejected; err == command.ErrLong {
+			s.runOffLoop()
+			return
+		}
 	}
 	if s.parked != running {
 		// EXEC waits for its slots, or left the loop.

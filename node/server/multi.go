@@ -137,6 +137,7 @@ func (s *session) exec(c *command.Call) error {
 		Conn:     s,
 		DB:       s.db,
 		Lane:     s.bench.lane,
+		OnLoop:   true,
 		After:    s.ranInExec,
 	}
 	if !tx.watcher.Empty() {
@@ -188,6 +189,10 @@ func (s *session) executeAll() {
 		s.suspend(parkEngine)
 		return
 	}
+	if tx.all.Err == command.ErrLong {
+		s.runOffLoop()
+		return
+	}
 	s.finishAll()
 }
 
@@ -202,7 +207,7 @@ func (s *session) stampAll() {
 // executeAllWait runs the transaction on a goroutine that may wait.
 func (s *session) executeAllWait(reply *resp.Writer, lane int) {
 	tx := s.tx
-	tx.all.Reply, tx.all.Lane = reply, lane
+	tx.all.Reply, tx.all.Lane, tx.all.OnLoop = reply, lane, false
 	tx.since = s.srv.clock()
 	granted := make(chan struct{}, 1)
 	for !s.srv.engine.ExecuteAll(&tx.all, func() { granted <- struct{}{} }) {

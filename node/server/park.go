@@ -60,7 +60,7 @@ func (s *session) startOffLoop() {
 	off := s.off
 	off.started = true
 	c := &s.call
-	c.Reply, c.Lane, c.Clock = &off.reply, s.srv.engine.Background(), 0
+	c.Reply, c.Lane, c.Clock, c.OnLoop = &off.reply, s.srv.engine.Background(), 0, false
 	s.srv.offLoop.Add(1)
 	s.srv.offLoopCount.Add(1)
 	go func() {
@@ -83,7 +83,7 @@ func (s *session) startOffLoop() {
 func (s *session) returned() {
 	off := s.off
 	s.off = nil
-	s.call.Reply, s.call.Lane = &s.out, s.bench.lane
+	s.call.Reply, s.call.Lane, s.call.OnLoop = &s.out, s.bench.lane, true
 	if s.parked == parkGone {
 		// The client left meanwhile; close had to leave the rest to us.
 		if s.conn != nil {

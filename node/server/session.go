@@ -177,7 +177,7 @@ func newSession(srv *Server, b *bench, remote, local string, fd int) *session {
 	s.view.active = s.started
 	s.resumeFn = s.resumed
 	s.call.Conn = s
-	s.call.Lane = b.lane
+	s.call.Lane, s.call.OnLoop = b.lane, true
 	s.call.Reply = &s.out
 	if srv.auth.required() {
 		s.flags |= flagUnauthenticated
