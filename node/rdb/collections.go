@@ -108,13 +108,17 @@ func (d *decoder) content() ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	return t.content(), nil
+	return d.contentOf(t), nil
 }
 
 // element is content for what is copied at once: it is good until the next call
 // with the same room.
 func (d *decoder) element(room *[]byte) ([]byte, error) {
-	t, err := d.textInto(*room)
+	buf := *room
+	if buf == nil {
+		buf = []byte{}
+	}
+	t, err := d.textInto(buf)
 	if err != nil {
 		return nil, err
 	}
@@ -123,7 +127,7 @@ func (d *decoder) element(room *[]byte) ([]byte, error) {
 		return *room, nil
 	}
 	const keep = 64 << 10
-	if d.src != nil && cap(t.bytes) <= keep {
+	if !t.view && cap(t.bytes) <= keep {
 		*room = t.bytes
 	}
 	return t.bytes, nil

@@ -23,9 +23,16 @@
 // A collection is read into a draft, which the caller puts into the keyspace or
 // discards.
 //
-// Read dump.go (single values), writer.go and reader.go (files), types.go and
+// A file is read entry by entry (Reader.Next), or loaded on all cores
+// (Reader.Load): one goroutine finds where entries begin and end, by skipping
+// lengths, and those of a heap's slots are built and inserted by one worker.
+// What the skipping does not understand, Next reads, so that both refuse a file
+// in the same words.
+//
+// Read dump.go (single values), writer.go and reader.go (files), load.go and
+// skip.go (files on all cores), types.go and
 // collections.go (which type is what), list.go, set.go, zset.go, hash.go and
 // stream.go (the types), ziplist.go (what small collections were once), then
 // encoding.go (lengths, integers, strings), lzf.go and crc64.go. The package
-// imports store and what lies below it, for the values, and slots.
+// imports store and what lies below it, for the values, slots, and crew.
 package rdb

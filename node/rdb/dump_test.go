@@ -219,14 +219,14 @@ func FuzzLZF(f *testing.F) {
 	f.Add([]byte("\x01aa\xe0\x5a\x00\x01aa"), uint32(100))
 	f.Add([]byte("\x00a\x20\x05"), uint32(4))
 	f.Fuzz(func(t *testing.T, b []byte, size uint32) {
-		if out, err := lzfDecompress(b, uint64(size)); err == nil && uint64(len(out)) != uint64(size) {
+		if out, err := lzfDecompress(nil, b, uint64(size)); err == nil && uint64(len(out)) != uint64(size) {
 			t.Fatalf("%d bytes where %d were claimed", len(out), size)
 		}
 		packed, ok := lzfCompress(nil, b, len(b), make(lzfTable, lzfTableSize))
 		if !ok {
 			return
 		}
-		back, err := lzfDecompress(packed, uint64(len(b)))
+		back, err := lzfDecompress(nil, packed, uint64(len(b)))
 		if err != nil || !bytes.Equal(back, b) {
 			t.Fatalf("%q compresses to %q and comes back as %q, %v", b, packed, back, err)
 		}

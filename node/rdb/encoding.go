@@ -130,8 +130,14 @@ type decoder struct {
 	crc     uint64
 	summed  int
 	summing bool
+	// refill, if set, is what need does instead of moving the window.
+	refill func(n int) error
 	// first and second are room for an element and what belongs to it.
 	first, second []byte
+	// kept is room for keys and strings that were stored in another form, when
+	// keeping is set: they are good until it is emptied.
+	kept    []byte
+	keeping bool
 	// valkey is set for what Valkey 9 wrote, where one type means something else.
 	valkey bool
 }
@@ -158,16 +164,32 @@ func (d *decoder) need(n int) error {
 	if d.src == nil {
 		return errTruncated
 	}
+	if d.refill != nil {
+		return d.refill(n)
+	}
+	into := d.buf
+	if cap(into) < window {
+		into = make([]byte, 0, window)
+	}
+	d.moveTo(into)
+	return d.fetch(n)
+}
+
+// moveTo makes buf the window: the unread input moves to its beginning.
+func (d *decoder) moveTo(buf []byte) {
 	d.sum()
 	d.read += int64(d.pos)
-	if cap(d.buf) < window {
-		d.buf = append(make([]byte, 0, window), d.buf[d.pos:]...)
-	} else {
-		d.buf = d.buf[:copy(d.buf[:window], d.buf[d.pos:])]
-	}
+	rest := d.buf[d.pos:]
+	d.buf = buf[:len(rest)]
+	copy(d.buf, rest)
 	d.pos, d.summed = 0, 0
-	for empty := 0; len(d.buf) < n; {
-		got, err := d.src.Read(d.buf[len(d.buf):window])
+}
+
+// fetch reads into what the window has room for, until at least n bytes are
+// unread.
+func (d *decoder) fetch(n int) error {
+	for empty := 0; len(d.buf)-d.pos < n; {
+		got, err := d.src.Read(d.buf[len(d.buf):cap(d.buf)])
 		d.buf = d.buf[:len(d.buf)+got]
 		switch {
 		case got > 0:
@@ -177,7 +199,7 @@ func (d *decoder) need(n int) error {
 				return io.ErrNoProgress
 			}
 		}
-		if err != nil && len(d.buf) < n {
+		if err != nil && len(d.buf)-d.pos < n {
 			if err == io.EOF {
 				return errTruncated
 			}
@@ -284,14 +306,39 @@ type text struct {
 	isInt bool
 	n     int64
 	bytes []byte
+	// view is set when bytes are the input's.
+	view bool
 }
 
-// content returns the string's bytes.
-func (t text) content() []byte {
-	if t.isInt {
-		return strconv.AppendInt(nil, t.n, 10)
+// contentOf returns the string's bytes.
+func (d *decoder) contentOf(t text) []byte {
+	switch {
+	case !t.isInt:
+		return t.bytes
+	case d.keeping:
+		from := len(d.kept)
+		d.kept = strconv.AppendInt(d.kept, t.n, 10)
+		return d.kept[from:len(d.kept):len(d.kept)]
 	}
-	return t.bytes
+	return strconv.AppendInt(nil, t.n, 10)
+}
+
+// unpack decompresses packed, to where it is kept or to buf if that is free.
+func (d *decoder) unpack(packed []byte, size uint64, buf []byte) ([]byte, error) {
+	switch {
+	case buf == nil && d.keeping:
+		from := len(d.kept)
+		kept, err := lzfDecompress(d.kept, packed, size)
+		if err != nil {
+			return nil, err
+		}
+		d.kept = kept
+		return kept[from:len(kept):len(kept)], nil
+	case d.src == nil:
+		// packed is a view of the input.
+		return lzfDecompress(buf[:0], packed, size)
+	}
+	return lzfDecompress(nil, packed, size)
 }
 
 // text reads a string in any of its forms.
@@ -305,7 +352,7 @@ func (d *decoder) textInto(buf []byte) (text, error) {
 	}
 	if !encoded {
 		b, err := d.bytes(n, buf)
-		return text{bytes: b}, err
+		return text{bytes: b, view: d.src == nil}, err
 	}
 	switch n {
 	case encInt8:
@@ -339,7 +386,7 @@ func (d *decoder) textInto(buf []byte) (text, error) {
 		if err != nil {
 			return text{}, err
 		}
-		full, err := lzfDecompress(b, size)
+		full, err := d.unpack(b, size, buf)
 		return text{bytes: full}, err
 	}
 	return text{}, fmt.Errorf("unknown string encoding %d", n)

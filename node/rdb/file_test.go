@@ -228,6 +228,7 @@ func FuzzReader(f *testing.F) {
 	f.Add([]byte("REDIS0010\xfa\x01a\x01b\xfe\x00\xfb\x01\x00\x00\x01k\x01v\xff\x00\x00\x00\x00\x00\x00\x00\x00"))
 	f.Add([]byte("REDIS0004\xfd\x40\xe2\x01\x00\x00\x01k\x01v\xff"))
 	f.Fuzz(func(t *testing.T, b []byte) {
+		compareLoad(t, "the input", b)
 		_, entries, err := readFile(bytes.NewReader(b))
 		defer discardAll(entries)
 		if err != nil {

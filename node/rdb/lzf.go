@@ -3,6 +3,7 @@ package rdb
 import (
 	"encoding/binary"
 	"math/bits"
+	"slices"
 )
 
 // LZF is a sequence of two kinds of items. A control byte below 32 is followed
@@ -92,22 +93,24 @@ func lzfLiteral(dst, literal []byte) []byte {
 	return dst
 }
 
-// lzfDecompress returns the size bytes that src stands for. A size that src
-// cannot stand for is refused before anything is allocated.
-func lzfDecompress(src []byte, size uint64) ([]byte, error) {
+// lzfDecompress appends the size bytes that src stands for to dst. A size that
+// src cannot stand for is refused before anything is allocated.
+func lzfDecompress(dst, src []byte, size uint64) ([]byte, error) {
 	if size == 0 || size > uint64(len(src))*lzfMaxExpansion {
 		return nil, errBadLZF
 	}
-	dst := make([]byte, 0, size)
+	start := len(dst)
+	dst = slices.Grow(dst, int(size))[:start+int(size)]
+	out, at := dst[start:], 0
 	for len(src) > 0 {
 		control := int(src[0])
 		src = src[1:]
 		if control < lzfMaxLiteral {
 			n := control + 1
-			if n > len(src) || n > cap(dst)-len(dst) {
+			if n > len(src) || n > len(out)-at {
 				return nil, errBadLZF
 			}
-			dst = append(dst, src[:n]...)
+			at += copy(out[at:], src[:n])
 			src = src[n:]
 			continue
 		}
@@ -123,22 +126,20 @@ func lzfDecompress(src []byte, size uint64) ([]byte, error) {
 			return nil, errBadLZF
 		}
 		length += 2
-		from := len(dst) - (control&31<<8 | int(src[0])) - 1
+		from := at - (control&31<<8 | int(src[0])) - 1
 		src = src[1:]
-		if from < 0 || length > cap(dst)-len(dst) {
+		if from < 0 || length > len(out)-at {
 			return nil, errBadLZF
 		}
-		if from+length <= len(dst) {
-			dst = append(dst, dst[from:from+length]...)
-			continue
-		}
-		// The match overlaps its own copy: it repeats.
-		for range length {
-			dst = append(dst, dst[from])
-			from++
+		// A match that overlaps its own copy repeats: what was copied already is
+		// copied again, twice as much each time.
+		for length > 0 {
+			n := copy(out[at:at+length], out[from:at])
+			at += n
+			length -= n
 		}
 	}
-	if uint64(len(dst)) != size {
+	if at != len(out) {
 		return nil, errBadLZF
 	}
 	return dst, nil

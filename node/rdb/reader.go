@@ -106,31 +106,12 @@ func (r *Reader) next() (store.Entry, error) {
 		if err != nil {
 			return store.Entry{}, err
 		}
+		if mark, err := r.d.mark(op, &e); err != nil {
+			return store.Entry{}, err
+		} else if mark {
+			continue
+		}
 		switch op {
-		case opExpire:
-			b, err := r.d.fixed(4)
-			if err != nil {
-				return store.Entry{}, err
-			}
-			e.ExpireAtMs = int64(int32(binary.LittleEndian.Uint32(b))) * 1000
-		case opExpireMs:
-			b, err := r.d.fixed(8)
-			if err != nil {
-				return store.Entry{}, err
-			}
-			e.ExpireAtMs = int64(binary.LittleEndian.Uint64(b))
-		case opFreq:
-			freq, err := r.d.byte()
-			if err != nil {
-				return store.Entry{}, err
-			}
-			e.Freq = int(freq)
-		case opIdle:
-			idle, err := r.d.plainLength()
-			if err != nil {
-				return store.Entry{}, err
-			}
-			e.IdleSec = int64(min(idle, maxDatabase))
 		case opEOF:
 			return store.Entry{}, r.end()
 		case opSelectDB, opResizeDB, opAux, opSlotInfo, opSlotImport, opFunction, opFunctionPre, opModuleAux:
@@ -140,9 +121,7 @@ func (r *Reader) next() (store.Entry, error) {
 		default:
 			found, err := r.entry(Type(op), e)
 			if errors.Is(err, errEmpty) {
-				if r.Empty++; r.Empty <= emptyNotices {
-					r.notice(fmt.Sprintf("key %q holds a %s without elements and is left out", clip(found.Key), Type(op)))
-				}
+				r.leftOut(found.Key, Type(op))
 				e.ExpireAtMs, e.IdleSec, e.Freq = 0, -1, -1
 				continue
 			}
@@ -151,22 +130,65 @@ func (r *Reader) next() (store.Entry, error) {
 	}
 }
 
+// mark reads what stands before a key and belongs to it, if op is that.
+func (d *decoder) mark(op byte, e *store.Entry) (bool, error) {
+	switch op {
+	case opExpire:
+		b, err := d.fixed(4)
+		if err != nil {
+			return true, err
+		}
+		e.ExpireAtMs = int64(int32(binary.LittleEndian.Uint32(b))) * 1000
+	case opExpireMs:
+		b, err := d.fixed(8)
+		if err != nil {
+			return true, err
+		}
+		e.ExpireAtMs = int64(binary.LittleEndian.Uint64(b))
+	case opFreq:
+		freq, err := d.byte()
+		if err != nil {
+			return true, err
+		}
+		e.Freq = int(freq)
+	case opIdle:
+		idle, err := d.plainLength()
+		if err != nil {
+			return true, err
+		}
+		e.IdleSec = int64(min(idle, maxDatabase))
+	default:
+		return false, nil
+	}
+	return true, nil
+}
+
 // entry reads the key and value that follow type t.
 func (r *Reader) entry(t Type, e store.Entry) (store.Entry, error) {
 	key, err := r.d.text()
 	if err != nil {
 		return store.Entry{}, err
 	}
-	e.DB, e.Key = r.db, key.content()
+	e.DB, e.Key = r.db, r.d.contentOf(key)
 	e.Slot = slots.Of(e.Key)
-	if e.Value, e.Draft, err = r.d.readValue(t, e.Key, r.target(e.Slot)); err != nil {
-		var refused *TypeError
-		if !errors.As(err, &refused) {
-			err = fmt.Errorf("key %q, %s: %w", clip(e.Key), t, err)
-		}
+	if err := r.d.value(t, &e, r.target); err != nil {
 		return store.Entry{Key: e.Key}, err
 	}
 	return e, nil
+}
+
+// value reads the value of e, which has its key and slot.
+func (d *decoder) value(t Type, e *store.Entry, target func(slots.Slot) Target) (err error) {
+	if t == TypeString {
+		e.Value, err = d.readString()
+	} else {
+		e.Value, e.Draft, err = d.readValue(t, e.Key, target(e.Slot))
+	}
+	var refused *TypeError
+	if err != nil && !errors.As(err, &refused) {
+		err = fmt.Errorf("key %q, %s: %w", clip(e.Key), t, err)
+	}
+	return err
 }
 
 func (r *Reader) header() error {
@@ -228,10 +250,10 @@ func (r *Reader) meta(op byte) error {
 		}
 		if len(r.Aux) >= maxAuxFields || len(name.bytes) > maxAuxBytes || len(value.bytes) > maxAuxBytes {
 			// Redis before 7.0 kept the sources of scripts here.
-			r.notice(fmt.Sprintf("the AUX field %q is too long, or one too many, and is left out", clip(name.content())))
+			r.notice(fmt.Sprintf("the AUX field %q is too long, or one too many, and is left out", clip(r.d.contentOf(name))))
 			return nil
 		}
-		r.Aux[string(name.content())] = string(value.content())
+		r.Aux[string(r.d.contentOf(name))] = string(r.d.contentOf(value))
 	case opSlotInfo:
 		for range 3 { // slot, keys, keys with an expiry: hints
 			if _, err := r.d.plainLength(); err != nil {
@@ -256,7 +278,7 @@ func (r *Reader) meta(op byte) error {
 		if err != nil {
 			return err
 		}
-		r.Functions = append(r.Functions, code.content())
+		r.Functions = append(r.Functions, r.d.contentOf(code))
 		r.notice("a function library is kept but cannot be run")
 	case opFunctionPre:
 		return errors.New("functions in the format of a pre-release of Redis 7.0")
@@ -268,6 +290,13 @@ func (r *Reader) meta(op byte) error {
 		return &TypeError{Type: typeModule, Module: moduleName(id)}
 	}
 	return nil
+}
+
+// leftOut counts a collection without elements.
+func (r *Reader) leftOut(key []byte, t Type) {
+	if r.Empty++; r.Empty <= emptyNotices {
+		r.notice(fmt.Sprintf("key %q holds a %s without elements and is left out", clip(key), t))
+	}
 }
 
 func (r *Reader) notice(text string) {

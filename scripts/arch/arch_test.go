@@ -43,14 +43,15 @@ var below = map[string][]string{
 	"node/persist/memfs": {"node/persist"},
 	// A base of commands is written from the values themselves.
 	"node/persist": {
-		"node/journal", "node/rdb", "node/resp",
+		"node/crew", "node/journal", "node/rdb", "node/resp",
 		"node/store", "node/store/value", "node/store/hash", "node/store/list", "node/store/set", "node/store/stream", "node/store/zset", "slots",
 	},
 	"node/repl": {"node/journal", "node/rdb", "node/resp", "node/store", "node/store/value", "slots"},
 	"node/rdb": {
-		"node/store", "node/store/value", "node/store/tree", "node/store/listpack", "node/store/hash", "node/store/list", "node/store/set", "node/store/stream", "node/store/zset",
+		"node/crew", "node/store", "node/store/value", "node/store/tree", "node/store/listpack", "node/store/hash", "node/store/list", "node/store/set", "node/store/stream", "node/store/zset",
 		"slots",
 	},
+	"node/crew":    {},
 	"node/journal": {"node/resp", "slots"},
 	"node/store": {
 		"node/store/arena", "node/store/tree", "node/store/value",
