@@ -181,10 +181,19 @@ func (s *Store) Find(db int, slot slots.Slot, key []byte) Ref {
 // over with it: they must be nobody else's any more.
 func (s *Store) Set(db int, slot slots.Slot, key []byte, v value.Value, keepTTL bool, now int64) Ref {
 	sp := s.makeSpace(db, slot)
-	hash := s.hash(key)
+	ref, created := sp.set(s.hash(key), key, v, keepTTL, now)
+	if created {
+		sp.home.keys.Add(1)
+	}
+	return ref
+}
+
+// set is Set, but for the number of the database's keys.
+func (sp *space) set(hash uint32, key []byte, v value.Value, keepTTL bool, now int64) (ref Ref, created bool) {
+	s := sp.store
 	at := sp.find(hash, key)
 	if at == 0 {
-		return sp.create(hash, key, v, s.clock.fresh(now))
+		return sp.create(hash, key, v, s.clock.fresh(now)), true
 	}
 	c := sp.cell(at)
 	sp.Preserve(at)
@@ -204,38 +213,19 @@ func (s *Store) Set(db int, slot slots.Slot, key []byte, v value.Value, keepTTL 
 		c.FieldsExpire(v.FieldsExpireAt)
 	}
 	value.SetClock(s.memory, c.At(), s.clock.overwritten(h.Clock, now))
-	return sp.ref(c.At())
+	return sp.ref(c.At()), false
 }
 
-// create makes a new key.
+// create makes a new key, which the caller counts.
 func (sp *space) create(hash uint32, key []byte, v value.Value, clock uint32) Ref {
 	s := sp.store
 	at := value.NewRecord(sp.heap, key, v, s.version, clock)
 	sp.index.insert(hash, at)
-	sp.home.keys.Add(1)
 	sp.home.perSlot[sp.slot].Add(1)
 	if v.FieldsExpireAt != 0 {
 		at = sp.FieldsExpire(at, v.FieldsExpireAt)
 	}
 	return sp.ref(at)
-}
-
-// Insert puts e into the store, over an older value if there is one. It is the
-// way in for files and full syncs: the caller holds e.Slot, or has the store
-// for itself.
-func (s *Store) Insert(e Entry, now int64) Ref {
-	if e.Draft != nil {
-		e.Value = e.Draft.Value()
-		defer e.Draft.Close()
-	}
-	ref := s.Set(e.DB, e.Slot, e.Key, e.Value, false, now)
-	if e.ExpireAtMs > 0 {
-		ref.SetExpire(e.ExpireAtMs)
-	}
-	if e.IdleSec >= 0 || e.Freq >= 0 {
-		ref.SetAccess(e.IdleSec, e.Freq, now)
-	}
-	return ref
 }
 
 // DraftSpace is where the trees of a draft come from that will be the value of

@@ -1,0 +1,74 @@
+package store
+
+// Insert puts e into the store, over an older value if there is one. It is the
+// way in for files and full syncs: the caller holds e.Slot, or has the store
+// for itself.
+func (s *Store) Insert(e Entry, now int64) {
+	s.InsertAll([]Entry{e}, now)
+}
+
+// insertAhead is for how many keys memory is asked for at once.
+const insertAhead = 16
+
+// InsertAll is Insert for many, in their order. It first touches the memory that
+// it is going to need for several of them, so that a processor waits for all of
+// it at once: a load is made of such waiting.
+func (s *Store) InsertAll(entries []Entry, now int64) {
+	for len(entries) > 0 {
+		n := min(len(entries), insertAhead)
+		s.insertSome(entries[:n], now)
+		entries = entries[n:]
+	}
+}
+
+func (s *Store) insertSome(entries []Entry, now int64) {
+	var hashes [insertAhead]uint32
+	var spaces [insertAhead]*space
+	for i := range entries {
+		e := &entries[i]
+		hashes[i] = s.hash(e.Key)
+		spaces[i] = s.makeSpace(e.DB, e.Slot)
+	}
+	touched := uint64(0)
+	for i, sp := range spaces[:len(entries)] {
+		t := sp.index.in(hashes[i])
+		if home := t.home(hashes[i]); home < len(t.entries) {
+			touched += t.entries[home]
+		}
+		touched += uint64(sp.index.n) + uint64(sp.home.perSlot[sp.slot].Load())
+	}
+	counted, created := spaces[0].home, int64(0)
+	for i := range entries {
+		e, sp := &entries[i], spaces[i]
+		if sp.home != counted {
+			counted.keys.Add(created)
+			counted, created = sp.home, 0
+		}
+		if sp.insert(hashes[i], e, now) {
+			created++
+		}
+	}
+	counted.keys.Add(created)
+	s.use(touched)
+}
+
+// use is given what was read only to be read.
+//
+//go:noinline
+func (s *Store) use(uint64) {}
+
+// insert puts e into the space and reports whether the key is new.
+func (sp *space) insert(hash uint32, e *Entry, now int64) (created bool) {
+	if e.Draft != nil {
+		e.Value = e.Draft.Value()
+		defer e.Draft.Close()
+	}
+	ref, created := sp.set(hash, e.Key, e.Value, false, now)
+	if e.ExpireAtMs > 0 {
+		ref.SetExpire(e.ExpireAtMs)
+	}
+	if e.IdleSec >= 0 || e.Freq >= 0 {
+		ref.SetAccess(e.IdleSec, e.Freq, now)
+	}
+	return created
+}
