@@ -20,6 +20,14 @@ func Read(v value.Value, now int64) Reader { return Reader{v, now} }
 // isTree reports whether the hash is kept in trees.
 func (r *Reader) isTree() bool { return r.v.Roots > 0 }
 
+// Bytes is how many bytes the fields and their values take.
+func (r *Reader) Bytes() int {
+	if r.isTree() {
+		return int(r.v.Tree(fieldTree).Root.Bytes)
+	}
+	return len(r.v.Bytes)
+}
+
 // Size is the number of fields, hidden ones included.
 func (r *Reader) Size() int {
 	if r.isTree() {

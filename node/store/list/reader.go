@@ -56,6 +56,14 @@ func parseState(rest []byte) (first uint64, n int) {
 	return binary.LittleEndian.Uint64(rest), int(binary.LittleEndian.Uint64(rest[8:]))
 }
 
+// Bytes is how many bytes the elements take.
+func (r *Reader) Bytes() int {
+	if r.pack != nil {
+		return len(r.pack)
+	}
+	return int(r.view.Root.Bytes)
+}
+
 // Len is the number of elements.
 func (r *Reader) Len() int { return r.n }
 

@@ -53,6 +53,14 @@ func (r *Reader) blockOf(id ID) place {
 
 func (p *place) valid() bool { return p.atTail || p.cursor.Valid() }
 
+// rank is how many blocks come before the place, -1 if it is before the first.
+func (p *place) rank() int {
+	if !p.valid() {
+		return -1
+	}
+	return p.cursor.Rank()
+}
+
 func (p *place) next() {
 	if p.atTail {
 		p.tail, p.atTail = nil, false
@@ -87,6 +95,18 @@ func (p *place) block() block {
 	}
 	item := p.cursor.Item()
 	return openBlock(ID{p.cursor.Prefix(), itemSeq(item)}, item[seqSize:])
+}
+
+// Estimate is about how many entries there are from first to last: those of whole
+// blocks, as if all had equally many.
+func (r *Reader) Estimate(first, last ID) int {
+	blocks := r.Blocks()
+	if blocks == 0 || last.Less(first) {
+		return 0
+	}
+	from, to := r.blockOf(first), r.blockOf(last)
+	n := to.rank() - max(from.rank(), 0) + 1
+	return int(r.Len()) * max(n, 0) / blocks
 }
 
 // Range walks the entries between two ids, either inclusive.
