@@ -20,6 +20,7 @@ type loop struct {
 	index int
 
 	epoll, wakeup int
+	doze          *doze
 	// sources are what epoll reports, by the number it was registered with. A
 	// number is used again; the generation tells its users apart.
 	sources []source
@@ -36,7 +37,9 @@ type loop struct {
 	nextIdle int64
 	// yielded is when the loop last went through the scheduler.
 	yielded int64
-	done    chan struct{}
+	// calm is true while its waits are long.
+	calm bool
+	done chan struct{}
 }
 
 // source is a socket or a listening socket.
@@ -85,7 +88,7 @@ func newLoop(srv *Server, index int) (*loop, error) {
 		return nil, fmt.Errorf("eventfd: %w", err)
 	}
 	l := &loop{
-		srv: srv, index: index, epoll: epoll, wakeup: wakeup,
+		srv: srv, index: index, epoll: epoll, wakeup: wakeup, doze: newDoze(epoll),
 		bench: newBench(srv, index, loopInBytes), done: make(chan struct{}),
 	}
 	srv.benches[l.bench] = struct{}{}
@@ -133,7 +136,9 @@ func (l *loop) run() {
 	l.nextIdle = l.srv.clock() + idleEvery
 	for !l.stopping {
 		n := l.wait(events)
-		l.bench.now = l.srv.clock()
+		now := l.srv.clock()
+		l.feel(now - l.bench.now)
+		l.bench.now = now
 		if l.bench.now >= l.nextIdle {
 			l.bench.syncWall()
 		}
@@ -168,11 +173,27 @@ func (l *loop) wait(events []unix.EpollEvent) int {
 		l.polling = true
 	}
 	l.mu.Unlock()
-	n := epollWait(l.epoll, events, timeout)
+	var n int
+	if l.calm && timeout != 0 {
+		n = l.doze.wait(events, timeout)
+	} else {
+		n = epollWait(l.epoll, events, timeout)
+	}
 	l.mu.Lock()
 	l.polling = false
 	l.mu.Unlock()
 	return n
+}
+
+// feel takes in how long the last round and the wait after it took.
+func (l *loop) feel(took int64) {
+	switch {
+	case took >= dozeFrom:
+		l.calm = true
+	case took < dozeUntil && l.calm:
+		l.calm = false
+		l.doze.end()
+	}
 }
 
 // post runs fn on the loop, or at once if the loop has ended.
@@ -271,6 +292,7 @@ func (l *loop) end() {
 	for _, fn := range rest {
 		fn()
 	}
+	l.doze.end()
 	unix.Close(l.epoll)
 	unix.Close(l.wakeup)
 }
