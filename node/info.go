@@ -69,6 +69,7 @@ func infoSections() []infoSection {
 		{"latencystats", "Latencystats", false, infoLatencyStats},
 		{"cluster", "Cluster", true, infoCluster},
 		{"keyspace", "Keyspace", true, infoKeyspace},
+		{"debug", "Debug", false, infoDebug},
 	}
 }
 
@@ -78,8 +79,11 @@ func (n *Node) info(wanted ...string) string {
 	shows := func(s infoSection) bool {
 		for _, name := range wanted {
 			switch name = strings.ToLower(name); {
-			case name == s.name, name == "all", name == "everything":
+			case name == s.name:
 				return true
+			case name == "all", name == "everything":
+				// Debug is shown by its name only.
+				return s.name != "debug"
 			case name == "default" && s.byDefault:
 				return true
 			}
@@ -253,6 +257,13 @@ func infoStats(n *Node, s *infoScene) {
 	s.line("dump_payload_sanitizations", 0)
 	s.line("client_query_buffer_limit_disconnections", st.QueryLimitDisconnections)
 	s.line("client_output_buffer_limit_disconnections", st.OutputLimitDisconnections)
+	s.line("eventloop_cycles", st.LoopRounds)
+	s.line("eventloop_duration_sum", st.LoopBusy.Microseconds())
+}
+
+// infoDebug has what is worth knowing when a node seems slow.
+func infoDebug(n *Node, s *infoScene) {
+	s.line("eventloop_duration_max", n.server.Stats().LoopLongest.Microseconds())
 }
 
 func infoReplication(n *Node, s *infoScene) { s.out = n.replication.Info().AppendSection(s.out) }

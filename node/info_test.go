@@ -179,3 +179,31 @@ func TestHumanBytes(t *testing.T) {
 		}
 	}
 }
+
+// The debug section is shown by its name only, and CONFIG RESETSTAT starts the
+// accounts of the event loops anew.
+func TestInfoOfEventLoops(t *testing.T) {
+	_, dial, _ := startNode(t)
+	c := dial()
+	if all := string(c.do("info", "everything").Text); strings.Contains(all, "eventloop_duration_max") {
+		t.Error("INFO everything shows the debug section")
+	}
+	number := func(section, field string) int {
+		t.Helper()
+		text, ok := infoField(string(c.do("info", section).Text), field)
+		n, err := strconv.Atoi(text)
+		if !ok || err != nil {
+			t.Fatalf("%s is %q", field, text)
+		}
+		return n
+	}
+	c.do("set", "large", strings.Repeat("x", 4<<20))
+	before := number("stats", "eventloop_cycles")
+	if before == 0 || number("stats", "eventloop_duration_sum") == 0 || number("debug", "eventloop_duration_max") == 0 {
+		t.Error("a loop that received 4 MB has no account of it")
+	}
+	c.do("config", "resetstat")
+	if after := number("stats", "eventloop_cycles"); after >= before {
+		t.Errorf("%d rounds before CONFIG RESETSTAT, %d after", before, after)
+	}
+}

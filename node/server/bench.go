@@ -87,6 +87,8 @@ type benchStats struct {
 	commands     int64
 	bytesIn      int64
 	bytesOut     int64
+	// rounds took busy nanoseconds together, and the longest of them longest.
+	rounds, busy, longest int64
 }
 
 // An arena begins small and grows with what rounds produce, up to a bound.
@@ -134,11 +136,23 @@ func (b *bench) postpone(s *session) {
 	}
 }
 
-// endRound sends the replies of all sessions that had their turn.
+// endRound sends the replies of all sessions that had their turn, and closes the
+// accounts of the round.
 func (b *bench) endRound() {
-	if len(b.dirty) == 0 {
-		return
+	if len(b.dirty) > 0 {
+		b.flushDirty()
 	}
+	took := b.srv.clock() - b.now
+	b.mu.Lock()
+	b.stats.bytesOut += b.tally.bytesOut
+	b.stats.rounds++
+	b.stats.busy += took
+	b.stats.longest = max(b.stats.longest, took)
+	b.mu.Unlock()
+	b.tally.bytesOut = 0
+}
+
+func (b *bench) flushDirty() {
 	// A flush may let a session go on, which then is appended.
 	for i := 0; i < len(b.dirty); i++ {
 		s := b.dirty[i]
@@ -150,10 +164,6 @@ func (b *bench) endRound() {
 		b.dirty[i] = nil
 	}
 	b.dirty = b.dirty[:0]
-	b.mu.Lock()
-	b.stats.bytesOut += b.tally.bytesOut
-	b.mu.Unlock()
-	b.tally.bytesOut = 0
 	if b.produced > cap(b.arena) && cap(b.arena) < maxArenaBytes {
 		b.arena = make([]byte, 0, min(2*b.produced, maxArenaBytes))
 	}

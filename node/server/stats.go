@@ -3,6 +3,7 @@ package server
 import (
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"slotmesh/node/command"
 )
@@ -50,6 +51,10 @@ type Stats struct {
 	OutputLimitDisconnections   int64
 	EvictedClients              int64
 	Errors                      int64
+	// LoopRounds are the rounds of all event loops, LoopBusy is how long they took
+	// together and LoopLongest the longest of them.
+	LoopRounds            int64
+	LoopBusy, LoopLongest time.Duration
 	// ErrorsByPrefix counts error replies by their first word.
 	ErrorsByPrefix map[string]int64
 	// CommandStats has the commands that were called, by full name.
@@ -77,6 +82,9 @@ func (s *benchStats) add(other *benchStats) {
 	s.commands += other.commands
 	s.bytesIn += other.bytesIn
 	s.bytesOut += other.bytesOut
+	s.rounds += other.rounds
+	s.busy += other.busy
+	s.longest = max(s.longest, other.longest)
 }
 
 // reset zeroes the accounts.
@@ -85,6 +93,7 @@ func (s *benchStats) reset() {
 	clear(s.nanos)
 	clear(s.times)
 	s.commands, s.bytesIn, s.bytesOut = 0, 0, 0
+	s.rounds, s.busy, s.longest = 0, 0, 0
 }
 
 // totals sums up the accounts of all owners. The caller holds srv.mu.
@@ -125,6 +134,7 @@ func (srv *Server) Stats() Stats {
 		BlockedClients:           srv.blocked.Load(),
 		QueryLimitDisconnections: c.queryLimit.Load(), OutputLimitDisconnections: c.outputLimit.Load(),
 		EvictedClients: c.evicted.Load(), Errors: c.errorCount.Load(),
+		LoopRounds: total.rounds, LoopBusy: time.Duration(total.busy), LoopLongest: time.Duration(total.longest),
 		ErrorsByPrefix: make(map[string]int64),
 	}
 	st.OpsPerSecond, st.BytesInPerSecond, st.BytesOutPerSecond = srv.ops.rates()
