@@ -8,7 +8,8 @@
 //	go run ./scripts/bench -rows bytes,latency
 //
 // main.go has the flags and GET and SET; families.go one command of every
-// family; bytes.go memory; latency.go collector and waiting; load.go the client.
+// family; bytes.go memory; latency.go collector and waiting; fullsync.go waiting
+// beside a full sync; load.go the client.
 package main
 
 import (
@@ -94,6 +95,8 @@ func main() {
 			b.bytes()
 		case "latency":
 			b.latency(*rounds)
+		case "fullsync":
+			b.fullSync(*rounds)
 		case "idle":
 			if *idle > 0 {
 				b.idle(*idle)
@@ -105,7 +108,7 @@ func main() {
 }
 
 // tables are what -rows names.
-var tables = []string{"operations", "families", "bytes", "latency", "idle"}
+var tables = []string{"operations", "families", "bytes", "latency", "fullsync", "idle"}
 
 type bench struct {
 	console         *harness.Console
