@@ -11,10 +11,10 @@ import (
 
 	"slotmesh/node/command"
 	"slotmesh/node/config"
+	"slotmesh/node/journal"
 	"slotmesh/node/persist"
 	"slotmesh/node/rdb"
 	"slotmesh/node/resp"
-	"slotmesh/node/store/value"
 	"slotmesh/slots"
 )
 
@@ -23,6 +23,15 @@ import (
 type appendOnly struct {
 	n   *Node
 	aof atomic.Pointer[persist.AOF]
+
+	// switching is held while the file goes on or off. beginning is the start under
+	// way, if any, and latest the last one that CONFIG SET asked for: both are
+	// changed under switching.
+	switching sync.Mutex
+	beginning atomic.Pointer[beginning]
+	latest    *beginning
+	// scheduled is true when a rewrite waits for the end of a save.
+	scheduled atomic.Bool
 
 	mu sync.Mutex
 	// waiting are those to be told when the disk fails or works again.
@@ -46,7 +55,7 @@ func (a *appendOnly) Passed(pos int64, wrote bool) bool {
 	if aof == nil || aof.Barrier().Reached(pos) {
 		return true
 	}
-	if aof.Failing() != nil {
+	if aof.Failing() != nil || aof.Unfounded() {
 		return !wrote
 	}
 	aof.Flush()
@@ -110,6 +119,7 @@ func (a *appendOnly) open() (*persist.AOF, error) {
 		Journal:  n.journal,
 		Source:   n.source,
 		Settings: aofSettings(n.cfg), Log: n.log, OnHealth: a.health,
+		Busy: n.persistence.saving.Load,
 	})
 }
 
@@ -229,42 +239,156 @@ func (p *persistence) recoverAOF(aof *persist.AOF) error {
 	return nil
 }
 
-// follow is CONFIG SET appendonly.
+// beginning is a start of the file while the node serves: its base is being
+// written, and nothing waits for it yet.
+type beginning struct {
+	aof *persist.AOF
+	// keep is false for BGREWRITEAOF while the file is switched off: it ends when
+	// its base is there.
+	keep atomic.Bool
+	// done is closed when it is over; err says how.
+	done chan struct{}
+	err  error
+}
+
+// begin starts a new file in the background. The caller holds switching.
+func (a *appendOnly) begin(keep bool) error {
+	aof, err := a.open()
+	if err != nil {
+		return err
+	}
+	b := &beginning{aof: aof, done: make(chan struct{})}
+	b.keep.Store(keep)
+	a.beginning.Store(b)
+	if keep {
+		a.latest = b
+	}
+	a.n.background.Go(func() {
+		defer close(b.done)
+		b.err = aof.StartAnew()
+		a.switching.Lock()
+		wanted := b.keep.Load()
+		if b.err == nil && wanted {
+			// It is one of the two at every moment: see replaced.
+			a.aof.Store(aof)
+		} else {
+			a.end(aof, b.err == nil)
+		}
+		a.beginning.Store(nil)
+		a.switching.Unlock()
+		if b.err != nil && wanted {
+			a.n.log.Warn("Unable to turn on AOF: " + b.err.Error())
+			// It returns nil: "no" is a value that there is.
+			_ = a.n.cfg.Assign("appendonly", "no")
+		}
+	})
+	return nil
+}
+
+// end closes a file. An error that is known already is not told again.
+func (a *appendOnly) end(aof *persist.AOF, tell bool) {
+	if err := aof.Close(); err != nil && tell {
+		a.n.log.Warn("Closing the append only file: " + err.Error())
+	}
+	aof.Release()
+}
+
+// follow is CONFIG SET appendonly: it begins to write the file, or ends it. The
+// file is on when its base holds the data; see begun.
 func (a *appendOnly) follow() error {
+	a.switching.Lock()
+	defer a.switching.Unlock()
 	on := a.n.cfg.Bool("appendonly").Load()
-	old := a.aof.Load()
+	b := a.beginning.Load()
 	switch {
-	case on && old == nil:
-		aof, err := a.open()
-		if err == nil {
-			err = aof.StartAnew()
-		}
-		if err != nil {
+	case on && b != nil:
+		b.keep.Store(true)
+		a.latest = b
+	case on && a.aof.Load() == nil:
+		if err := a.begin(true); err != nil {
 			a.n.log.Warn("Unable to turn on AOF: " + err.Error())
-			return config.Refusal("Unable to turn on AOF. Check server logs.")
+			return config.Refusal(cannotTurnOn)
 		}
-		a.aof.Store(aof)
-	case !on && old != nil:
-		a.aof.Store(nil)
-		if err := old.Close(); err != nil {
-			a.n.log.Warn("Closing the append only file: " + err.Error())
+	case !on && b != nil:
+		b.keep.Store(false)
+		b.aof.Interrupt()
+	case !on:
+		if old := a.aof.Swap(nil); old != nil {
+			a.end(old, true)
+			a.health()
 		}
-		old.Release()
-		a.health()
 	}
 	return nil
 }
 
+const cannotTurnOn = "Unable to turn on AOF. Check server logs."
+
+// begun waits until the file that CONFIG SET has switched on holds the data: what
+// is acknowledged after its OK is there after a crash. If the disk fails, the file
+// is off again.
+func (a *appendOnly) begun() error {
+	a.switching.Lock()
+	b := a.latest
+	a.switching.Unlock()
+	if b == nil {
+		return nil
+	}
+	<-b.done
+	if b.err == nil || !b.keep.Load() {
+		return nil
+	}
+	return errors.New("CONFIG SET failed (possibly related to argument 'appendonly') - " + cannotTurnOn)
+}
+
 // stop ends the file in order, when nothing is served any more.
 func (a *appendOnly) stop() {
-	aof := a.aof.Swap(nil)
-	if aof == nil {
+	a.switching.Lock()
+	defer a.switching.Unlock()
+	if b := a.beginning.Load(); b != nil {
+		b.keep.Store(false)
+		b.aof.Interrupt()
+	}
+	if aof := a.aof.Swap(nil); aof != nil {
+		a.end(aof, true)
+	}
+}
+
+// rewriting reports whether a base is being written.
+func (a *appendOnly) rewriting() bool {
+	if a.beginning.Load() != nil {
+		return true
+	}
+	aof := a.aof.Load()
+	return aof != nil && aof.Status().Rewriting
+}
+
+// receive gives what keeps the bytes of a full sync; see replicationOptions.
+func (a *appendOnly) receive() *persist.Received {
+	if aof := a.aof.Load(); aof != nil {
+		return aof.Receive()
+	}
+	return nil
+}
+
+// replaced is told that a full sync has put other data, of another history, in
+// the place of this node's.
+func (a *appendOnly) replaced(received *persist.Received) {
+	if b := a.beginning.Load(); b != nil {
+		b.aof.HistoryChanged(nil)
+	}
+	if aof := a.aof.Load(); aof != nil {
+		aof.HistoryChanged(received)
 		return
 	}
-	if err := aof.Close(); err != nil {
-		a.n.log.Warn("Closing the append only file: " + err.Error())
+	go received.Discard()
+}
+
+// disk is how far the file is on the disk; nil when it is off.
+func (a *appendOnly) disk() *journal.Watermark {
+	if aof := a.aof.Load(); aof != nil {
+		return aof.Synced()
 	}
-	aof.Release()
+	return nil
 }
 
 // aofRows are the commands about the append only file.
@@ -274,99 +398,74 @@ func (n *Node) aofRows() []command.Spec {
 			Name: "bgrewriteaof", Arity: 1, Flags: command.Admin | command.NoScript | command.NoAsyncLoading, Group: "server", Since: "1.0.0",
 			Complexity: "O(1)", Summary: "Rewrites the append only file in the background.", Run: n.runRewrite,
 		},
-		{
-			Name: "waitaof", Syntax: "numlocal numreplicas timeout", Arity: 4, Flags: command.NoScript | command.Blocking,
-			Group: "generic", Since: "7.2.0", Complexity: "O(1)",
-			Summary: "Waits until the writes of this connection are on the disk.",
-			Tips:    []string{"request_policy:all_shards", "response_policy:agg_min"}, Run: n.runWaitAOF,
-		},
+		n.waitAOFRow(),
 	}
 }
 
+const errRewriteUnderWay resp.Error = "ERR Background append only file rewriting already in progress"
+
+// runRewrite is BGREWRITEAOF. Beside a save, and in a transaction, the rewrite is
+// for later, as in the reference.
 func (n *Node) runRewrite(c *command.Call) error {
-	aof := n.appendOnly.aof.Load()
+	a := n.appendOnly
+	switch {
+	case a.rewriting():
+		return errRewriteUnderWay
+	case n.persistence.saving.Load() || c.InExec:
+		a.scheduled.Store(true)
+		c.Reply.Simple("Background append only file rewriting scheduled")
+		return nil
+	}
+	if err := a.rewrite(); err != nil {
+		n.log.Warn("Background AOF rewrite error: " + err.Error())
+		return resp.Error("ERR Can't execute an AOF background rewriting. Please check the server logs for more information.")
+	}
+	c.Reply.Simple("Background append only file rewriting started")
+	return nil
+}
+
+// rewrite begins a rewrite.
+func (a *appendOnly) rewrite() error {
+	a.n.log.Info("Background append only file rewriting started")
+	a.switching.Lock()
+	defer a.switching.Unlock()
+	aof := a.aof.Load()
 	if aof == nil {
-		return resp.Error("ERR the append only file is off: see CONFIG SET appendonly")
+		if a.beginning.Load() != nil {
+			return nil
+		}
+		return a.begin(false)
 	}
-	if aof.Status().Rewriting {
-		return resp.Error("ERR Background append only file rewriting already in progress")
-	}
-	n.log.Info("Background append only file rewriting started")
-	n.background.Go(func() {
+	a.n.background.Go(func() {
 		ctx, cancel := context.WithCancel(context.Background())
 		defer cancel()
 		go func() {
 			select {
-			case <-n.stopping:
+			case <-a.n.stopping:
 				cancel()
 			case <-ctx.Done():
 			}
 		}()
 		if err := aof.Rewrite(ctx); err != nil && ctx.Err() == nil {
-			n.log.Warn("Background AOF rewrite error: " + err.Error())
+			a.n.log.Warn("Background AOF rewrite error: " + err.Error())
 		}
-	})
-	c.Reply.Simple("Background append only file rewriting started")
-	return nil
-}
-
-// runWaitAOF answers how many of the copies asked for have the writes: this
-// node's, and no replica's, for replicas do not tell.
-func (n *Node) runWaitAOF(c *command.Call) error {
-	numbers := make([]int64, 3)
-	for i := range numbers {
-		v, ok := value.ParseInt(c.Args[i+1])
-		if !ok {
-			return resp.ErrNotInteger
-		}
-		numbers[i] = v
-	}
-	aof := n.appendOnly.aof.Load()
-	switch {
-	case n.replication.IsReplica():
-		return resp.Error("ERR WAITAOF cannot be used with replica instances. Please also note that writes to replicas are just local and are not propagated.")
-	case numbers[0] < 0 || numbers[0] > 1:
-		return resp.Error("ERR value is out of range, must be between 0 and 1")
-	case numbers[1] < 0 || numbers[2] < 0:
-		return resp.Error("ERR value is out of range, must be positive")
-	case numbers[0] > 0 && aof == nil:
-		return resp.Error("ERR WAITAOF cannot be used when numlocal is set but appendonly is disabled.")
-	}
-	answer := func(w *resp.Writer, local int64) {
-		w.Array(2)
-		w.Int(local)
-		w.Int(0)
-	}
-	if aof == nil {
-		answer(c.Reply, 0)
-		return nil
-	}
-	timeout := time.Duration(numbers[2]) * time.Millisecond
-	c.Conn.Park(func(wake func(func(*resp.Writer))) (cancel func()) {
-		ctx, stop := context.WithCancel(context.Background())
-		if timeout > 0 {
-			ctx, stop = context.WithTimeout(context.Background(), timeout)
-		}
-		go func() {
-			local := int64(0)
-			if aof.SyncTo(ctx) == nil {
-				local = 1
-			}
-			stop()
-			wake(func(w *resp.Writer) { answer(w, local) })
-		}()
-		return stop
 	})
 	return nil
 }
 
 // infoAOF is the part of INFO persistence about the append only file.
 func infoAOF(n *Node, s *infoScene) {
-	aof := n.appendOnly.aof.Load()
+	a := n.appendOnly
 	st := persist.AOFStatus{WriteOK: true, RewriteOK: true, LastRewrite: -time.Second, CurrentRewrite: -time.Second}
+	aof := a.aof.Load()
+	on := aof != nil
+	if b := a.beginning.Load(); b != nil && !on {
+		aof, on = b.aof, b.keep.Load()
+	}
 	if aof != nil {
 		st = aof.Status()
 	}
+	scheduled := bit(a.scheduled.Load())
 	word := func(ok bool) string {
 		if ok {
 			return "ok"
@@ -383,22 +482,22 @@ func infoAOF(n *Node, s *infoScene) {
 	if st.Rewriting {
 		current = seconds(st.CurrentRewrite)
 	}
-	s.line("aof_enabled", bit(aof != nil))
+	s.line("aof_enabled", bit(on))
 	s.line("aof_rewrite_in_progress", bit(st.Rewriting))
-	s.line("aof_rewrite_scheduled", 0)
+	s.line("aof_rewrite_scheduled", scheduled)
 	s.line("aof_last_rewrite_time_sec", seconds(st.LastRewrite))
 	s.line("aof_current_rewrite_time_sec", current)
 	s.line("aof_last_bgrewrite_status", word(st.RewriteOK))
 	s.line("aof_rewrites", st.Rewrites)
-	s.line("aof_rewrites_consecutive_failures", 0)
+	s.line("aof_rewrites_consecutive_failures", st.Failures)
 	s.line("aof_last_write_status", word(st.WriteOK))
 	s.line("aof_last_cow_size", 0)
 	s.line("module_fork_in_progress", 0)
 	s.line("module_fork_last_cow_size", 0)
-	if aof != nil {
+	if on {
 		s.line("aof_current_size", st.CurrentSize)
 		s.line("aof_base_size", st.BaseSize)
-		s.line("aof_pending_rewrite", 0)
+		s.line("aof_pending_rewrite", scheduled)
 		s.line("aof_buffer_length", st.PendingBytes)
 		s.line("aof_pending_bio_fsync", st.SyncsPending)
 		s.line("aof_delayed_fsync", st.DelayedSyncs)

@@ -74,6 +74,14 @@ func (n *Node) configSet(c *command.Call) error {
 	if err := n.cfg.Set(pairs, n.mayProtected(c.Conn)); err != nil {
 		return resp.Error(oneLine(err.Error()))
 	}
+	for _, pair := range pairs {
+		// A transaction holds what the base waits for: there OK comes before it.
+		if strings.EqualFold(pair.Name, "appendonly") && !c.InExec {
+			if err := n.appendOnly.begun(); err != nil {
+				return resp.Error("ERR " + err.Error())
+			}
+		}
+	}
 	c.Reply.OK()
 	return nil
 }

@@ -140,7 +140,9 @@ func New(cfg *config.Config, log *slog.Logger) (*Node, error) {
 		RoleChanged: n.roleChanged,
 		PauseWrites: n.pauseWrites,
 		Static:      n.staticReplicationInfo,
-		Replaced:    n.dataReplaced,
+		Receive:     n.appendOnly.receive,
+		Replaced:    n.appendOnly.replaced,
+		Disk:        n.appendOnly.disk,
 	})
 	families, err := renameCommands(cfg.Statements("rename-command"),
 		command.Strings(), command.Hashes(), command.SortedSets(), command.Geo(), command.Lists(), command.Streams(), command.Bitmaps(), command.HyperLogLogs(), command.Sorting(), command.Sets(), command.Keys(), command.Introspection(),
@@ -408,14 +410,6 @@ func (n *Node) keepsPace() bool {
 	}
 	return n.cfg.Int("min-replicas-to-write").Load() > 0 || n.cfg.Int("maxmemory").Load() > 0 ||
 		!n.cfg.Bool("replica-serve-stale-data").Load()
-}
-
-// dataReplaced is told when a full sync has put other data, of another history,
-// in the place of this node's.
-func (n *Node) dataReplaced() {
-	if aof := n.appendOnly.aof.Load(); aof != nil {
-		aof.HistoryChanged()
-	}
 }
 
 // reap gives back what was deleted and is too large to be given back at once.

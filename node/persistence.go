@@ -217,10 +217,16 @@ func (p *persistence) changes() int64 {
 // retryAfter is how long a save that failed is not tried again.
 const retryAfter = 5 * time.Second
 
-// keepTime begins a save when a save point is reached or one is scheduled. It is
-// called ten times a second.
+// keepTime begins a rewrite or a save that is scheduled, or a save when a save
+// point is reached: one at a time. It is called ten times a second.
 func (p *persistence) keepTime(now time.Time) {
-	if p.saving.Load() {
+	if p.saving.Load() || p.n.appendOnly.rewriting() {
+		return
+	}
+	if p.n.appendOnly.scheduled.CompareAndSwap(true, false) {
+		if err := p.n.appendOnly.rewrite(); err != nil {
+			p.n.log.Warn("Background AOF rewrite error: " + err.Error())
+		}
 		return
 	}
 	p.mu.Lock()
@@ -435,6 +441,9 @@ func (n *Node) persistenceRows() []command.Spec {
 
 const errSaveUnderWay resp.Error = "ERR Background save already in progress"
 
+// errSaveBesideRewrite is what BGSAVE hears while the AOF is rewritten.
+const errSaveBesideRewrite resp.Error = "ERR Another child process is active (AOF?): can't BGSAVE right now. Use BGSAVE SCHEDULE in order to schedule a BGSAVE whenever possible."
+
 // errSaveFailed is what the reference answers when a SAVE fails.
 const errSaveFailed resp.Error = "ERR"
 
@@ -458,13 +467,15 @@ func (n *Node) runBGSave(c *command.Call) error {
 		schedule = true
 	}
 	p := n.persistence
-	if !p.saving.Load() {
+	switch rewriting := n.appendOnly.rewriting(); {
+	case p.saving.Load():
+		return errSaveUnderWay
+	case !rewriting && !c.InExec:
 		p.saveInBackground()
 		c.Reply.Simple("Background saving started")
 		return nil
-	}
-	if !schedule {
-		return errSaveUnderWay
+	case !schedule && !c.InExec:
+		return errSaveBesideRewrite
 	}
 	p.mu.Lock()
 	p.scheduled = true

@@ -13,6 +13,7 @@ import (
 	"slotmesh/node/command"
 	"slotmesh/node/config"
 	"slotmesh/node/journal"
+	"slotmesh/node/persist"
 	"slotmesh/node/rdb"
 	"slotmesh/node/repl"
 	"slotmesh/node/store"
@@ -64,9 +65,14 @@ type replicationOptions struct {
 	PauseWrites func(bool)
 	// Static are the parts of INFO that replication does not decide itself.
 	Static func() staticReplicationInfo
-	// Replaced, if set, is told, while nothing else runs, that a full sync has put
-	// other data in the place of this node's.
-	Replaced func()
+	// Receive, if set, gives what keeps the bytes of a full sync, or nil. Replaced, if
+	// set, is told, while nothing else runs, that a full sync has put other data in
+	// the place of this node's, and what has kept them, if anything.
+	Receive  func() *persist.Received
+	Replaced func(*persist.Received)
+	// Disk, if set, is how far this node's own file is on the disk; see
+	// repl.ReplicaOptions.
+	Disk func() *journal.Watermark
 }
 
 // staticReplicationInfo are directives that INFO repeats.
@@ -82,7 +88,7 @@ func newReplication(o replicationOptions) *Replication {
 	r := &Replication{o: o}
 	r.feeding.Store(true)
 	r.empty.Store(o.Empty)
-	r.target = &replicationTarget{engine: o.Engine, now: o.Now, log: o.Log, applier: o.Engine.NewApplier(), replaced: o.Replaced}
+	r.target = &replicationTarget{engine: o.Engine, now: o.Now, log: o.Log, applier: o.Engine.NewApplier(), receive: o.Receive, replaced: o.Replaced}
 	r.primary = repl.NewPrimary(repl.PrimaryOptions{
 		Journal:  o.Journal,
 		Source:   o.Source,
@@ -172,6 +178,7 @@ func (r *Replication) follow(host string, port int, takeOver func(error)) {
 		Settle:    func() { r.o.Engine.Exclusive(func() {}) },
 		OnSynced:  func() { r.empty.Store(false) },
 		OnHistory: r.primary.DropAll,
+		Disk:      r.o.Disk,
 		TakeOver:  takeOver,
 	}))
 	r.primary.Depose()
@@ -282,8 +289,9 @@ type replicationTarget struct {
 	log     *slog.Logger
 	applier *command.Applier
 	batch   []command.Applied
-	// replaced is replicationOptions.Replaced.
-	replaced func()
+	// receive and replaced are those of replicationOptions.
+	receive  func() *persist.Received
+	replaced func(*persist.Received)
 	// complained is when a refused command was last reported: a keyspace that
 	// has diverged must not fill the log.
 	complained time.Time
@@ -316,13 +324,30 @@ func (t *replicationTarget) Apply(commands []repl.Command, done func(slots.Slot)
 
 // Load implements repl.Target.
 func (t *replicationTarget) Load() (repl.Load, error) {
-	return &replicationLoad{target: t, into: t.engine.Sibling(), now: t.now()}, nil
+	l := &replicationLoad{target: t, into: t.engine.Sibling(), now: t.now()}
+	if t.receive != nil {
+		l.received = t.receive()
+	}
+	return l, nil
 }
 
 type replicationLoad struct {
 	target *replicationTarget
 	into   *store.Store
 	now    int64
+	// received keeps the snapshot on the disk; it may be nil.
+	received *persist.Received
+}
+
+// Write implements repl.Load.
+func (l *replicationLoad) Write(b []byte) (int, error) { return l.received.Write(b) }
+
+// Seal implements repl.Load. A file that Redis 7.0 could not read, or that does
+// not say where its data stand, is no base.
+func (l *replicationLoad) Seal(version int, at rdb.Position, known bool) {
+	if known && version <= rdb.Version {
+		l.received.Seal(at)
+	}
 }
 
 // Target implements repl.Load.
@@ -345,13 +370,14 @@ func (l *replicationLoad) Commit(adopt func()) error {
 	l.target.engine.Replace(l.into, func() {
 		adopt()
 		if l.target.replaced != nil {
-			l.target.replaced()
+			l.target.replaced(l.received)
 		}
 	})
 	return nil
 }
 
 func (l *replicationLoad) Abort() {
+	l.received.Discard()
 	l.target.engine.Discard(l.into)
 	l.into = nil
 }

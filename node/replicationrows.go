@@ -302,6 +302,18 @@ func (r *Replication) role(c *command.Call) error {
 	return nil
 }
 
+// waitTimeout reads a timeout in milliseconds; 0 is none.
+func waitTimeout(arg []byte) (time.Duration, error) {
+	ms, ok := value.ParseInt(arg)
+	switch {
+	case !ok || ms > math.MaxInt64/int64(time.Millisecond):
+		return 0, resp.ErrTimeoutInteger
+	case ms < 0:
+		return 0, resp.ErrTimeoutNeg
+	}
+	return time.Duration(ms) * time.Millisecond, nil
+}
+
 func (r *Replication) wait(c *command.Call) error {
 	if r.IsReplica() {
 		return errWaitReplica
@@ -310,12 +322,9 @@ func (r *Replication) wait(c *command.Call) error {
 	if err != nil {
 		return err
 	}
-	ms, ok := value.ParseInt(c.Args[2])
-	switch {
-	case !ok || ms > math.MaxInt64/int64(time.Millisecond):
-		return resp.ErrTimeoutInteger
-	case ms < 0:
-		return resp.ErrTimeoutNeg
+	timeout, err := waitTimeout(c.Args[2])
+	if err != nil {
+		return err
 	}
 	offset := r.o.Journal.EffectOffset()
 	if n := r.primary.Acknowledged(offset); int64(n) >= replicas || c.InExec || c.Conn == nil {
@@ -324,7 +333,7 @@ func (r *Replication) wait(c *command.Call) error {
 	}
 	c.Conn.Park(func(wake func(func(*resp.Writer))) func() {
 		wanted := int(min(replicas, math.MaxInt32))
-		cancel := r.primary.Wait(offset, wanted, time.Duration(ms)*time.Millisecond, func(n int, deposed bool) {
+		cancel := r.primary.Wait(offset, wanted, timeout, func(n int, deposed bool) {
 			wake(func(w *resp.Writer) {
 				if deposed {
 					w.Error(string(errWaitDeposed))

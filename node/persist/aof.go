@@ -62,6 +62,9 @@ type AOFOptions struct {
 	// OnHealth, if set, is told, on some goroutine, whenever Failing may have
 	// changed: held replies and refused writes are to be looked at again.
 	OnHealth func()
+	// Busy, if set, reports whether a save runs in the background, so that no
+	// automatic rewrite begins.
+	Busy func() bool
 }
 
 // Command is one command of a file.
@@ -109,9 +112,10 @@ type AOFStatus struct {
 	Failing error
 	// WriteOK is aof_last_write_status, RewriteOK aof_last_bgrewrite_status.
 	WriteOK, RewriteOK bool
-	// Rewriting is aof_rewrite_in_progress, RewriteScheduled that one begins
-	// when a save in the background has ended (the caller's to keep).
+	// Rewriting is aof_rewrite_in_progress.
 	Rewriting bool
+	// Failures is aof_rewrites_consecutive_failures.
+	Failures int64
 	// Rewrites is aof_rewrites, LastRewrite how long the last took (-1 s: none
 	// yet) and CurrentRewrite how long the one under way takes.
 	Rewrites                    int64
@@ -155,6 +159,8 @@ type AOF struct {
 	rotation atomic.Pointer[rotation]
 	// dirty is set by a write and cleared before the fsync that covers it.
 	dirty atomic.Bool
+	// unfounded is true from HistoryChanged until files hold the new data.
+	unfounded atomic.Bool
 	// epoch is raised when the files no longer are what the keyspace came from.
 	epoch atomic.Int64
 
@@ -171,16 +177,19 @@ type AOF struct {
 	manifest manifest
 
 	rewriting atomic.Pointer[rewrite]
-	busy      atomic.Bool
 	stats     aofStats
 	auto      automatic
 
 	kickWrite, kickSync, kickRebuild chan struct{}
-	// rebuild is what the next rebuild is for; guarded by writing.
-	rebuild rebuildReason
-	stop    context.CancelFunc
-	ctx     context.Context
-	running sync.WaitGroup
+	// rebuild is true while the keyspace has to be written anew, received what that
+	// begins with, if not with a snapshot; guarded by writing.
+	rebuild  bool
+	received *Received
+	// receipts counts full syncs, to name their files.
+	receipts atomic.Int64
+	stop     context.CancelFunc
+	ctx      context.Context
+	running  sync.WaitGroup
 }
 
 // gate is a lock that is held for long: for a rewrite, or an fsync. (It is no mutex, so
@@ -221,9 +230,11 @@ type aofStats struct {
 	rewrites              atomic.Int64
 	lastRewrite           atomic.Int64 // duration, -1 s if there was none
 	rewriteFailed         atomic.Bool
+	failures              atomic.Int64 // rewrites that failed since one did not
 	writeFailed           atomic.Bool
 	rewriteKeys           atomic.Int64
 	syncs, delayed        atomic.Int64
+	position              atomic.Int64 // what of the stream is in the file
 	pending               atomic.Int64
 }
 
@@ -277,9 +288,9 @@ func (a *AOF) Failing() error {
 	return nil
 }
 
-// SetBusy tells that a save runs in the background, so that no automatic rewrite
-// begins.
-func (a *AOF) SetBusy(busy bool) { a.busy.Store(busy) }
+// Unfounded reports whether the files are still of the data that a full sync has
+// replaced: replies that only read need not wait for the new ones.
+func (a *AOF) Unfounded() bool { return a.unfounded.Load() }
 
 // Status is what INFO tells.
 func (a *AOF) Status() AOFStatus {
@@ -287,11 +298,12 @@ func (a *AOF) Status() AOFStatus {
 		Failing:      a.Failing(),
 		WriteOK:      !a.stats.writeFailed.Load(),
 		RewriteOK:    !a.stats.rewriteFailed.Load(),
+		Failures:     a.stats.failures.Load(),
 		Rewrites:     a.stats.rewrites.Load(),
 		LastRewrite:  time.Duration(a.stats.lastRewrite.Load()),
 		CurrentSize:  a.stats.currentSize.Load(),
 		BaseSize:     a.stats.baseSize.Load(),
-		PendingBytes: max(a.o.Journal.Offset()-a.Written().Position(), 0),
+		PendingBytes: max(a.o.Journal.Offset()-a.stats.position.Load(), 0),
 		SyncsPending: a.stats.pending.Load(),
 		DelayedSyncs: a.stats.delayed.Load(),
 		RewriteKeys:  a.stats.rewriteKeys.Load(),

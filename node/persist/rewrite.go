@@ -20,7 +20,7 @@ import (
 // manifest, has the writer go on in that at the snapshot's offset, and then puts
 // the base in the place of what was before. A rebuild does without the files of
 // now, because they do not hold the keyspace or cannot be trusted: its increment
-// is listed together with its base.
+// is listed together with its base, and what is written counts when they are.
 
 // ErrRewriting: a rewrite is under way already.
 var ErrRewriting = errors.New("aof: a rewrite is under way")
@@ -28,18 +28,6 @@ var ErrRewriting = errors.New("aof: a rewrite is under way")
 var (
 	errEpoch  = errors.New("aof: the data were replaced meanwhile")
 	errClosed = errors.New("aof: closed")
-)
-
-// rebuildReason is why the keyspace has to be written anew.
-type rebuildReason uint8
-
-const (
-	rebuildNone rebuildReason = iota
-	// rebuildFresh: the files are of other data, or there are none.
-	rebuildFresh
-	// rebuildHeld: the files are of these data and not to be trusted. What is
-	// written counts when the new ones are in force.
-	rebuildHeld
 )
 
 // rewrite is one under way.
@@ -83,6 +71,11 @@ func (a *AOF) timed(work func() error) error {
 	a.stats.rewrites.Add(1)
 	a.stats.lastRewrite.Store(int64(a.now().Sub(r.began)))
 	a.stats.rewriteFailed.Store(err != nil)
+	if err == nil {
+		a.stats.failures.Store(0)
+	} else if a.ctx.Err() == nil {
+		a.stats.failures.Add(1)
+	}
 	if err != nil {
 		if !errors.Is(err, context.Canceled) {
 			a.o.Log.Warn("Background AOF rewrite terminated with error", "err", err)
@@ -128,10 +121,10 @@ func (a *AOF) chained(ctx context.Context) error {
 		err = a.rotated(ctx, at)
 	}
 	if err != nil {
-		a.dropTemp()
+		a.dropTemp(tempPrefix)
 		return err
 	}
-	return a.commit(base, size, incr, at.epoch)
+	return a.commit(tempName(base), base, size, incr, at.epoch)
 }
 
 // attached reports whether there is a file that is written to.
@@ -178,6 +171,12 @@ func (a *AOF) nextIncr() aofFile {
 	return aofFile{name: a.incrName(a.manifest.incrSeq), seq: a.manifest.incrSeq, kind: kindIncr}
 }
 
+// nextBase names a base whose number nobody has had.
+func (a *AOF) nextBase(isRDB bool) aofFile {
+	a.manifest.baseSeq++
+	return aofFile{name: a.baseName(a.manifest.baseSeq, isRDB), seq: a.manifest.baseSeq, kind: kindBase}
+}
+
 // putInForce puts m in force, here and on the disk. If the disk fails half-way the
 // manifest may be there or not, both of which is safe as long as no file of either
 // is removed. The caller holds admin.
@@ -189,15 +188,15 @@ func (a *AOF) putInForce(m manifest) error {
 	return err
 }
 
-// commit puts a complete base, whose file has its temporary name, and incr in
+// commit puts a complete base, whose file has a temporary name, and incr in
 // force. The caller holds admin.
-func (a *AOF) commit(base aofFile, size int64, incr aofFile, epoch int64) error {
+func (a *AOF) commit(temporary string, base aofFile, size int64, incr aofFile, epoch int64) error {
 	if a.epoch.Load() != epoch {
-		a.dropTemp()
+		a.dropTemp(temporary)
 		return errEpoch
 	}
-	if err := a.fs.Rename(a.path(tempName(base)), a.path(base.name)); err != nil {
-		a.dropTemp()
+	if err := a.fs.Rename(a.path(temporary), a.path(base.name)); err != nil {
+		a.dropTemp(temporary)
 		return fmt.Errorf("aof: name the new base: %w", err)
 	}
 	if err := a.syncDir(); err != nil {
@@ -235,15 +234,20 @@ func (a *AOF) dropHistory() {
 
 func tempName(base aofFile) string { return tempPrefix + strconv.FormatInt(base.seq, 10) + ".aof" }
 
-// dropTemp removes what is left of a base that was not completed.
-func (a *AOF) dropTemp() {
+// dropTemp removes what is left of files that were not completed, whose names
+// begin with one of prefixes.
+func (a *AOF) dropTemp(prefixes ...string) {
 	names, err := a.fs.List(a.aofDir())
 	if err != nil {
 		return
 	}
 	for _, name := range names {
-		if strings.HasPrefix(name, tempPrefix) || name == "temp-"+a.o.FileName+manifestSuffix {
-			a.fs.Remove(a.path(name))
+		for _, prefix := range append(prefixes, "temp-"+a.o.FileName+manifestSuffix) {
+			if strings.HasPrefix(name, prefix) {
+				// One that stays is tried again at the next start.
+				_ = a.fs.Remove(a.path(name))
+				break
+			}
 		}
 	}
 }
@@ -251,8 +255,7 @@ func (a *AOF) dropTemp() {
 // writeBase writes snapshot to a temporary file and fsyncs it.
 func (a *AOF) writeBase(ctx context.Context, snapshot rdb.Snapshot, at cut) (aofFile, int64, error) {
 	settings := a.o.Settings()
-	a.manifest.baseSeq++
-	base := aofFile{name: a.baseName(a.manifest.baseSeq, settings.RDBPreamble), seq: a.manifest.baseSeq, kind: kindBase}
+	base := a.nextBase(settings.RDBPreamble)
 	f, err := a.fs.Create(a.path(tempName(base)))
 	if err != nil {
 		return base, 0, fmt.Errorf("aof: create base: %w", err)
@@ -340,85 +343,128 @@ func (a *AOF) keepRebuilding() {
 			return
 		case <-a.kickRebuild:
 		}
-		a.writing.Lock()
-		why := a.rebuild
-		a.writing.Unlock()
-		if why == rebuildNone {
+		err := a.rebuildNow()
+		if err == nil {
+			pause = retryPeriod
 			continue
 		}
+		if a.ctx.Err() != nil {
+			return
+		}
+		a.fail("Error writing the AOF anew", err)
+		select {
+		case <-a.ctx.Done():
+			return
+		case <-time.After(pause):
+		}
+		pause = min(2*pause, maxRebuildPause)
+		kick(a.kickRebuild)
+	}
+}
+
+// rebuildNow writes the keyspace anew, if that is due, until the files hold it or
+// the disk fails.
+func (a *AOF) rebuildNow() error {
+	for {
 		a.admin.lock()
-		err := a.timed(func() error { return a.anew(why) })
+		a.writing.Lock()
+		due := a.rebuild
+		a.writing.Unlock()
+		if !due {
+			a.admin.unlock()
+			return nil
+		}
+		err := a.timed(a.anew)
 		a.admin.unlock()
-		switch {
-		case err == nil:
-			pause = retryPeriod
+		if err == nil {
 			a.recovered()
-		case errors.Is(err, errEpoch):
-			kick(a.kickRebuild)
-		default:
-			a.fail("Error writing the AOF anew", err)
-			select {
-			case <-a.ctx.Done():
-				return
-			case <-time.After(pause):
-			}
-			pause = min(2*pause, maxRebuildPause)
-			kick(a.kickRebuild)
+			return nil
+		}
+		if !errors.Is(err, errEpoch) {
+			return err
 		}
 	}
 }
 
 // anew is a rebuild. The caller holds admin.
-func (a *AOF) anew(why rebuildReason) error {
+func (a *AOF) anew() error {
 	incr := a.nextIncr()
-	if err := a.makeDir(); err != nil {
+	received := a.takeReceived()
+	err := a.makeDir()
+	var file File
+	if err == nil {
+		if file, err = a.fs.Create(a.path(incr.name)); err != nil {
+			err = fmt.Errorf("aof: create increment: %w", err)
+		}
+	}
+	if err != nil {
+		received.Discard()
 		return err
 	}
-	file, err := a.fs.Create(a.path(incr.name))
-	if err != nil {
-		return fmt.Errorf("aof: create increment: %w", err)
-	}
-	var at cut
-	snapshot := a.o.Source.Snapshot(func() {
-		a.o.Journal.Activate()
-		at = a.cutHere()
-		at.reader, at.err = a.o.Journal.NewReader(at.Offset, journal.ReaderOptions{})
-	})
+	at, snapshot := a.found(received)
 	defer snapshot.Close()
+	if at.err == nil {
+		at.err = a.attach(at, file, incr.name)
+	}
 	if at.err != nil {
+		if at.reader != nil {
+			at.reader.Close()
+		}
+		received.Discard()
 		file.Close()
 		return at.err
 	}
-	if err := a.attach(at, file, incr.name, why); err != nil {
-		at.reader.Close()
-		file.Close()
-		return err
+	var base aofFile
+	var size int64
+	temporary := ""
+	if received != nil {
+		base, size, temporary = a.nextBase(true), received.file.size, received.name
+	} else {
+		base, size, err = a.writeBase(a.ctx, snapshot, at)
+		temporary = tempName(base)
+		snapshot.Close()
 	}
-	base, size, err := a.writeBase(a.ctx, snapshot, at)
-	snapshot.Close()
 	if err == nil {
-		err = a.commit(base, size, incr, at.epoch)
+		err = a.commit(temporary, base, size, incr, at.epoch)
 	}
 	a.writing.Lock()
 	defer a.writing.Unlock()
 	if err != nil {
-		a.dropTemp()
+		a.dropTemp(tempPrefix)
+		received.Discard()
 		if a.epoch.Load() == at.epoch {
-			a.detach(why)
+			a.detach()
 		}
 		return err
 	}
-	if a.epoch.Load() == at.epoch && a.w.held {
-		a.w.held = false
-		a.dirty.Store(true)
-		kick(a.kickSync)
-		a.write()
+	if a.epoch.Load() != at.epoch {
+		return errEpoch
 	}
+	a.w.held = false
+	a.unfounded.Store(false)
+	a.marks.Load().synced.Advance(at.Offset)
+	a.dirty.Store(true)
+	kick(a.kickSync)
+	a.write()
 	return nil
 }
 
+// found says where new files begin, and gives what their base is to hold:
+// nothing if received holds it.
+func (a *AOF) found(received *Received) (at cut, snapshot rdb.Snapshot) {
+	if received != nil {
+		return cut{Position: received.at, epoch: received.epoch, reader: received.reader}, rdb.NoData{}
+	}
+	snapshot = a.o.Source.Snapshot(func() {
+		a.o.Journal.Activate()
+		at = a.cutHere()
+		at.reader, at.err = a.o.Journal.NewReader(at.Offset, journal.ReaderOptions{})
+	})
+	return at, snapshot
+}
+
 // attach has the writer go on from a snapshot, in a file that is not listed yet.
-func (a *AOF) attach(at cut, file File, name string, why rebuildReason) error {
+func (a *AOF) attach(at cut, file File, name string) error {
 	a.writing.Lock()
 	defer a.writing.Unlock()
 	if a.epoch.Load() != at.epoch {
@@ -430,25 +476,13 @@ func (a *AOF) attach(at cut, file File, name string, why rebuildReason) error {
 	a.w = writer{
 		reader: at.reader, file: file, name: name, id: at.ID, pos: at.Offset,
 		head: a.header(nil, at.StreamDB, at.ID, at.Offset),
-		held: why == rebuildHeld,
+		held: true,
 	}
-	a.rebuild = rebuildNone
+	a.rebuild = false
 	a.requests.Store(0)
 	a.write()
 	kick(a.kickWrite)
 	return nil
-}
-
-// HistoryChanged tells that the journal adopted another history at its offset
-// now, and that the keyspace was replaced: a full sync was loaded. It is called
-// where journal.Adopt was, before anything else is appended. A rewrite begins in
-// the background. (Promote and Rename need no call.)
-func (a *AOF) HistoryChanged() {
-	a.writing.Lock()
-	defer a.writing.Unlock()
-	a.detach(rebuildFresh)
-	old := a.marks.Swap(newWatermarks(a.o.Journal.Offset()))
-	go old.release()
 }
 
 // syncDir makes the names of the files lasting, which they must be before the
@@ -482,7 +516,6 @@ const (
 
 // automatic is what is known of automatic rewrites; only keepWriting uses it.
 type automatic struct {
-	failures int
 	notUntil time.Time
 	done     chan error
 }
@@ -495,11 +528,10 @@ func (a *AOF) considerRewrite() {
 		case err := <-auto.done:
 			auto.done = nil
 			if err == nil {
-				auto.failures = 0
 				break
 			}
-			if auto.failures++; auto.failures >= failuresBeforePause {
-				pause := min(firstRewritePause<<min(auto.failures-failuresBeforePause, 6), maxRewritePause)
+			if failures := a.stats.failures.Load(); failures >= failuresBeforePause {
+				pause := min(firstRewritePause<<min(failures-failuresBeforePause, 6), maxRewritePause)
 				auto.notUntil = a.now().Add(pause)
 				a.o.Log.Warn(fmt.Sprintf("Background AOF rewrite has repeatedly failed and triggered the limit, will retry in %d minutes", int(pause.Minutes())))
 			}
@@ -509,7 +541,7 @@ func (a *AOF) considerRewrite() {
 	}
 	s := a.o.Settings()
 	size, base := a.stats.currentSize.Load(), max(a.stats.baseSize.Load(), 1)
-	if s.RewritePercentage <= 0 || size <= s.RewriteMinSize || a.busy.Load() ||
+	if s.RewritePercentage <= 0 || size <= s.RewriteMinSize || a.o.Busy != nil && a.o.Busy() ||
 		a.rewriting.Load() != nil || a.failing.Load() != nil || a.now().Before(auto.notUntil) {
 		return
 	}

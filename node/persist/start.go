@@ -23,7 +23,7 @@ func (a *AOF) Start() error {
 	if err := a.makeDir(); err != nil {
 		return err
 	}
-	a.dropTemp()
+	a.dropTemp(tempPrefix, receivedPrefix)
 	if err := a.firstFiles(at); err != nil {
 		return err
 	}
@@ -50,6 +50,7 @@ func (a *AOF) Start() error {
 		a.w.head = appendJoin(a.w.head, at.Offset)
 	}
 	a.marks.Store(newWatermarks(at.Offset))
+	a.stats.position.Store(at.Offset)
 	a.stats.currentSize.Store(a.filesSize())
 	a.stats.baseSize.Store(a.stats.currentSize.Load())
 	if !a.put(a.w.head) {
@@ -137,25 +138,36 @@ func (a *AOF) filesSize() int64 {
 }
 
 // StartAnew is Start for a keyspace that the files do not hold: CONFIG SET
-// appendonly yes, or data from elsewhere. It begins a rewrite in the background;
-// until that is done the files, if any, stay what they were, and a crash
-// recovers those. The caller holds nothing.
+// appendonly yes, or data from an RDB file. It returns when a base holds the
+// data, so that nothing that is written afterwards can be lost; until then the
+// files, if any, stay what they were. Interrupt ends it early. After an error only
+// Close may follow. The caller holds nothing.
 func (a *AOF) StartAnew() error {
 	a.admin.lock()
-	defer a.admin.unlock()
-	if err := a.makeDir(); err != nil {
+	err := a.makeDir()
+	if err == nil {
+		a.dropTemp(tempPrefix, receivedPrefix)
+	}
+	a.admin.unlock()
+	if err != nil {
 		return err
 	}
-	a.dropTemp()
-	a.o.Journal.Activate()
 	a.writing.Lock()
-	defer a.writing.Unlock()
-	a.marks.Store(newWatermarks(a.o.Journal.Offset()))
-	a.rebuild = rebuildFresh
-	a.run()
-	kick(a.kickRebuild)
+	a.marks.Store(new(watermarks))
+	a.rebuild = true
+	a.stats.position.Store(a.o.Journal.Offset())
+	a.writing.Unlock()
+	a.running.Go(a.keepWriting)
+	a.running.Go(a.keepSyncing)
+	if err := a.rebuildNow(); err != nil {
+		return err
+	}
+	a.running.Go(a.keepRebuilding)
 	return nil
 }
+
+// Interrupt has StartAnew return soon.
+func (a *AOF) Interrupt() { a.stop() }
 
 // Close writes and fsyncs what is there and ends everything: orderly shutdown, or
 // CONFIG SET appendonly no. When it succeeds the watermarks are at their end, so
@@ -168,9 +180,11 @@ func (a *AOF) Close() error {
 	defer a.admin.unlock()
 	a.writing.Lock()
 	defer a.writing.Unlock()
+	a.received.Discard()
+	a.received = nil
 	w := &a.w
 	if w.file == nil {
-		if a.rebuild != rebuildNone {
+		if a.rebuild {
 			return fmt.Errorf("aof: close: %w", errors.Join(errors.New("the data are not in the file"), a.Failing()))
 		}
 		return nil

@@ -30,8 +30,8 @@ type writer struct {
 	head []byte
 	// stamped is the second that the last #TS named.
 	stamped int64
-	// held is true while the file is not yet what a restart would load although the
-	// one before is not to be trusted: the watermarks stay where they are.
+	// held is true while the file is not yet what a restart would load: the
+	// watermarks stay where they are.
 	held bool
 	// retired are the files before this one that are not fsynced yet.
 	retired []File
@@ -142,7 +142,11 @@ func (a *AOF) write() {
 		w.run, w.runAt = w.run[len(part):], w.runAt+int64(len(part))
 		w.pos = w.runAt
 	}
-	if w.reader == nil || w.held {
+	if w.reader == nil {
+		return
+	}
+	a.stats.position.Store(w.pos)
+	if w.held {
 		return
 	}
 	marks := a.marks.Load()
@@ -219,13 +223,13 @@ func (a *AOF) resume(cause error) bool {
 	if a.ctx.Err() == nil {
 		a.o.Log.Warn("The AOF cannot follow the stream of writes any more; the data are written anew", "err", cause)
 	}
-	a.detach(rebuildHeld)
+	a.detach()
 	return false
 }
 
 // detach ends writing until the keyspace was written anew. The caller holds
 // writing.
-func (a *AOF) detach(why rebuildReason) {
+func (a *AOF) detach() {
 	w := &a.w
 	if w.reader != nil {
 		w.reader.Close()
@@ -240,7 +244,7 @@ func (a *AOF) detach(why rebuildReason) {
 		next.file.Close()
 	}
 	*w = writer{id: w.id, pos: w.pos}
-	a.rebuild = max(a.rebuild, why)
+	a.rebuild = true
 	a.epoch.Add(1)
 	kick(a.kickRebuild)
 }
@@ -260,7 +264,7 @@ func (a *AOF) fail(what string, err error) {
 // writing.
 func (a *AOF) distrust(what string, err error) {
 	a.fail(what, err)
-	a.detach(rebuildHeld)
+	a.detach()
 }
 
 // recovered ends the state that fail began.
@@ -456,30 +460,30 @@ func (a *AOF) syncRetired(retired []File, epoch int64) error {
 	return nil
 }
 
-// SyncTo returns when everything up to the journal offset now is on the disk, or
-// ctx is done, or the disk fails.
-func (a *AOF) SyncTo(ctx context.Context) error {
-	target := a.o.Journal.Offset()
-	a.Flush()
-	done := make(chan struct{})
-	mark := a.Synced()
-	defer mark.Notify(target, func() { close(done) })()
+// SyncTo returns when everything up to the journal offset target is on the disk,
+// however long the disk fails meanwhile, or ctx is done, or the file is closed.
+func (a *AOF) SyncTo(ctx context.Context, target int64) error {
 	for {
-		a.sync(false)
+		a.Flush()
+		if a.Written().Reached(target) {
+			a.sync(false)
+		}
+		mark := a.Synced()
 		if mark.Reached(target) {
 			return nil
 		}
-		if err := a.Failing(); err != nil {
-			return err
-		}
+		done := make(chan struct{})
+		forget := mark.Notify(target, func() { close(done) })
 		select {
 		case <-done:
-			return nil
 		case <-ctx.Done():
+			forget()
 			return ctx.Err()
 		case <-a.ctx.Done():
-			return errors.New("aof: closed")
+			forget()
+			return errClosed
 		case <-time.After(idleWrite):
+			forget()
 		}
 	}
 }

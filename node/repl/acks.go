@@ -11,24 +11,52 @@ type acks struct {
 }
 
 type ackWaiter struct {
-	offset   int64
+	acknowledgement
 	replicas int
 	fn       func(acknowledged int, deposed bool)
 	timer    *time.Timer
 }
 
+// acknowledgement is what replicas can say: that they have everything up to an
+// offset, or have it on their disks.
+type acknowledgement struct {
+	offset  int64
+	lasting bool
+}
+
+// by reports whether a replica has acknowledged.
+func (a acknowledgement) by(f *feed) bool {
+	if ReplicaState(f.state.Load()) != StateOnline {
+		return false
+	}
+	if a.lasting {
+		return f.fsynced.Load() >= a.offset
+	}
+	return f.acked.Load() >= a.offset
+}
+
 // Acknowledged returns how many replicas are online and have acknowledged
 // offset.
 func (p *Primary) Acknowledged(offset int64) int {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	return p.acknowledged(offset)
+	return p.count(acknowledgement{offset: offset})
 }
 
-func (p *Primary) acknowledged(offset int64) int {
+// Lasting returns how many replicas are online and have everything up to offset
+// on their disks.
+func (p *Primary) Lasting(offset int64) int {
+	return p.count(acknowledgement{offset, true})
+}
+
+func (p *Primary) count(a acknowledgement) int {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.acknowledged(a)
+}
+
+func (p *Primary) acknowledged(a acknowledgement) int {
 	n := 0
 	for _, f := range p.feeds {
-		if ReplicaState(f.state.Load()) == StateOnline && f.acked.Load() >= offset {
+		if a.by(f) {
 			n++
 		}
 	}
@@ -40,9 +68,19 @@ func (p *Primary) acknowledged(offset int64) int {
 // when this node has stopped being a primary. Replicas are asked to acknowledge
 // at once. After cancel returned true fn will not be called.
 func (p *Primary) Wait(offset int64, replicas int, timeout time.Duration, fn func(acknowledged int, deposed bool)) (cancel func() bool) {
-	w := &ackWaiter{offset: offset, replicas: replicas, fn: fn}
+	return p.wait(acknowledgement{offset: offset}, replicas, timeout, fn)
+}
+
+// WaitLasting is Wait for replicas that have everything up to offset on their
+// disks.
+func (p *Primary) WaitLasting(offset int64, replicas int, timeout time.Duration, fn func(lasting int, deposed bool)) (cancel func() bool) {
+	return p.wait(acknowledgement{offset, true}, replicas, timeout, fn)
+}
+
+func (p *Primary) wait(a acknowledgement, replicas int, timeout time.Duration, fn func(int, bool)) (cancel func() bool) {
+	w := &ackWaiter{acknowledgement: a, replicas: replicas, fn: fn}
 	p.mu.Lock()
-	if n := p.acknowledged(offset); n >= replicas {
+	if n := p.acknowledged(a); n >= replicas {
 		p.mu.Unlock()
 		fn(n, false)
 		return func() bool { return false }
@@ -54,7 +92,7 @@ func (p *Primary) Wait(offset int64, replicas int, timeout time.Duration, fn fun
 	if timeout > 0 {
 		w.timer = time.AfterFunc(timeout, func() { p.settle(w, false) })
 	}
-	ask := len(p.feeds) > 0 && p.acks.asked < offset || p.acks.asked > p.journal.Offset()
+	ask := len(p.feeds) > 0 && p.acks.asked < a.offset || p.acks.asked > p.journal.Offset()
 	if ask {
 		// One question serves everybody who waits for an offset before it.
 		p.acks.asked = p.control("REPLCONF", "GETACK", "*")
@@ -78,7 +116,7 @@ func (p *Primary) forget(w *ackWaiter) bool {
 // settle ends w with what is acknowledged now.
 func (p *Primary) settle(w *ackWaiter, deposed bool) {
 	if p.forget(w) {
-		w.fn(p.Acknowledged(w.offset), deposed)
+		w.fn(p.count(w.acknowledgement), deposed)
 	}
 }
 
@@ -87,7 +125,7 @@ func (p *Primary) acked(*feed) {
 	p.mu.Lock()
 	var due []*ackWaiter
 	for w := range p.acks.waiters {
-		if p.acknowledged(w.offset) >= w.replicas {
+		if p.acknowledged(w.acknowledgement) >= w.replicas {
 			due = append(due, w)
 		}
 	}

@@ -31,6 +31,8 @@ import (
 // node is the least that can be replicated: strings in a map behind one lock,
 // a journal, and a listener that knows what a replica says.
 type node struct {
+	// sealed is what the last load was told of its file.
+	sealed   string
 	t        testing.TB
 	journal  *journal.Journal
 	primary  *repl.Primary
@@ -229,6 +231,7 @@ func (n *node) Load() (repl.Load, error) { return &load{n: n, data: make(map[str
 type load struct {
 	n    *node
 	data map[string]string
+	size int
 }
 
 func (l *load) Target(slots.Slot) rdb.Target {
@@ -253,6 +256,15 @@ func (l *load) Insert(e rdb.Entry) error {
 	}
 	l.data[fmt.Sprintf("%d/%s", e.DB, e.Key)] = string(e.Value.AppendText(nil))
 	return nil
+}
+
+func (l *load) Write(b []byte) (int, error) {
+	l.size += len(b)
+	return len(b), nil
+}
+
+func (l *load) Seal(version int, at rdb.Position, known bool) {
+	l.n.sealed = fmt.Sprintf("%d bytes, version %d, %v at %d", l.size, version, known, at.Offset)
 }
 
 func (l *load) Commit(adopt func()) error {

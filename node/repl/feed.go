@@ -31,6 +31,7 @@ type feed struct {
 
 	state   atomic.Int32
 	acked   atomic.Int64
+	fsynced atomic.Int64 // what of it is on the replica's disk; -1 if it does not say
 	heardAt atomic.Int64 // Unix nanoseconds of the last sign of life
 	reader  atomic.Pointer[journal.Reader]
 
@@ -48,6 +49,7 @@ func newFeed(p *Primary, conn net.Conn, pending []byte, request Request) *feed {
 	}
 	f.ip, f.port = request.Peer.address(conn)
 	f.heardAt.Store(time.Now().UnixNano())
+	f.fsynced.Store(-1)
 	return f
 }
 
@@ -410,8 +412,24 @@ func (f *feed) hear(args [][]byte) {
 		return
 	}
 	f.firstAck.Do(func() { close(f.acknowledged) })
-	if offset > f.acked.Load() && offset <= f.p.journal.Offset() {
-		f.acked.Store(offset)
+	news := f.raise(&f.acked, offset)
+	// Since Redis 7.2 a replica with a file of its own says how much of it is on the
+	// disk.
+	if len(args) >= 5 && strings.EqualFold(string(args[3]), "fack") {
+		if fsynced, err := strconv.ParseInt(string(args[4]), 10, 64); err == nil {
+			news = f.raise(&f.fsynced, fsynced) || news
+		}
+	}
+	if news {
 		f.p.acked(f)
 	}
+}
+
+// raise notes an offset that the replica has reached, if the stream has.
+func (f *feed) raise(mark *atomic.Int64, offset int64) bool {
+	if offset <= mark.Load() || offset > f.p.journal.Offset() {
+		return false
+	}
+	mark.Store(offset)
+	return true
 }

@@ -8,6 +8,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"slotmesh/node/resp"
@@ -21,10 +22,15 @@ type link struct {
 	in   *bufio.Reader
 
 	writing sync.Mutex
+
+	// lasting receives when more is on the disk that was asked for; awaiting is
+	// true while that is being waited for.
+	lasting  chan struct{}
+	awaiting atomic.Bool
 }
 
 func newLink(r *Replica, conn net.Conn) *link {
-	l := &link{r: r, conn: conn}
+	l := &link{r: r, conn: conn, lasting: make(chan struct{}, 1)}
 	l.in = bufio.NewReaderSize(hearing{l}, 64<<10)
 	return l
 }

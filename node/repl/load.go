@@ -30,7 +30,7 @@ func (l *link) load(answer answer) error {
 			load.Abort()
 		}
 	}()
-	file := rdb.NewReader(snapshot, load.Target)
+	file := rdb.NewReader(io.TeeReader(snapshot, load), load.Target)
 	file.Notice = func(text string) { l.r.o.Log.Info("MASTER <-> REPLICA sync: " + text) }
 	if err := l.fill(load, file); err != nil {
 		return err
@@ -39,11 +39,13 @@ func (l *link) load(answer answer) error {
 		return err
 	}
 	at, _ := file.Position()
-	if at.ID != answer.id || at.Offset != answer.offset {
+	known := at.ID == answer.id && at.Offset == answer.offset
+	if !known {
 		// A reference primary always says so; without it the stream begins with
 		// SELECT all the same.
 		at.StreamDB = 0
 	}
+	load.Seal(file.Version(), at, known)
 	r := l.r
 	r.applying.Lock()
 	defer r.applying.Unlock()

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"log/slog"
 	"net"
 	"strconv"
@@ -36,9 +37,15 @@ type Target interface {
 
 // Load is a keyspace that is being taken in.
 type Load interface {
+	// Write is given the snapshot's file, byte by byte and in order, before what it
+	// holds is inserted. It does not fail.
+	io.Writer
 	// Target says where values of keys of slot come to lie.
 	Target(slots.Slot) rdb.Target
 	Insert(rdb.Entry) error
+	// Seal is called when the file is complete: it is of a version, and its data
+	// stand at a position, which is known only if the file itself says so.
+	Seal(version int, at rdb.Position, known bool)
 	// Commit puts it in the place of the present keyspace. adopt runs while
 	// nothing else does.
 	Commit(adopt func()) error
@@ -61,6 +68,10 @@ type ReplicaOptions struct {
 	// full sync, or a primary with a new id. This node's own replicas must come
 	// back to learn it.
 	OnHistory func()
+	// Disk, if set, returns how much of the journal is lasting on this node's own
+	// disk; nil means that it keeps no file. The primary is told with every
+	// acknowledgement.
+	Disk func() *journal.Watermark
 	// TakeOver, if set, makes the first PSYNC ask the other side, a replica of
 	// this node so far, to become the primary. It is called once, with what came
 	// of it.

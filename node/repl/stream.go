@@ -85,12 +85,55 @@ func (l *link) keepAcknowledging(ctx context.Context) {
 		case <-ctx.Done():
 			return
 		case <-ticker.C:
+		case <-l.lasting:
 		}
 	}
 }
 
+// acknowledge tells the primary what of the stream is here, and, as Redis 7.2
+// does, what of it is on the disk.
 func (l *link) acknowledge() error {
-	return l.send("REPLCONF", "ACK", strconv.FormatInt(l.r.o.Journal.Offset(), 10))
+	lasting := int64(-1)
+	if disk := l.disk(); disk != nil {
+		lasting = disk.Position()
+	}
+	offset := l.r.o.Journal.Offset()
+	words := []string{"REPLCONF", "ACK", strconv.FormatInt(offset, 10)}
+	// A watermark beyond the stream is that of a file that was closed.
+	if lasting >= 0 && lasting <= offset {
+		words = append(words, "FACK", strconv.FormatInt(lasting, 10))
+	}
+	return l.send(words...)
+}
+
+// disk is ReplicaOptions.Disk.
+func (l *link) disk() *journal.Watermark {
+	if l.r.o.Disk == nil {
+		return nil
+	}
+	return l.r.o.Disk()
+}
+
+// answerGetAck acknowledges what the primary asks for: at once what is here, and
+// again when that is on the disk.
+func (l *link) answerGetAck() error {
+	if err := l.acknowledge(); err != nil {
+		return err
+	}
+	// What only counts as bytes never gets to the disk.
+	offset := l.r.o.Journal.EffectOffset()
+	disk := l.disk()
+	if disk == nil || disk.Reached(offset) || l.awaiting.Swap(true) {
+		return nil
+	}
+	disk.Notify(offset, func() {
+		l.awaiting.Store(false)
+		select {
+		case l.lasting <- struct{}{}:
+		default:
+		}
+	})
+	return nil
 }
 
 // stream turns commands into steps: one command, or one transaction.
@@ -129,7 +172,7 @@ func (s *stream) take(args [][]byte, raw []byte) error {
 			return err
 		}
 		if len(args) > 1 && is(args[1], "getack") {
-			return s.l.acknowledge()
+			return s.l.answerGetAck()
 		}
 		return nil
 	case is(name, "multi"):
