@@ -73,6 +73,8 @@ type Call struct {
 	replaced   bool
 	// sets is room for what commands on several sets read.
 	sets []set.Reader
+	// bundle is room for what they store.
+	bundle set.Bundle
 	// sorted is room for SORT.
 	sorted sortRoom
 	// ahead is the value that Spec.Ahead unpacked, until the handler takes it.

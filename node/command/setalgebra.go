@@ -86,28 +86,27 @@ func (s *setReply) turn(end int) {
 // setDraft is a set that is being built: the result of a command.
 type setDraft struct {
 	set.Builder
-	key   []byte
 	draft *value.Draft
 }
 
 // draftSet returns an empty set that may become that of key.
 func (c *Call) draftSet(key []byte) setDraft {
 	d := c.Draft(key, value.KindSet, value.EncIntset)
-	return setDraft{set.Build(&d.Cell, &c.Limits().Set), key, d}
+	return setDraft{set.Build(&d.Cell, &c.Limits().Set), d}
 }
 
-// store makes what was built the set of its key, and answers with the number of
+// store makes what was built the set of key, and answers with the number of
 // members. No members mean no key.
-func (s *setDraft) store(c *Call) {
+func (s *setDraft) store(c *Call, key []byte) {
 	s.Close()
 	n := s.Len()
 	if n == 0 {
 		s.draft.Discard()
-		c.storeNothing(s.key)
+		c.storeNothing(key)
 		return
 	}
-	c.PutDraft(s.key, s.draft, false)
-	c.Changed(s.key)
+	c.PutDraft(key, s.draft, false)
+	c.Changed(key)
 	c.Reply.Int(int64(n))
 }
 
@@ -117,6 +116,48 @@ func (s *setDraft) reply(c *Call) {
 	r := set.Read(s.draft.Value())
 	replyMembers(c, &r)
 	s.draft.Discard()
+}
+
+// setResult is a setDraft whose members are known to be different. It becomes
+// one when there are many of them.
+type setResult struct {
+	c   *Call
+	key []byte
+	// small is the room of the call, in use until draft is set.
+	small *set.Bundle
+	large setDraft
+}
+
+func (c *Call) newSetResult(key []byte) setResult {
+	c.bundle.Reset()
+	return setResult{c: c, key: key, small: &c.bundle}
+}
+
+// add adds the member that it is at.
+func (s *setResult) add(it *set.Iterator) {
+	if s.large.draft == nil {
+		if s.small.Add(it, &s.c.Limits().Set) {
+			return
+		}
+		s.large = s.c.draftSet(s.key)
+		s.small.AddTo(&s.large.Builder)
+	}
+	s.large.AddFrom(it)
+}
+
+// store is that of setDraft.
+func (s *setResult) store() {
+	c, n := s.c, s.small.Len()
+	switch {
+	case s.large.draft != nil:
+		s.large.store(c, s.key)
+	case n == 0:
+		c.storeNothing(s.key)
+	default:
+		c.Put(s.key, s.small.Value(), false)
+		c.Changed(s.key)
+		c.Reply.Int(int64(n))
+	}
 }
 
 // storeNothing is what commands do that keep a result when there is none.
@@ -158,11 +199,11 @@ func runSInterStore(c *Call) error {
 		c.storeNothing(c.Args[1])
 		return nil
 	}
-	d := c.draftSet(c.Args[1])
+	result := c.newSetResult(c.Args[1])
 	for f := set.Intersect(sets); f.Next(); {
-		d.AddFrom(&f.Iterator)
+		result.add(&f.Iterator)
 	}
-	d.store(c)
+	result.store()
 	return nil
 }
 
@@ -235,15 +276,17 @@ func runSUnionStore(c *Call) error {
 	if err != nil {
 		return err
 	}
-	d := c.draftSet(c.Args[1])
 	if set.CanUnite(sets) {
+		result := c.newSetResult(c.Args[1])
 		for u := set.Unite(sets); u.Next(); {
-			d.AddFrom(u.At())
+			result.add(u.At())
 		}
-	} else {
-		addAll(&d.Builder, sets)
+		result.store()
+		return nil
 	}
-	d.store(c)
+	d := c.draftSet(c.Args[1])
+	addAll(&d.Builder, sets)
+	d.store(c, c.Args[1])
 	return nil
 }
 
@@ -295,14 +338,16 @@ func runSDiffStore(c *Call) error {
 		c.storeNothing(c.Args[1])
 		return nil
 	}
-	d := c.draftSet(c.Args[1])
 	if set.RemovalIsBetter(sets) {
+		d := c.draftSet(c.Args[1])
 		set.SubtractByRemoval(sets[0], sets[1:], &d.Builder)
-	} else {
-		for f := set.Subtract(sets[0], sets[1:]); f.Next(); {
-			d.AddFrom(&f.Iterator)
-		}
+		d.store(c, c.Args[1])
+		return nil
 	}
-	d.store(c)
+	result := c.newSetResult(c.Args[1])
+	for f := set.Subtract(sets[0], sets[1:]); f.Next(); {
+		result.add(&f.Iterator)
+	}
+	result.store()
 	return nil
 }
