@@ -21,15 +21,15 @@ func (c *Call) readSets(keys [][]byte) (sets []set.Reader, missing int, err erro
 func (c *Call) readMoreSets(sets []set.Reader, keys [][]byte) (all []set.Reader, missing int, err error) {
 	defer func() { c.sets = sets[:0] }()
 	for _, key := range keys {
-		r, ok, err := c.readSet(key)
+		ref, err := c.ReadKind(key, value.KindSet)
 		if err != nil {
 			return nil, 0, err
 		}
-		if !ok {
+		if !ref.OK() {
 			missing++
 			continue
 		}
-		sets = append(sets, r)
+		sets = append(sets, set.Read(ref.Value()))
 	}
 	if c.OnLoop {
 		total := 0
@@ -182,7 +182,8 @@ func runSInter(c *Call) error {
 		replyMembers(c, &sets[0])
 	default:
 		reply := c.openSetReply()
-		for f := set.Intersect(sets); f.Next(); {
+		var f set.Filter
+		for f.Intersect(sets); f.Next(); {
 			reply.add(f.Member())
 		}
 		reply.close()
@@ -200,7 +201,8 @@ func runSInterStore(c *Call) error {
 		return nil
 	}
 	result := c.newSetResult(c.Args[1])
-	for f := set.Intersect(sets); f.Next(); {
+	var f set.Filter
+	for f.Intersect(sets); f.Next(); {
 		result.add(&f.Iterator)
 	}
 	result.store()
@@ -231,7 +233,8 @@ func runSInterCard(c *Call) error {
 	}
 	n := int64(0)
 	if missing == 0 {
-		for f := set.Intersect(sets); (limit == 0 || n < limit) && f.Next(); {
+		var f set.Filter
+		for f.Intersect(sets); (limit == 0 || n < limit) && f.Next(); {
 			n++
 		}
 	}
@@ -251,7 +254,8 @@ func runSUnion(c *Call) error {
 		replyMembers(c, &sets[0])
 	case set.CanUnite(sets):
 		reply := c.openSetReply()
-		for u := set.Unite(sets); u.Next(); {
+		var u set.Union
+		for u.Unite(sets); u.Next(); {
 			reply.add(u.At().Member())
 		}
 		reply.close()
@@ -278,7 +282,8 @@ func runSUnionStore(c *Call) error {
 	}
 	if set.CanUnite(sets) {
 		result := c.newSetResult(c.Args[1])
-		for u := set.Unite(sets); u.Next(); {
+		var u set.Union
+		for u.Unite(sets); u.Next(); {
 			result.add(u.At())
 		}
 		result.store()
@@ -321,7 +326,8 @@ func runSDiff(c *Call) error {
 		d.reply(c)
 	default:
 		reply := c.openSetReply()
-		for f := set.Subtract(sets[0], sets[1:]); f.Next(); {
+		var f set.Filter
+		for f.Subtract(&sets[0], sets[1:]); f.Next(); {
 			reply.add(f.Member())
 		}
 		reply.close()
@@ -345,7 +351,8 @@ func runSDiffStore(c *Call) error {
 		return nil
 	}
 	result := c.newSetResult(c.Args[1])
-	for f := set.Subtract(sets[0], sets[1:]); f.Next(); {
+	var f set.Filter
+	for f.Subtract(&sets[0], sets[1:]); f.Next(); {
 		result.add(&f.Iterator)
 	}
 	result.store()

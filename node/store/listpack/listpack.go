@@ -209,6 +209,11 @@ func Find(lp []byte, from, skip int, b []byte) int {
 	if len(b) < 1<<6 {
 		tag = tagText6 | byte(len(b))
 	}
+	// Texts that are alike are most often so at their beginnings.
+	last := tag
+	if len(b) > 0 {
+		last = b[len(b)-1]
+	}
 	number, isNumber := ParseInt(b)
 	for pos := from; ; {
 		e := lp[pos]
@@ -219,7 +224,7 @@ func Find(lp []byte, from, skip int, b []byte) int {
 				return -1
 			}
 			next = pos + 2 + len(b)
-			if string(lp[pos+1:next-1]) == string(b) {
+			if lp[next-2] == last && string(lp[pos+1:next-1]) == string(b) {
 				return pos
 			}
 		case e < tagText6:

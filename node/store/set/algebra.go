@@ -59,19 +59,20 @@ func (w *walker) find(v *tree.View, hash uint64) {
 	}
 }
 
-// Intersect returns a walk over what all of sets have, of which there is at
-// least one. It puts them in the order of their sizes.
-func Intersect(sets []Reader) Filter {
+// Intersect makes f, which is zero, a walk over what all of sets have, of which
+// there is at least one. It puts them in the order of their sizes.
+func (f *Filter) Intersect(sets []Reader) {
 	bySize(sets, 1)
-	return filter(sets[0], sets[1:], true)
+	f.start(&sets[0], sets[1:], true)
 }
 
-// Subtract returns a walk over what first has and none of others. It looks every
-// member up in every other set: see SubtractByRemoval. It puts others in the order
-// of their sizes, the greatest one first, which is the likeliest to have a member.
-func Subtract(first Reader, others []Reader) Filter {
+// Subtract makes f, which is zero, a walk over what first has and none of others.
+// It looks every member up in every other set: see SubtractByRemoval. It puts
+// others in the order of their sizes, the greatest one first, which is the
+// likeliest to have a member.
+func (f *Filter) Subtract(first *Reader, others []Reader) {
 	bySize(others, -1)
-	return filter(first, others, false)
+	f.start(first, others, false)
 }
 
 // bySize sorts sets by their sizes times sign. It is a Shell sort, since those
@@ -86,12 +87,13 @@ func bySize(sets []Reader, sign int) {
 	}
 }
 
-func filter(first Reader, others []Reader, all bool) Filter {
-	f := Filter{Iterator: first.All(), others: others, all: all}
+// start makes f a walk over first. It fills f where it is, for it is large.
+func (f *Filter) start(first *Reader, others []Reader, all bool) {
+	f.others, f.all, f.walkers = others, all, nil
+	f.begin(first)
 	if first.form == formTree && len(others) > 0 {
 		f.walkers = make([]walker, len(others))
 	}
-	return f
 }
 
 // Next goes on to the next member and reports whether there is one.
@@ -187,8 +189,9 @@ type Union struct {
 	next  int
 }
 
-// Unite returns a walk over the union of sets, which it puts in another order.
-func Unite(sets []Reader) (u Union) {
+// Unite makes u, which is zero, a walk over the union of sets, which it puts in
+// another order.
+func (u *Union) Unite(sets []Reader) {
 	large := 0
 	for i := range sets {
 		if sets[i].form == formTree {
@@ -204,7 +207,6 @@ func Unite(sets []Reader) (u Union) {
 			u.live = append(u.live, it)
 		}
 	}
-	return u
 }
 
 // Next goes on to the next member and reports whether there is one.
@@ -216,7 +218,7 @@ func (u *Union) Next() bool {
 		if u.next == len(u.sets) {
 			return false
 		}
-		u.small = filter(u.sets[u.next], u.sets[:u.next], false)
+		u.small.start(&u.sets[u.next], u.sets[:u.next], false)
 		u.next++
 	}
 	return true

@@ -320,17 +320,20 @@ func TestAlgebra(t *testing.T) {
 			draft.Discard()
 		}
 		collect("union", union, func(emit func(it *Iterator)) {
-			for u := Unite(slices.Clone(sets)); u.Next(); {
+			var u Union
+			for u.Unite(slices.Clone(sets)); u.Next(); {
 				emit(u.At())
 			}
 		})
 		collect("intersection", common, func(emit func(it *Iterator)) {
-			for f := Intersect(slices.Clone(sets)); f.Next(); {
+			var f Filter
+			for f.Intersect(slices.Clone(sets)); f.Next(); {
 				emit(&f.Iterator)
 			}
 		})
 		collect("difference", difference, func(emit func(it *Iterator)) {
-			for f := Subtract(sets[0], slices.Clone(sets[1:])); f.Next(); {
+			var f Filter
+			for f.Subtract(&sets[0], slices.Clone(sets[1:])); f.Next(); {
 				emit(&f.Iterator)
 			}
 		})

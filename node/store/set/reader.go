@@ -138,7 +138,14 @@ type Iterator struct {
 
 // All returns an iterator before the first member.
 func (r Reader) All() (it Iterator) {
+	it.begin(&r)
+	return it
+}
+
+// begin puts it before the first member of r.
+func (it *Iterator) begin(r *Reader) {
 	it.form, it.bytes, it.memory = r.form, r.bytes, r.tree.Memory
+	it.pos, it.isInt = 0, false
 	switch r.form {
 	case formPacked:
 		it.pos = -1
@@ -148,7 +155,6 @@ func (r Reader) All() (it Iterator) {
 	case formTree:
 		it.tree, it.fresh = r.tree.At(0), true
 	}
-	return it
 }
 
 // Next goes on to the next member and reports whether there is one.
