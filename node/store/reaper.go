@@ -166,6 +166,26 @@ func (s *Store) Reap(limit int) (more bool) {
 	return len(r.heap) > 0
 }
 
+// freeTrees is discardTrees for the reaper: no snapshot can read the trees, and the
+// store's version, which a cut may be raising, is none of its business.
+func (sp *space) freeTrees(c *value.Cell) {
+	for i := range c.Roots() {
+		t := tree.Tree{View: c.Value().Tree(i), Space: tree.Space{Heap: sp.heap}}
+		switch {
+		case t.Root.Node == 0:
+		case t.Len() <= smallTree:
+			t.Free()
+		default:
+			r := &sp.store.reaper
+			g := garbage{tree: t}
+			r.pending.Add(g.bytes())
+			r.mu.Lock()
+			r.add(g)
+			r.mu.Unlock()
+		}
+	}
+}
+
 // freeSpaces frees about limit records of spaces.
 func (g *garbage) freeSpaces(limit int) (done bool) {
 	for ; len(g.spaces) > 0; g.spaces, g.at = g.spaces[1:], 0 {
@@ -178,7 +198,7 @@ func (g *garbage) freeSpaces(limit int) (done bool) {
 		}
 		g.at = sp.index.each(g.at, limit, func(record arena.Ref) {
 			c := sp.cell(record)
-			sp.discardTrees(&c)
+			sp.freeTrees(&c)
 			sp.heap.Free(record)
 			limit--
 		})
