@@ -143,3 +143,182 @@ func TestPlainBase(t *testing.T) {
 		t.Errorf("in the reference:\n%s", diff)
 	}
 }
+
+// aofBytes returns the contents of the files of a kind in dir, by name.
+func aofBytes(t *testing.T, dir, kind string) map[string]string {
+	t.Helper()
+	paths, err := filepath.Glob(filepath.Join(dir, "appendonlydir", "*."+kind+".*"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	files := map[string]string{}
+	for _, path := range paths {
+		content, err := os.ReadFile(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		files[filepath.Base(path)] = string(content)
+	}
+	return files
+}
+
+// TestFullSyncIsTheBase: what a full sync brings is the base of the replica's file
+// as it came; where it cannot be, the data are written anew. Either way they are
+// there after a restart without the primary.
+func TestFullSyncIsTheBase(t *testing.T) {
+	for _, kind := range []struct {
+		name      string
+		reference bool
+		options   []string
+		received  bool
+	}{
+		{"from a node", false, nil, true},
+		{"from the reference", true, nil, true},
+		{"base of commands", false, []string{"--aof-use-rdb-preamble", "no"}, false},
+	} {
+		t.Run(kind.name, func(t *testing.T) {
+			start := startPeerNode
+			if kind.reference {
+				start = startPeerReference
+			}
+			primary := start(t, "--save", "")
+			// The reference refuses the deadlines of fields among it.
+			fillChunks(primary.client)
+			dir := t.TempDir()
+			on := append([]string{"--dir", dir, "--appendonly", "yes", "--save", ""}, kind.options...)
+			port := freePort(t)
+			_, dial, ended := startNode(t, append(on, "--port", port, "--bind", "127.0.0.1")...)
+			replica := peerServer{dial(), port}
+			replica.do("set", "former", "data")
+			for round := range 2 {
+				if round > 0 {
+					replica.do("replicaof", "no", "one")
+					replica.do("set", "own", "write")
+				}
+				replica.follow(primary)
+				awaitSync(t, primary, replica)
+				primary.do("incr", "n")
+				awaitSync(t, primary, replica)
+				waitFor(t, "the base", func() bool { return infoOf(replica.client, "aof_rewrites") == fmt.Sprint(round+1) })
+				bases := aofBytes(t, dir, "base")
+				if len(bases) != 1 {
+					t.Fatalf("%d bases", len(bases))
+				}
+				for name, content := range bases {
+					// A base of our own says that it is one.
+					marked := strings.Contains(content[:min(len(content), 300)], "aof-base\xc0\x01")
+					if received := strings.HasSuffix(name, ".rdb") && !marked; received != kind.received {
+						t.Errorf("round %d: base %s, received as it is: %v", round, name, received)
+					}
+				}
+			}
+			if got := replica.ask("exists", "former", "own") + replica.ask("exists", "n", "list"); got != ":0:2" {
+				t.Fatalf("the replica's keys: %s", got)
+			}
+			want := knowledge(replica.client)
+			stopNode(t, replica.client, ended, "nosave")
+			leftovers, err := filepath.Glob(filepath.Join(dir, "appendonlydir", "temp-*"))
+			if err != nil || len(leftovers) > 0 {
+				t.Errorf("left over: %q, %v", leftovers, err)
+			}
+			n, dial, _ := startNode(t, on...)
+			c := dial()
+			waitFor(t, "the data", func() bool { return !strings.HasPrefix(c.ask("dbsize"), "-") })
+			if diff := differences(knowledge(c), want); diff != "" {
+				t.Errorf("after a restart:\n%s", diff)
+			}
+			if _, _, second := n.journal.IDs(); second < 0 {
+				t.Error("the history of the primary is not known any more")
+			}
+		})
+	}
+}
+
+// TestOneAtATime: a rewrite beside a save is for later, and a save beside a
+// rewrite, as in the reference.
+func TestOneAtATime(t *testing.T) {
+	script := func(t *testing.T, dial func() *client) (transcript []string) {
+		c := dial()
+		say := func(words ...string) { transcript = append(transcript, strings.Join(words, " ")+": "+c.ask(words...)) }
+		state := func() {
+			for _, field := range []string{"rdb_bgsave_in_progress", "aof_enabled", "aof_rewrite_in_progress", "aof_rewrite_scheduled", "aof_rewrites_consecutive_failures"} {
+				transcript = append(transcript, field+" "+infoOf(c, field))
+			}
+		}
+		say("debug", "populate", "50")
+		say("config", "set", "rdb-key-save-delay", "10000")
+		say("bgsave")
+		say("bgsave")
+		say("bgsave", "schedule")
+		say("bgsave", "x")
+		say("bgrewriteaof")
+		state()
+		say("config", "set", "rdb-key-save-delay", "0")
+		waitFor(t, "the rewrite that was scheduled", func() bool { return infoOf(c, "aof_rewrites") == "1" && infoOf(c, "aof_rewrite_in_progress") == "0" })
+		state()
+		say("multi")
+		say("bgsave")
+		say("exec")
+		waitFor(t, "the save that was scheduled", func() bool { return infoOf(c, "rdb_saves") == "2" })
+		say("multi")
+		say("bgrewriteaof")
+		say("exec")
+		waitFor(t, "the second rewrite", func() bool { return infoOf(c, "aof_rewrites") == "2" && infoOf(c, "aof_rewrite_in_progress") == "0" })
+		state()
+		return transcript
+	}
+	_, ours, _ := startNode(t, "--appendonly", "yes", "--save", "")
+	reference := startReference(t, "--appendonly", "yes", "--hz", "100")
+	got, want := script(t, ours), script(t, reference)
+	if !slices.Equal(got, want) {
+		t.Errorf("got\n%s\nwant\n%s", strings.Join(got, "\n"), strings.Join(want, "\n"))
+	}
+}
+
+// TestRewriteWhileOff: BGREWRITEAOF writes a base although the file is off.
+func TestRewriteWhileOff(t *testing.T) {
+	dir := t.TempDir()
+	_, dial, ended := startNode(t, "--dir", dir, "--save", "")
+	c := dial()
+	fillAllKinds(c)
+	want := dumps(c)
+	if got := c.ask("bgrewriteaof"); got != `+"Background append only file rewriting started"` {
+		t.Fatal(got)
+	}
+	waitFor(t, "the base", func() bool {
+		return infoOf(c, "aof_rewrite_in_progress") == "0" && len(aofBytes(t, dir, "base")) == 1
+	})
+	if got := infoOf(c, "aof_enabled"); got != "0" {
+		t.Errorf("aof_enabled: %s", got)
+	}
+	stopNode(t, c, ended, "nosave")
+	_, dial, _ = startNode(t, "--dir", dir, "--save", "", "--appendonly", "yes")
+	if got := dumps(dial()); !maps.Equal(got, want) {
+		t.Errorf("%d keys, want %d, or what they hold differs", len(got), len(want))
+	}
+}
+
+// TestAppendOnlyFileCannotBeSwitchedOn: where nothing can be written CONFIG SET
+// fails, and the file is off.
+func TestAppendOnlyFileCannotBeSwitchedOn(t *testing.T) {
+	_, dial, _ := startNode(t, "--save", "", "--enable-protected-configs", "yes")
+	c := dial()
+	c.do("config", "set", "dir", "/proc")
+	got := c.ask("config", "set", "appendonly", "yes")
+	if got != `-"ERR CONFIG SET failed (possibly related to argument 'appendonly') - Unable to turn on AOF. Check server logs."` {
+		t.Errorf("CONFIG SET: %s", got)
+	}
+	if got := c.ask("config", "get", "appendonly"); got != `*[$"appendonly" $"no"]` {
+		t.Errorf("CONFIG GET: %s", got)
+	}
+	if got := c.ask("set", "a", "1"); got != `+"OK"` {
+		t.Errorf("SET: %s", got)
+	}
+	c.do("config", "set", "dir", t.TempDir())
+	if got := c.ask("config", "set", "appendonly", "yes"); got != `+"OK"` {
+		t.Errorf("CONFIG SET where files can be written: %s", got)
+	}
+	if got := infoOf(c, "aof_enabled") + infoOf(c, "aof_rewrite_in_progress"); got != "10" {
+		t.Errorf("after OK: %s", got)
+	}
+}
