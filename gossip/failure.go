@@ -106,6 +106,7 @@ func (m *Machine) linkDown(ev LinkDown) {
 	}
 	if n.linked {
 		n.linked = false
+		n.nextDial = m.now + dialFirst // the bus dials once by itself
 		n.touch()
 		m.view.dirty = true
 	}

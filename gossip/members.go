@@ -168,7 +168,7 @@ type meeting struct {
 	answered slots.NodeID // who turned out to be there
 }
 
-// Meetings and known nodes that do not answer are tried this often.
+// Meetings, and known nodes without a link, are tried this often.
 const (
 	meetEvery = 500 * time.Millisecond
 	dialFirst = 500 * time.Millisecond
@@ -209,7 +209,9 @@ func (m *Machine) tryMeeting(t *meeting) {
 	m.send(t.answered, meetMsg{m.self.copyRecord(allWindows)})
 }
 
-// tickMembers carries on handshakes and tries known nodes that are silent.
+// tickMembers carries on handshakes and tries known nodes to which there is no
+// link. That one is heard does not count: what it says comes on its own link, and
+// whoever has no link to it shows it as disconnected.
 func (m *Machine) tickMembers() {
 	m.meets = slices.DeleteFunc(m.meets, func(t *meeting) bool { return m.now >= t.until })
 	for _, t := range m.meets {
@@ -222,7 +224,7 @@ func (m *Machine) tickMembers() {
 		if n == m.self || m.now < n.nextDial || dialled == dialsPerTick {
 			continue
 		}
-		if !n.lost && (n.linked || n.everHeard && m.now-n.heard < dialFirst && !n.hinted) {
+		if n.linked && !n.lost {
 			continue
 		}
 		if n.IP() == "" || n.rec.Address.BusPort == 0 {

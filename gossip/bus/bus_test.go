@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"net"
 	"net/netip"
 	"slices"
 	"strings"
@@ -779,5 +780,34 @@ func TestPartitionHeals(t *testing.T) {
 	nodes[3].bus.Broadcast("k", []byte("healed"))
 	for _, n := range nodes[:3] {
 		until(t, "broadcasts reach all", func() bool { return n.hasReceived(gossip.ByBroadcast, "healed") })
+	}
+}
+
+// TestLateFailureOfADial has a dial go nowhere, and end after another one made
+// the link: what is said of the link last must be that it stands.
+func TestLateFailureOfADial(t *testing.T) {
+	nowhere, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer nowhere.Close()
+	a := start(t, 1, func(o *Options) { o.DialTimeout = 300 * time.Millisecond })
+	b := start(t, 2, nil)
+	failed := make(chan error, 1)
+	a.bus.Dial(nowhere.Addr().(*net.TCPAddr).AddrPort(), b.id, func(_ slots.NodeID, err error) { failed <- err })
+	a.send(b, "hello")
+	until(t, "the link is up", func() bool { return a.has(func() bool { return a.up[b.id] == 1 }) })
+	if err := <-failed; err == nil {
+		t.Fatal("the dial that goes nowhere succeeded")
+	}
+	if a.has(func() bool { return a.down[b.id] > 0 }) {
+		t.Error("a dial that failed late told that the link is down")
+	}
+	// Who missed the word of it dials, and is told again.
+	if _, err := a.dial(b.bus.Address(), b.id); err != nil {
+		t.Fatal(err)
+	}
+	if a.has(func() bool { return a.up[b.id] != 2 || a.down[b.id] > 0 }) {
+		t.Errorf("after a dial over a link that stands: up %d times, down %d times", a.up[b.id], a.down[b.id])
 	}
 }

@@ -63,7 +63,7 @@
 //	                  repaired by push/pull.
 //	PushPullInterval  R = 5 s: each node exchanges its state with a random member
 //	                  per R, 2R for n > 32, 3R for n > 64 and so on.
-//	links             dialled when there is something to send. Backoff 20, 40, …
+//	links             dialled when there is something to send, and by Dial. Backoff 20, 40, …
 //	                  200 ms, and 1 s after a handshake that failed. Data that is
 //	                  not acknowledged for 2 s ends a link.
 //	UDP               an echo after 2 s without a round trip; 3 lost echoes over a

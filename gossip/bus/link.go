@@ -288,8 +288,12 @@ func isQuarrel(err error) bool {
 		errors.Is(err, errProof) || errors.Is(err, errNotBus)
 }
 
-// linkFailed reports a dial that failed, and logs what an operator can mend.
+// linkFailed reports a dial that failed, and logs what an operator can mend. A
+// dial that was begun before another one succeeded tells nothing new.
 func (b *Bus) linkFailed(id slots.NodeID, addr netip.AddrPort, err error) {
+	if p := b.peer(id, false); p != nil && p.up() {
+		return
+	}
 	if isQuarrel(err) {
 		b.log.line(slog.LevelWarn, "link "+id.String(), "cluster bus: link refused",
 			"node", id.String(), "address", addr.String(), "error", err)

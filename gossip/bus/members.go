@@ -258,7 +258,10 @@ func (b *Bus) meet(addr netip.AddrPort, expect slots.NodeID) (slots.NodeID, erro
 			return expect, fmt.Errorf("node %s is forgotten", expect)
 		}
 		if p := b.peer(expect, false); p != nil && p.up() {
-			// The link has proven who is there; only membership may be missing.
+			// The link has proven who is there; only membership may be missing, or
+			// the word that there is a link. A link that breaks meanwhile says so
+			// after this.
+			b.handler.LinkUp(expect)
 			return expect, b.join(expect, addr)
 		}
 	}

@@ -225,9 +225,7 @@ func (c *Cluster) Incomplete() string {
 		}
 		for _, n := range view {
 			other := c.ByAddr(n.Addr)
-			// Two replicas that hear each other on the link of one need no second.
-			linked := n.Connected || !n.Primary() && !view.Self().Primary()
-			if other != nil && other.Running() && (n.Has("fail") || n.Has("fail?") || n.Has("handshake") || !linked) {
+			if other != nil && other.Running() && (n.Has("fail") || n.Has("fail?") || n.Has("handshake") || !n.Connected) {
 				return fmt.Sprintf("%s sees %s as %s", p.Name, other.Name, strings.Join(n.Flags, ","))
 			}
 		}
