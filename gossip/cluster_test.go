@@ -21,6 +21,7 @@ type testNet struct {
 	queue []delivery
 	seq   int
 	cut   func(from, to *testNode) bool
+	calm  bool // no client is served
 }
 
 type testNode struct {
@@ -219,7 +220,7 @@ func (w *testNet) run(limit time.Duration, what string, done func() bool) time.D
 		}
 		if w.now/time.Millisecond%10 == 0 {
 			for _, n := range w.nodes {
-				n.step(Tick{})
+				n.step(Tick{Served: !w.calm})
 			}
 		}
 	}

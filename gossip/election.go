@@ -151,7 +151,7 @@ func (m *Machine) stand(why reason, owner *member) *candidacy {
 	m.save = true
 	wait := electionLast
 	if why == becauseForced || why == becauseFail {
-		wait += m.leaseFor(len(m.claims.electors))
+		wait += m.calmLeaseFor(len(m.claims.electors))
 	}
 	e.running = &candidacy{
 		epoch: m.currentEpoch, owner: owner, why: why, ownerSeq: owner.rec.Seq, digest: m.claims.electorsDigest,
@@ -251,7 +251,7 @@ func (m *Machine) judgeVote(n *member, b voteRequestMsg) verdict {
 			// Its own lease ends with this very vote: see settleLease.
 			return granted
 		}
-		p.contested = m.now + 2*m.leaseFor(len(m.claims.electors))
+		p.contested = m.now + 2*m.calmLeaseFor(len(m.claims.electors))
 	case becauseFail:
 		if !p.fail || p == m.self {
 			return refusedState

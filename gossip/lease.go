@@ -42,8 +42,13 @@ type leaseState struct {
 	epochKnown bool
 	askedAt    Instant
 	ask        bool // ask at the next opportunity
-	digest     uint64
-	staleAt    Instant // since when there has been no valid lease, or 0
+	// What was asked before countFrom was for another length than what is asked
+	// now, and does not count.
+	countFrom Instant
+	servedAt  Instant // when clients were last seen to be served
+	calmFrom  Instant // what is asked from then on is for a calm lease; 0 when busy
+	digest    uint64
+	staleAt   Instant // since when there has been no valid lease, or 0
 
 	// votedEpoch is the greatest epoch of a vote against this node that a
 	// voter told it of; votedAt is when it first did.
@@ -83,6 +88,11 @@ const (
 	leaseMost      = 30 * time.Second
 	leaseBounds    = 2 * leaseMost // what a voter believes at most
 	leaseAskFastly = 20 * time.Millisecond
+	// A primary that has served nobody for calmAfter asks for leases that are
+	// longer by calmFactor: renewing is most of what it does. It takes so much
+	// longer to replace it.
+	calmAfter  = 2 * time.Second
+	calmFactor = 2.5
 )
 
 // leaseFor is the length of a lease among so many electors. It grows with
@@ -91,6 +101,28 @@ const (
 func (m *Machine) leaseFor(electors int) time.Duration {
 	d := min(max(leaseLeast, time.Duration(electors)*leasePerVoter), leaseMost)
 	return max(min(d, m.cfg.NodeTimeout/2), 60*time.Millisecond)
+}
+
+// calmLeaseFor is the length of the longest lease that a node asks for among so
+// many electors.
+func (m *Machine) calmLeaseFor(electors int) time.Duration {
+	d := m.leaseFor(electors)
+	return max(d, min(time.Duration(calmFactor*float64(d)), leaseMost, m.cfg.NodeTimeout/2))
+}
+
+// askedLength is the length of the lease that was asked for at an instant, or less.
+func (m *Machine) askedLength(at Instant) time.Duration {
+	if l := &m.lease; l.calmFrom != 0 && at >= l.calmFrom {
+		return m.calmLeaseFor(len(m.claims.electors))
+	}
+	return m.leaseFor(len(m.claims.electors))
+}
+
+// askAnew has nothing count that was asked for until now. The lease that it was
+// granted for stands.
+func (m *Machine) askAnew() {
+	m.dropGrants()
+	m.lease.countFrom, m.lease.ask = m.now+1, true
 }
 
 // leaseMargin is for the drift of two monotonic clocks.
@@ -180,7 +212,7 @@ func (m *Machine) mayBump() bool {
 // counted a grant of the old seat counted one of a voter too that has given this
 // node its seat, and gave that grant before.
 func (m *Machine) takeSeat() {
-	d := m.leaseFor(len(m.claims.electors) + 2) // others may count some more
+	d := m.calmLeaseFor(len(m.claims.electors) + 2) // others may count some more
 	m.lease.inherited = m.now + d
 	// After a restart the same is owed: see promiseUntil.
 	m.lease.promisedMost = max(m.lease.promisedMost, roundUp(d))
@@ -231,7 +263,7 @@ func (m *Machine) countGrants() {
 	l.epochKnown = known >= need
 	if asked := l.asked; len(asked) >= need {
 		slices.SortFunc(asked, func(a, b Instant) int { return cmp.Compare(b, a) })
-		d := m.leaseFor(len(m.claims.electors))
+		d := m.askedLength(asked[need-1])
 		if until := asked[need-1] + d - leaseMargin(d); until > l.until {
 			l.until = until
 		}
@@ -247,9 +279,16 @@ func (m *Machine) countGrants() {
 	}
 }
 
-// tickLease asks for renewal.
-func (m *Machine) tickLease() {
-	if l := &m.lease; m.needsRenewals() && m.now-l.askedAt >= m.renewEvery() {
+// tickLease asks for renewal, and for how long from now on.
+func (m *Machine) tickLease(served bool) {
+	l := &m.lease
+	switch {
+	case served:
+		l.servedAt, l.calmFrom = m.now, 0
+	case l.calmFrom == 0 && m.now-l.servedAt >= calmAfter:
+		l.calmFrom = m.now + 1
+	}
+	if m.needsRenewals() && m.now-l.askedAt >= m.renewEvery() {
 		l.ask = true
 	}
 }
@@ -261,11 +300,10 @@ func (m *Machine) needsRenewals() bool {
 
 // renewEvery is how long after one asking the next is due.
 func (m *Machine) renewEvery() time.Duration {
-	every := m.leaseFor(len(m.claims.electors)) * 2 / 5
 	if m.now >= m.lease.until {
-		return max(every/5, leaseAskFastly)
+		return max(m.leaseFor(len(m.claims.electors))*2/25, leaseAskFastly)
 	}
-	return every
+	return m.askedLength(m.lease.askedAt) * 2 / 5
 }
 
 // renewTogether asks a little early when another primary has just asked: then all
@@ -280,7 +318,7 @@ func (m *Machine) askLease() {
 	l := &m.lease
 	l.ask, l.askedAt = false, m.now
 	b := renewMsg{
-		Asked: m.now, Duration: m.leaseFor(len(m.claims.electors)),
+		Asked: m.now, Duration: m.askedLength(m.now),
 		Seq: m.self.rec.Seq, Current: m.currentEpoch, Electors: m.claims.electorsDigest,
 	}
 	for _, e := range m.claims.electors {
@@ -408,6 +446,9 @@ func (m *Machine) renewed(n *member, b renewedMsg) {
 	}
 	switch b.Verdict {
 	case granted:
+		if b.Asked < l.countFrom {
+			return
+		}
 		if n.grant.given && n.grant.asked >= b.Asked {
 			return
 		}

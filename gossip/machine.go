@@ -167,7 +167,7 @@ func (m *Machine) Step(ev Event, now Instant) error {
 func (m *Machine) apply(ev Event) error {
 	switch ev := ev.(type) {
 	case Tick:
-		m.tick()
+		m.tick(ev)
 	case Received:
 		return m.received(ev)
 	case Member:
@@ -190,6 +190,9 @@ func (m *Machine) apply(ev Event) error {
 	case Replication:
 		m.replicated(ev)
 	case Reconfigure:
+		if ev.Config.NodeTimeout != m.cfg.NodeTimeout {
+			m.askAnew()
+		}
 		m.cfg = ev.Config
 		m.describeSelf()
 		// The table names endpoints as the configuration prefers them, and says
@@ -202,7 +205,7 @@ func (m *Machine) apply(ev Event) error {
 }
 
 // tick drives everything that depends on time.
-func (m *Machine) tick() {
+func (m *Machine) tick(ev Tick) {
 	// A process that was stopped, or starved, has heard nobody in the
 	// meantime, and that is nobody's fault but its own: silence counts only
 	// while this node was listening.
@@ -213,7 +216,7 @@ func (m *Machine) tick() {
 	m.tickMembers()
 	m.tickClaims()
 	m.tickFailure()
-	m.tickLease()
+	m.tickLease(ev.Served)
 	m.tickHandover()
 	m.tickElection()
 }

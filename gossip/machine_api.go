@@ -63,8 +63,9 @@ const (
 
 type (
 	// Tick says that time has passed. Machine.Due says when the next one must
-	// come; earlier ones do no harm.
-	Tick struct{}
+	// come; earlier ones do no harm. Served is true when clients were served under
+	// the lease since the one before.
+	Tick struct{ Served bool }
 
 	// Received brings bytes. From is zero unless Way is ByLink. Step returns an
 	// error for bytes that are not a message of this version.

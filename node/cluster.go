@@ -161,7 +161,7 @@ func (c *cluster) run() {
 		case <-tick.C:
 			c.mu.Lock()
 			c.step(c.replicationEvent())
-			c.step(gossip.Tick{})
+			c.step(gossip.Tick{Served: c.fence.served.Swap(false)})
 			due = c.machine.Due()
 			c.mu.Unlock()
 			c.fence.poll(false)

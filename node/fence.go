@@ -21,6 +21,9 @@ type fence struct {
 	// openUntil is the instant until which the fence is open for all, or 0
 	// when the slow path must decide.
 	openUntil atomic.Int64
+	// served is set whenever somebody asks, and cleared by whoever wants to know
+	// whether somebody did.
+	served atomic.Bool
 	// term counts how often this node was deposed.
 	term atomic.Uint64
 
@@ -63,6 +66,9 @@ func newFence(now func() gossip.Instant, timeout time.Duration) *fence {
 // State implements server.Fence.
 func (f *fence) State() (server.FenceState, uint64) {
 	term := f.term.Load()
+	if !f.served.Load() {
+		f.served.Store(true)
+	}
 	if int64(f.now()) < f.openUntil.Load() {
 		return server.FenceOpen, term
 	}

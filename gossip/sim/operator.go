@@ -141,12 +141,23 @@ func (m *migration) next() {
 			for _, h := range w.hosts {
 				if h != m.source && h != m.target && h.own != 0 {
 					for _, slot := range m.slots {
-						h.request(gossip.SetSlot{Slot: slot, To: gossip.OwnedBy, Node: m.target.id}, nil)
+						h.request(h.ownedBy(slot, m.target.id), nil)
 					}
 				}
 			}
 		}
 	})
+}
+
+// ownedBy is SETSLOT NODE with the count of keys that the host has of its own: it
+// refuses to give those away. A slot whose migration was overtaken by a failover
+// and another migration has some.
+func (h *host) ownedBy(slot slots.Slot, id slots.NodeID) gossip.SetSlot {
+	keys := 0
+	if bit, watched := h.w.watched[slot]; watched && h.own&^h.drained&(1<<bit) != 0 {
+		keys = 1
+	}
+	return gossip.SetSlot{Slot: slot, To: gossip.OwnedBy, Node: id, KeysInSlot: keys}
 }
 
 // setSlots gives one node the same command for all slots, one after the other.

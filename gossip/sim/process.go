@@ -44,6 +44,8 @@ type host struct {
 	// event that is to bring it.
 	tickDue gossip.Instant
 	tick    int64
+	// calmUntil is until when the machine is told that nobody is served.
+	calmUntil time.Duration
 	// dieAfterSave makes the process crash between Save and Send.
 	dieAfterSave bool
 
@@ -280,8 +282,23 @@ func (h *host) ticked(ev event) {
 	case h.paused || h.saving || len(h.inbox) > 0:
 		h.w.again(ev, 10*time.Millisecond)
 	default:
-		h.feed(gossip.Tick{})
+		h.feed(gossip.Tick{Served: h.seemsBusy()})
 	}
+}
+
+// seemsBusy is what the machine is told of its clients. Now and then it is told
+// for some seconds that there are none: they write all the same, so that what it
+// promises is seen not to rest on it.
+func (h *host) seemsBusy() bool {
+	w := h.w
+	if w.now < h.calmUntil {
+		return false
+	}
+	if w.rng.IntN(150) == 0 {
+		h.calmUntil = w.now + 3*time.Second + w.jitter(8*time.Second)
+		w.stats.Calms++
+	}
+	return true
 }
 
 // saved is when the state is durable and the rest of the Ready may follow.

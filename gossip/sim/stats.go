@@ -39,6 +39,7 @@ type Stats struct {
 	Forgets       int
 	FullSyncs     int
 	EmptyRestarts int
+	Calms         int // spells in which a machine is told that nobody is served
 	// CrashesAfterSave are crashes between a Save and what it allowed.
 	CrashesAfterSave int
 	// ExcusedWipes are full syncs from a primary that came back empty by
