@@ -3,7 +3,6 @@ package node
 import (
 	"context"
 	"errors"
-	"fmt"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -13,9 +12,7 @@ import (
 	"slotmesh/node/config"
 	"slotmesh/node/journal"
 	"slotmesh/node/persist"
-	"slotmesh/node/rdb"
 	"slotmesh/node/resp"
-	"slotmesh/slots"
 )
 
 // appendOnly is the node's append only file, while it is on, and what waits for
@@ -162,81 +159,6 @@ func aofSettings(cfg *config.Config) func() persist.AOFSettings {
 			Version:           ReportedVersion,
 		}
 	}
-}
-
-// aofTarget takes what the files hold into the keyspace.
-type aofTarget struct {
-	n       *Node
-	applier *command.Applier
-	batch   []command.Applied
-	now     int64
-	refused int
-}
-
-// Target implements persist.Target.
-func (t *aofTarget) Target(slot slots.Slot) rdb.Target {
-	return rdb.Target{Space: t.n.store.DraftSpace(slot), Limits: &t.n.engine.Limits().Limits}
-}
-
-// Insert implements persist.Target.
-func (t *aofTarget) Insert(e rdb.Entry) error {
-	if e.DB >= t.n.store.Databases() {
-		if e.Draft != nil {
-			e.Draft.Discard()
-		}
-		return fmt.Errorf("key %.128q is of database %d, and there are %d", e.Key, e.DB, t.n.store.Databases())
-	}
-	t.n.engine.WithSlot(e.Slot, func() { t.n.store.Insert(e, t.now) })
-	return nil
-}
-
-// Apply implements persist.Target.
-func (t *aofTarget) Apply(commands []persist.Command) error {
-	t.batch = t.batch[:0]
-	for _, c := range commands {
-		if c.DB >= t.n.store.Databases() {
-			return fmt.Errorf("a write to database %d of %d", c.DB, t.n.store.Databases())
-		}
-		t.batch = append(t.batch, command.Applied{DB: c.DB, Args: c.Args})
-	}
-	err := t.applier.Apply(t.batch, func() {})
-	clear(t.batch)
-	var refused *command.ReplyError
-	if errors.As(err, &refused) {
-		if t.refused++; t.refused <= 10 {
-			t.n.log.Warn("A command of the append only file was refused: '" + refused.Err.Error() + "' for '" + refused.Command + "'")
-		}
-		return nil
-	}
-	return err
-}
-
-// recoverAOF loads the files of aof.
-func (p *persistence) recoverAOF(aof *persist.AOF) error {
-	n := p.n
-	l := &loading{begun: time.Now()}
-	p.loading.Store(l)
-	defer p.loading.Store(nil)
-	stop := p.report(l)
-	t := &aofTarget{n: n, applier: n.engine.NewApplier(), now: unixMs()}
-	loaded, err := aof.Load(t, &l.Progress)
-	stop()
-	if err != nil {
-		return &errLoad{err}
-	}
-	n.log.Info(fmt.Sprintf("DB loaded from append only file: %.3f seconds", time.Since(l.begun).Seconds()))
-	if loaded.CutBytes > 0 {
-		n.log.Warn(fmt.Sprintf("%d bytes of an incomplete end were cut off and moved to %s", loaded.CutBytes, loaded.CutTo))
-	}
-	p.mu.Lock()
-	p.loaded.Keys, p.loaded.At, p.loaded.Known = l.Keys.Load(), loaded.At, loaded.Known
-	p.saved, p.dirty = time.Now(), n.engine.Stats().Dirty
-	p.mu.Unlock()
-	if loaded.Known {
-		n.journal.Adopt(loaded.At.ID, loaded.At.Offset, loaded.At.StreamDB)
-	}
-	n.replication.Adopted()
-	return nil
 }
 
 // beginning is a start of the file while the node serves: its base is being

@@ -15,7 +15,6 @@ import (
 	"slotmesh/node/resp"
 	"slotmesh/node/server"
 	"slotmesh/node/store"
-	"slotmesh/slots"
 )
 
 // persistence is what a node has on its disk: it saves and loads RDB files.
@@ -46,12 +45,6 @@ type persistence struct {
 	saves int64
 	// loaded is what the file at the start held.
 	loaded persist.LoadedRDB
-}
-
-// loading is a load under way.
-type loading struct {
-	persist.Progress
-	begun time.Time
 }
 
 func newPersistence(n *Node) *persistence {
@@ -246,168 +239,6 @@ func (p *persistence) keepTime(now time.Time) {
 	p.mu.Unlock()
 	if due {
 		p.saveInBackground()
-	}
-}
-
-// fileTarget takes what a file holds into a store that nobody else sees yet.
-type fileTarget struct {
-	engine *command.Engine
-	into   *store.Store
-	now    int64
-}
-
-// Target implements persist.Target.
-func (t *fileTarget) Target(slot slots.Slot) rdb.Target {
-	return rdb.Target{Space: t.into.DraftSpace(slot), Limits: &t.engine.Limits().Limits}
-}
-
-// Insert implements persist.Target.
-func (t *fileTarget) Insert(e rdb.Entry) error {
-	if e.DB >= t.into.Databases() {
-		if e.Draft != nil {
-			e.Draft.Discard()
-		}
-		return fmt.Errorf("key %.128q is of database %d, and there are %d", e.Key, e.DB, t.into.Databases())
-	}
-	t.into.Insert(e, t.now)
-	return nil
-}
-
-// Apply implements persist.Target: an RDB file has no commands.
-func (t *fileTarget) Apply([]persist.Command) error {
-	return errors.New("commands in an RDB file")
-}
-
-// load reads the file into a new store, and gives it to commit.
-func (p *persistence) load(commit func(*store.Store)) (loaded persist.LoadedRDB, err error) {
-	n := p.n
-	l := &loading{begun: time.Now()}
-	p.loading.Store(l)
-	defer p.loading.Store(nil)
-	stop := p.report(l)
-	defer stop()
-	t := &fileTarget{engine: n.engine, into: n.engine.Sibling(), now: unixMs()}
-	options := persist.LoadOptions{
-		Path:     p.path(),
-		KeyDelay: time.Duration(n.cfg.Int("key-load-delay").Load()) * time.Microsecond,
-		Progress: &l.Progress,
-		Notice:   func(text string) { n.log.Info("RDB: " + text) },
-	}
-	if !n.replication.IsReplica() && !n.followsAtStart() {
-		options.Expired = func(at int64) bool { return at <= t.now }
-	}
-	loaded, err = persist.LoadRDB(p.fs, options, t)
-	if err != nil {
-		n.engine.Discard(t.into)
-		return loaded, err
-	}
-	commit(t.into)
-	n.log.Info(fmt.Sprintf("Done loading RDB, keys loaded: %d, keys expired: %d.", loaded.Keys, loaded.Expired))
-	n.log.Info(fmt.Sprintf("DB loaded from disk: %.3f seconds", time.Since(l.begun).Seconds()))
-	return loaded, nil
-}
-
-// reportEvery is how often the log tells how far a load is.
-const reportEvery = 2 * time.Second
-
-// report tells the log how far a load is, at what rate, and how long it may take
-// yet, until stop is called.
-func (p *persistence) report(l *loading) (stop func()) {
-	done := make(chan struct{})
-	var running sync.WaitGroup
-	running.Go(func() {
-		ticker := time.NewTicker(reportEvery)
-		defer ticker.Stop()
-		for {
-			select {
-			case <-done:
-				return
-			case <-ticker.C:
-				p.n.log.Info("Loading: " + l.text(time.Now()))
-			}
-		}
-	})
-	return func() {
-		close(done)
-		running.Wait()
-	}
-}
-
-// text says how far the load is.
-func (l *loading) text(now time.Time) string {
-	total, read := l.Total.Load(), l.Done.Load()
-	seconds := now.Sub(l.begun).Seconds()
-	rate := float64(read) / max(seconds, 0.001)
-	left := 0.0
-	if rate > 0 {
-		left = float64(total-read) / rate
-	}
-	return fmt.Sprintf("%.1f%% of %s, %d keys, %s/s, about %.0f seconds left",
-		100*float64(read)/max(float64(total), 1), humanBytes(total), l.Keys.Load(), humanBytes(int64(rate)), left)
-}
-
-// followsAtStart reports whether this node begins as a replica.
-func (n *Node) followsAtStart() bool {
-	_, _, follows := n.cfg.ReplicaOf()
-	return follows && n.cluster == nil
-}
-
-// errLoad is what a node ends with that cannot load its data.
-type errLoad struct{ err error }
-
-func (e *errLoad) Error() string {
-	return "Fatal error loading the DB: " + e.err.Error() + ". Exiting."
-}
-func (e *errLoad) Unwrap() error { return e.err }
-
-// recoverRDB loads what the RDB file holds, if anything, and goes on with the
-// history that it is of.
-func (p *persistence) recoverRDB() error {
-	n := p.n
-	n.log.Info("Loading RDB produced by version " + ReportedVersion + " or compatible")
-	loaded, err := p.load(func(s *store.Store) { n.engine.Replace(s, func() {}) })
-	if err != nil {
-		return &errLoad{err}
-	}
-	p.mu.Lock()
-	p.loaded = loaded
-	p.saved, p.dirty = time.Now(), n.engine.Stats().Dirty
-	p.mu.Unlock()
-	if loaded.Known {
-		n.journal.Adopt(loaded.At.ID, loaded.At.Offset, loaded.At.StreamDB)
-	}
-	n.replication.Adopted()
-	return nil
-}
-
-// settleHistory gives a primary that was started with data a history of its own:
-// what it writes from now on is not what it may have written, and lost, before.
-// Replicas that are not ahead go on with the old id up to here.
-func (p *persistence) settleHistory() {
-	p.mu.Lock()
-	known := p.loaded.Known
-	p.mu.Unlock()
-	if known && !p.n.replication.IsReplica() && !p.n.followsAtStart() {
-		p.n.journal.Promote(randomID())
-	}
-}
-
-// dropForeign deletes the keys of slots that are not this primary's: they moved
-// while it was down, or the file is another node's.
-func (p *persistence) dropForeign(own slots.Set) {
-	dropped := 0
-	s := p.n.store
-	for slot := range slots.Slot(slots.Count) {
-		if own.Has(slot) || s.CountInSlot(0, slot) == 0 {
-			continue
-		}
-		p.n.engine.WithSlot(slot, func() {
-			dropped += s.CountInSlot(0, slot)
-			s.FlushSlot(slot, -1)
-		})
-	}
-	if dropped > 0 {
-		p.n.log.Warn(fmt.Sprintf("%d keys of slots that this node does not own were deleted.", dropped))
 	}
 }
 

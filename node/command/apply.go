@@ -35,13 +35,52 @@ type Applier struct {
 	call  Call
 	reply resp.Writer
 	specs []*Spec
+	// held are the slots that are locked, positions room to find keys.
+	held      []slots.Slot
+	positions []int
 }
 
 // NewApplier returns an applier with buffers of its own.
-func (e *Engine) NewApplier() *Applier {
+func (e *Engine) NewApplier() *Applier { return e.LaneApplier(e.Background()) }
+
+// LaneApplier is NewApplier for who has a lane of an event loop to itself.
+func (e *Engine) LaneApplier(lane int) *Applier {
 	a := &Applier{e: e}
-	a.call = Call{engine: e, Lane: e.Background(), Reply: &a.reply, Applied: true}
+	a.call = Call{engine: e, Lane: lane, Reply: &a.reply, Applied: true}
 	return a
+}
+
+// Route returns the slot that is all a command needs, and which argument is its
+// first key. It is not ok for a command that needs several slots, or all, or none;
+// nor for one that does not exist.
+func (a *Applier) Route(args [][]byte) (slot slots.Slot, key int, ok bool) {
+	if len(args) == 0 {
+		return 0, 0, false
+	}
+	spec, err := a.e.table.Find(args)
+	if err != nil || !spec.keyed || a.wide(spec, args) {
+		return 0, 0, false
+	}
+	if key = spec.onlyKey; key > 0 {
+		return slots.Of(args[key]), key, true
+	}
+	positions, err := spec.KeyPositions(args, a.positions[:0])
+	if err != nil || len(positions) == 0 {
+		return 0, 0, false
+	}
+	a.positions = positions
+	slot = slots.Of(args[positions[0]])
+	for _, at := range positions[1:] {
+		if slots.Of(args[at]) != slot {
+			return 0, 0, false
+		}
+	}
+	return slot, positions[0], true
+}
+
+// wide reports whether a command needs the whole keyspace.
+func (a *Applier) wide(spec *Spec, args [][]byte) bool {
+	return spec.Exclusive || spec.Walks || a.e.reaches(spec, args)
 }
 
 // Apply is NewApplier and Apply at once.
@@ -69,7 +108,7 @@ func (a *Applier) Apply(cmds []Applied, after func()) error {
 			return fmt.Errorf("apply %q: %w", clip(cmd.Args[0], 128), err)
 		}
 		a.specs = append(a.specs, spec)
-		exclusive = exclusive || spec.Exclusive || spec.Walks || a.e.reaches(spec, cmd.Args)
+		exclusive = exclusive || a.wide(spec, cmd.Args)
 		if !spec.keyed {
 			continue
 		}
@@ -84,7 +123,8 @@ func (a *Applier) Apply(cmds []Applied, after func()) error {
 		defer func() { c.exclusive = false }()
 		return a.run(cmds, nil, after)
 	}
-	held := slices.Clone(c.slots)
+	held := append(a.held[:0], c.slots...)
+	a.held = held
 	for _, slot := range held {
 		a.e.locks.lock(slot)
 	}
@@ -109,8 +149,10 @@ func (a *Applier) run(cmds []Applied, held []slots.Slot, after func()) error {
 	for i, cmd := range cmds {
 		c.forget()
 		c.Spec, c.Args, c.DB = a.specs[i], cmd.Args, cmd.DB
-		c.keys, c.slots = c.keyBuf[:0], c.slotBuf[:0]
-		if c.Spec.keyed {
+		if len(cmds) > 1 {
+			c.keys, c.slots = c.keyBuf[:0], c.slotBuf[:0]
+		}
+		if len(cmds) > 1 && c.Spec.keyed {
 			if err := c.addKeys(c.Spec, c.Args); err != nil {
 				return fmt.Errorf("apply %s: %w", c.Spec.fullName, err)
 			}

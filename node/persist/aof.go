@@ -10,7 +10,6 @@ import (
 
 	"slotmesh/node/journal"
 	"slotmesh/node/rdb"
-	"slotmesh/slots"
 )
 
 // FsyncMode is appendfsync.
@@ -71,18 +70,6 @@ type AOFOptions struct {
 type Command struct {
 	DB   int
 	Args [][]byte
-}
-
-// Target takes what is loaded. It is used by one goroutine.
-type Target interface {
-	// Target says where collections of a slot come to lie while they are read.
-	Target(slot slots.Slot) rdb.Target
-	// Insert adds one key of an RDB part, which it takes over (see
-	// store.Entry.Draft). A key that is there already is replaced.
-	Insert(e rdb.Entry) error
-	// Apply runs commands as one step. Nothing of them is kept. An error ends the
-	// load; a command that its handler refuses is not one.
-	Apply(commands []Command) error
 }
 
 // Progress is how far a load is. It may be read at any time.

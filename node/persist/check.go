@@ -115,7 +115,7 @@ func (c *check) manifest(path string) error {
 		if err != nil {
 			return c.failed("Cannot open file %s: %v\n", m.base.name, err)
 		}
-		if head == "REDIS" {
+		if startsRDB(head) {
 			isRDB = "RDB"
 		}
 		c.printf("Start to check BASE AOF (%s format).\n", isRDB)
@@ -230,7 +230,7 @@ func (c *check) read(path, name string) (found, error) {
 	entries := newEntryReader(in, 0, nil)
 	if head, err := c.head(path); err != nil {
 		return found{}, c.failed("Cannot read file %s: %v\n", name, err)
-	} else if head == "REDIS" {
+	} else if startsRDB(head) {
 		from, ahead, err := c.preamble(in, name)
 		if err != nil {
 			c.printf("RDB preamble of AOF file is not sane, aborting.\n")

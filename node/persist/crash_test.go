@@ -51,19 +51,39 @@ func (k keyspace) apply(commands []persist.Command) error {
 	return nil
 }
 
-// target takes a load into a keyspace.
+// target takes a load into a keyspace, by several workers.
 type target struct {
-	k keyspace
+	mu sync.Mutex
+	k  keyspace
 }
+
+func (t *target) Workers() int { return 3 }
 
 func (t *target) Target(slot slots.Slot) rdb.Target { return rdb.Target{} }
 
-func (t *target) Insert(e rdb.Entry) error {
-	t.k[fmt.Sprintf("%d/%s", e.DB, e.Key)] = string(e.Value.AppendText(nil))
-	return nil
+func (t *target) Insert(entries []rdb.Entry) (int, error) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	for _, e := range entries {
+		t.k[fmt.Sprintf("%d/%s", e.DB, e.Key)] = string(e.Value.AppendText(nil))
+	}
+	return len(entries), nil
 }
 
-func (t *target) Apply(commands []persist.Command) error { return t.k.apply(commands) }
+func (t *target) Route(c persist.Command) (slots.Slot, int, bool) {
+	if len(c.Args) < 2 {
+		return 0, 0, false
+	}
+	return slots.Of(c.Args[1]), 1, true
+}
+
+func (t *target) Warm(int, [][]byte) {}
+
+func (t *target) Apply(_ int, commands []persist.Command) error {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return t.k.apply(commands)
+}
 
 // step is one entry of the stream.
 type step struct {

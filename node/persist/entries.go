@@ -19,6 +19,9 @@ type entryReader struct {
 	ended bool
 	args  [][]byte
 	spans []argSpan
+	// turn, if set, gives another buffer that holds rest, the end of buf, when there
+	// is no room in this one: what was handed out then stays good.
+	turn func(buf, rest []byte) []byte
 }
 
 type argSpan struct{ from, to int }
@@ -30,8 +33,10 @@ type entry struct {
 	at   int64
 	size int
 	// args is a command; note, if args is nil, an annotation without its end.
-	args [][]byte
-	note []byte
+	// spans are where the arguments stand in it.
+	args  [][]byte
+	spans []argSpan
+	note  []byte
 }
 
 const (
@@ -95,7 +100,13 @@ func (r *entryReader) next() (entry, error) {
 
 // fill reads more, behind what is there.
 func (r *entryReader) fill() error {
-	if r.start > 0 {
+	switch {
+	case r.turn != nil:
+		if cap(r.buf)-len(r.buf) < cap(r.buf)/8 {
+			r.base += int64(r.start)
+			r.buf, r.start = r.turn(r.buf, r.buf[r.start:]), 0
+		}
+	case r.start > 0:
 		rest := r.buf[r.start:]
 		r.base += int64(r.start)
 		if cap(r.buf) > keepWindow && len(rest) < entryWindow {
@@ -183,7 +194,7 @@ func (r *entryReader) parse(b []byte) (entry, int, *damage) {
 		args = append(args, b[s.from:s.to:s.to])
 	}
 	r.args = args
-	return entry{args: args}, pos, nil
+	return entry{args: args, spans: spans}, pos, nil
 }
 
 // number reads the digits after the byte at pos, up to CRLF; after is 0 when more

@@ -6,11 +6,34 @@ import (
 	"fmt"
 	"io"
 	"path/filepath"
-	"runtime"
 
+	"slotmesh/node/crew"
 	"slotmesh/node/rdb"
 	"slotmesh/node/resp"
+	"slotmesh/slots"
 )
+
+// Target takes what is loaded. Insert, Apply and Warm are called by several
+// goroutines at once, but never for slots of the same heap (see store.Heaps).
+type Target interface {
+	// Workers is how many goroutines there may be.
+	Workers() int
+	// Target says where collections of a slot come to lie while they are read.
+	Target(slot slots.Slot) rdb.Target
+	// Insert adds keys of an RDB part, as rdb.LoadOptions.Insert does. A key that is
+	// there already is replaced.
+	Insert(entries []rdb.Entry) (int, error)
+	// Route returns the slot that c needs, and which argument is its first key.
+	// Without ok it needs several or all, or that cannot be told: it is then applied
+	// while nothing else is. Route is called by one goroutine.
+	Route(c Command) (slot slots.Slot, key int, ok bool)
+	// Warm is told which keys of a database are going to be needed.
+	Warm(db int, keys [][]byte)
+	// Apply runs commands as one step, on a goroutine with that number. Nothing of
+	// them is kept. An error ends the load; a command that its handler refuses is
+	// not one.
+	Apply(worker int, commands []Command) error
+}
 
 // DamageError refuses a file: what is wrong, where, and what to do.
 type DamageError struct {
@@ -111,7 +134,8 @@ func (a *AOF) Load(t Target, p *Progress) (Loaded, error) {
 		p = new(Progress)
 	}
 	p.Total.Store(a.filesSize())
-	l := &load{a: a, target: t, progress: p}
+	l := &load{a: a, target: t, progress: p, spread: newSpread(t, p)}
+	defer l.spread.close()
 	files := a.manifest.files()
 	l.result.Files = len(files)
 	for i, f := range files {
@@ -153,8 +177,9 @@ type load struct {
 	// groupAt is where it begins in the file, groupSize how much of the stream it
 	// is so far.
 	groupAt, groupSize int64
-	one                [1]Command
-	sinceYield         int
+	// spread applies the commands; entries is what they are read from.
+	spread  *spread
+	entries *entryReader
 }
 
 // errMissing: this file does not go on where the one before ends, whose end was
@@ -178,34 +203,59 @@ func (l *load) file(f aofFile) error {
 	defer in.Close()
 	l.db, l.headed, l.inGroup, l.skip, l.before = 0, false, false, false, l.result.At.Offset
 	counted := &countedReader{r: in, progress: l.progress}
-	entries, err := l.preamble(path, counted)
-	if err != nil {
+	if l.entries, err = l.preamble(path, counted); err != nil {
 		return err
 	}
+	l.entries.turn = l.spread.turn
+	l.entries.buf = l.spread.begin(l.entries.buf)
+	err = l.commands()
+	// What a worker failed at stands before what ended the reading.
+	if f := l.spread.end(l.entries.buf); f != nil {
+		return l.damage(path, f.At, false, f.Err)
+	}
+	var bad *damage
+	switch {
+	case errors.As(err, &bad):
+		return l.end(f, path, bad)
+	case errors.Is(err, errMissing):
+		return err
+	}
+	var refused *refusedEntry
+	if errors.As(err, &refused) {
+		return l.damage(path, refused.at, false, refused.err)
+	}
+	if err != nil {
+		return fmt.Errorf("aof: load %s: %w", path, err)
+	}
+	return nil
+}
+
+// refusedEntry is an entry that is whole and cannot be taken.
+type refusedEntry struct {
+	at  int64
+	err error
+}
+
+func (e *refusedEntry) Error() string { return e.err.Error() }
+
+// commands reads the file's entries.
+func (l *load) commands() error {
 	for {
-		e, err := entries.next()
+		e, err := l.entries.next()
 		if err == io.EOF {
 			if l.inGroup {
-				return l.end(f, path, &damage{at: l.groupAt, found: entries.offset(), short: true, why: "the file ends between MULTI and EXEC"})
+				return &damage{at: l.groupAt, found: l.entries.offset(), short: true, why: "the file ends between MULTI and EXEC"}
 			}
 			return nil
 		}
-		var bad *damage
-		if errors.As(err, &bad) {
-			return l.end(f, path, bad)
-		}
 		if err != nil {
-			return fmt.Errorf("aof: load %s: %w", path, err)
+			return err
 		}
 		if err := l.take(e); err != nil {
 			if errors.Is(err, errMissing) {
 				return err
 			}
-			return l.damage(path, e.at, false, err)
-		}
-		if l.sinceYield += e.size; l.sinceYield >= yieldBytes {
-			l.sinceYield = 0
-			runtime.Gosched()
+			return &refusedEntry{e.at, err}
 		}
 	}
 }
@@ -221,6 +271,10 @@ func (c *countedReader) Read(b []byte) (int, error) {
 	return n, err
 }
 
+// startsRDB reports whether a file with this head begins in RDB format, as Redis
+// or as Valkey 9 marks it.
+func startsRDB(head string) bool { return head == "REDIS" || head == "VALKE" }
+
 // preamble loads what a file holds in RDB format, and returns the rest.
 func (l *load) preamble(path string, in io.Reader) (*entryReader, error) {
 	magic := make([]byte, 5)
@@ -228,28 +282,17 @@ func (l *load) preamble(path string, in io.Reader) (*entryReader, error) {
 	if err != nil && err != io.EOF && err != io.ErrUnexpectedEOF {
 		return nil, fmt.Errorf("aof: load %s: %w", path, err)
 	}
-	if string(magic[:n]) != "REDIS" {
+	if !startsRDB(string(magic[:n])) {
 		return newEntryReader(in, 0, magic[:n]), nil
 	}
 	r := rdb.NewReader(io.MultiReader(bytes.NewReader(magic), in), l.target.Target)
 	r.Notice = func(text string) { l.a.o.Log.Info("AOF: " + text) }
-	yielded := int64(0)
-	for {
-		e, err := r.Next()
-		if err == io.EOF {
-			break
-		}
-		if err == nil {
-			err = l.target.Insert(e)
-			l.progress.Keys.Add(1)
-		}
-		if err != nil {
-			return nil, l.damage(path, r.Offset(), false, err)
-		}
-		if at := r.Offset(); at-yielded >= yieldBytes {
-			yielded = at
-			runtime.Gosched()
-		}
+	err = r.Load(rdb.LoadOptions{Workers: l.target.Workers(), Insert: func(entries []rdb.Entry) (int, error) {
+		l.progress.Keys.Add(int64(len(entries)))
+		return l.target.Insert(entries)
+	}})
+	if err != nil {
+		return nil, l.damage(path, r.Offset(), false, err)
 	}
 	if at, known := r.Position(); known && l.first {
 		l.result.At, l.result.Known = at, true
@@ -274,16 +317,17 @@ func (l *load) take(e entry) error {
 	case named(name, "exec"):
 		return errors.New("EXEC without MULTI")
 	}
-	l.one[0] = Command{DB: l.db, Args: e.args}
-	return l.apply(l.one[:], int64(e.size))
+	l.result.At.Offset += int64(e.size)
+	r := l.entries
+	return l.applied(l.spread.command(Command{DB: l.db, Args: e.args}, e, r.start-e.size, r.buf))
 }
 
-func (l *load) apply(commands []Command, size int64) error {
-	if err := l.target.Apply(commands); err != nil {
-		return err
+// applied turns the failure of a step into an error. It is met again when the
+// file ends, with its place.
+func (l *load) applied(f *crew.Failure) error {
+	if f != nil {
+		return f.Err
 	}
-	l.progress.Commands.Add(int64(len(commands)))
-	l.result.At.Offset += size
 	return nil
 }
 
@@ -292,10 +336,10 @@ func (l *load) gather(e entry) error {
 	switch name := e.args[0]; {
 	case named(name, "exec"):
 		l.inGroup = false
-		err := l.apply(l.group, l.groupSize)
-		clear(l.group)
-		l.group = l.group[:0]
-		return err
+		l.result.At.Offset += l.groupSize
+		commands := l.group
+		l.group = nil
+		return l.applied(l.spread.transaction(e.at, commands, l.entries.buf))
 	case named(name, "multi"):
 		return errors.New("MULTI within MULTI")
 	case named(name, "select"):
@@ -378,8 +422,7 @@ func (l *load) end(f aofFile, path string, bad *damage) error {
 		}
 	}
 	l.inGroup = false
-	clear(l.group)
-	l.group = l.group[:0]
+	l.group = nil
 	to, err := l.a.cutEnd(path, at)
 	if err != nil {
 		return fmt.Errorf("aof: cut the incomplete end of %s: %w", path, err)

@@ -5,9 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"io/fs"
 	"path/filepath"
-	"runtime"
 	"strconv"
 	"sync/atomic"
 	"time"
@@ -132,95 +130,4 @@ func (w *syncingWriter) Write(b []byte) (int, error) {
 		err = w.f.Sync()
 	}
 	return n, err
-}
-
-// LoadOptions say how an RDB file is read.
-type LoadOptions struct {
-	Path string
-	// Expired, if not nil, says of a key's deadline that it has passed: the key is
-	// then left out. Replicas keep such keys.
-	Expired func(atMs int64) bool
-	// KeyDelay slows the loading down, for tests.
-	KeyDelay time.Duration
-	// Progress, if not nil, is kept up to date.
-	Progress *Progress
-	// Notice, if not nil, is told of what is left out, and of the file's version.
-	Notice func(text string)
-}
-
-// LoadedRDB is what a file held.
-type LoadedRDB struct {
-	Keys, Expired int64
-	// At is where in a replication history the data stand, if Known.
-	At    rdb.Position
-	Known bool
-}
-
-// HasRDB reports whether there is a file.
-func HasRDB(fsys FS, path string) (bool, error) {
-	_, err := fsys.Size(path)
-	if errors.Is(err, fs.ErrNotExist) {
-		return false, nil
-	}
-	return err == nil, err
-}
-
-// LoadRDB gives a file's content to t. An error names the file and the byte.
-func LoadRDB(fsys FS, o LoadOptions, t Target) (loaded LoadedRDB, err error) {
-	fail := func(err error) (LoadedRDB, error) {
-		return loaded, fmt.Errorf("load %s: %w", o.Path, err)
-	}
-	size, err := fsys.Size(o.Path)
-	if err != nil {
-		return fail(err)
-	}
-	f, err := fsys.Open(o.Path)
-	if err != nil {
-		return fail(err)
-	}
-	defer f.Close()
-	p := o.Progress
-	if p == nil {
-		p = new(Progress)
-	}
-	p.Total.Add(size)
-	r := rdb.NewReader(f, t.Target)
-	if o.Notice != nil {
-		r.Notice = o.Notice
-	}
-	done, yielded := int64(0), int64(0)
-	for {
-		e, err := r.Next()
-		if err == io.EOF {
-			break
-		}
-		if err != nil {
-			return fail(err)
-		}
-		if o.Expired != nil && e.ExpireAtMs != 0 && o.Expired(e.ExpireAtMs) {
-			loaded.Expired++
-			if e.Draft != nil {
-				e.Draft.Discard()
-			}
-		} else {
-			if err := t.Insert(e); err != nil {
-				return fail(err)
-			}
-			loaded.Keys++
-			p.Keys.Add(1)
-		}
-		if o.KeyDelay > 0 {
-			time.Sleep(o.KeyDelay)
-		}
-		at := r.Offset()
-		p.Done.Add(at - done)
-		done = at
-		if at-yielded >= yieldBytes {
-			yielded = at
-			runtime.Gosched()
-		}
-	}
-	p.Done.Add(size - done)
-	loaded.At, loaded.Known = r.Position()
-	return loaded, nil
 }

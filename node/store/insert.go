@@ -1,5 +1,7 @@
 package store
 
+import "slotmesh/slots"
+
 // Insert puts e into the store, over an older value if there is one. It is the
 // way in for files and full syncs: the caller holds e.Slot, or has the store
 // for itself.
@@ -31,11 +33,7 @@ func (s *Store) insertSome(entries []Entry, now int64) {
 	}
 	touched := uint64(0)
 	for i, sp := range spaces[:len(entries)] {
-		t := sp.index.in(hashes[i])
-		if home := t.home(hashes[i]); home < len(t.entries) {
-			touched += t.entries[home]
-		}
-		touched += uint64(sp.index.n) + uint64(sp.home.perSlot[sp.slot].Load())
+		touched += sp.touch(hashes[i])
 	}
 	counted, created := spaces[0].home, int64(0)
 	for i := range entries {
@@ -49,6 +47,36 @@ func (s *Store) insertSome(entries []Entry, now int64) {
 		}
 	}
 	counted.keys.Add(created)
+	s.use(touched)
+}
+
+// touch reads what inserting a key with that hash needs.
+func (sp *space) touch(hash uint32) (touched uint64) {
+	t := sp.index.in(hash)
+	if home := t.home(hash); home < len(t.entries) {
+		touched = t.entries[home]
+	}
+	return touched + uint64(sp.index.n) + uint64(sp.home.perSlot[sp.slot].Load())
+}
+
+// WarmOwn is Warm for a caller who holds the slots of all keys and is about to
+// write them.
+func (s *Store) WarmOwn(db int, keys [][]byte) {
+	d := s.dbs[db].Load()
+	if d == nil {
+		return
+	}
+	keys = keys[:min(len(keys), insertAhead)]
+	var spaces [insertAhead]*space
+	for i, key := range keys {
+		spaces[i] = d.spaces[slots.Of(key)]
+	}
+	touched := uint64(0)
+	for i, key := range keys {
+		if sp := spaces[i]; sp != nil {
+			touched += sp.touch(s.hash(key))
+		}
+	}
 	s.use(touched)
 }
 

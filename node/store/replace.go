@@ -31,13 +31,33 @@ func (s *Store) Replace(loaded *Store) {
 		}
 		s.exchange(db, d)
 	}
+	s.inherit(loaded)
 	// Every record of loaded is later than every open cut.
 	s.version, s.aged = loaded.version, loaded.aged
+}
+
+// inherit takes over what loaded has still to give back: it was deleted or
+// flushed while loaded was being filled.
+func (s *Store) inherit(loaded *Store) {
+	r := &loaded.reaper
+	r.mu.Lock()
+	left := r.heap
+	r.heap = nil
+	r.mu.Unlock()
+	for _, g := range left {
+		for _, sp := range g.spaces {
+			if sp != nil {
+				sp.store = s
+			}
+		}
+		s.discard(g)
+	}
 }
 
 // Abandon gives back what is in loaded, a Sibling that will not replace
 // anything. Nobody else uses it any more.
 func (s *Store) Abandon(loaded *Store) {
+	s.inherit(loaded)
 	for db := range loaded.dbs {
 		d := loaded.dbs[db].Swap(nil)
 		if d == nil {

@@ -30,7 +30,7 @@ var below = map[string][]string{
 	"cmd/slotctl": {"slots", "node/resp", "node/rdb", "node/store/arena", "node/store/tree"},
 
 	"node": {
-		"node/server", "node/repl", "node/config", "node/persist", "node/command", "node/store",
+		"node/server", "node/repl", "node/config", "node/crew", "node/persist", "node/command", "node/store",
 		"node/store/arena", "node/store/list", "node/store/value",
 		"node/journal", "node/rdb", "node/acl", "node/resp", "migrate", "gossip", "gossip/bus", "slots",
 	},

@@ -1,0 +1,120 @@
+package persist
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"sync/atomic"
+	"time"
+
+	"slotmesh/node/rdb"
+)
+
+// LoadOptions say how an RDB file is read.
+type LoadOptions struct {
+	Path string
+	// Expired, if not nil, says of a key's deadline that it has passed: the key is
+	// then left out. Replicas keep such keys.
+	Expired func(atMs int64) bool
+	// KeyDelay slows the loading down, for tests.
+	KeyDelay time.Duration
+	// Progress, if not nil, is kept up to date.
+	Progress *Progress
+	// Notice, if not nil, is told of what is left out, and of the file's version.
+	Notice func(text string)
+}
+
+// LoadedRDB is what a file held.
+type LoadedRDB struct {
+	Keys, Expired int64
+	// At is where in a replication history the data stand, if Known.
+	At    rdb.Position
+	Known bool
+}
+
+// HasRDB reports whether there is a file.
+func HasRDB(fsys FS, path string) (bool, error) {
+	_, err := fsys.Size(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return false, nil
+	}
+	return err == nil, err
+}
+
+// LoadRDB gives a file's content to t. An error names the file and the byte.
+func LoadRDB(fsys FS, o LoadOptions, t Target) (loaded LoadedRDB, err error) {
+	fail := func(err error) (LoadedRDB, error) {
+		return loaded, fmt.Errorf("load %s: %w", o.Path, err)
+	}
+	size, err := fsys.Size(o.Path)
+	if err != nil {
+		return fail(err)
+	}
+	f, err := fsys.Open(o.Path)
+	if err != nil {
+		return fail(err)
+	}
+	defer f.Close()
+	p := o.Progress
+	if p == nil {
+		p = new(Progress)
+	}
+	p.Total.Add(size)
+	r := rdb.NewReader(f, t.Target)
+	if o.Notice != nil {
+		r.Notice = o.Notice
+	}
+	in := &living{target: t, expired: o.Expired, delay: o.KeyDelay, progress: p}
+	workers := t.Workers()
+	if o.KeyDelay > 0 {
+		workers = 1
+	}
+	done := int64(0)
+	err = r.Load(rdb.LoadOptions{Workers: workers, Insert: in.insert, Advanced: func(at int64) error {
+		p.Done.Add(at - done)
+		done = at
+		return nil
+	}})
+	if err != nil {
+		return fail(err)
+	}
+	p.Done.Add(size - done)
+	loaded.Keys, loaded.Expired = in.keys.Load(), in.gone.Load()
+	loaded.At, loaded.Known = r.Position()
+	return loaded, nil
+}
+
+// living inserts what has not expired.
+type living struct {
+	target     Target
+	expired    func(atMs int64) bool
+	delay      time.Duration
+	progress   *Progress
+	keys, gone atomic.Int64
+}
+
+func (l *living) insert(entries []rdb.Entry) (taken int, err error) {
+	for taken < len(entries) && err == nil {
+		n := 0
+		for n < len(entries)-taken && !l.passed(&entries[taken+n]) && (n == 0 || l.delay == 0) {
+			n++
+		}
+		if n == 0 {
+			if e := &entries[taken]; e.Draft != nil {
+				e.Draft.Discard()
+			}
+			l.gone.Add(1)
+			n = 1
+		} else if n, err = l.target.Insert(entries[taken : taken+n]); n > 0 {
+			l.keys.Add(int64(n))
+			l.progress.Keys.Add(int64(n))
+		}
+		taken += n
+		time.Sleep(l.delay)
+	}
+	return taken, err
+}
+
+func (l *living) passed(e *rdb.Entry) bool {
+	return l.expired != nil && e.ExpireAtMs != 0 && l.expired(e.ExpireAtMs)
+}
