@@ -97,6 +97,18 @@ type promise struct {
 	offset int64
 }
 
+// history is what there was at its beginning, and what was appended since.
+type history struct {
+	base  keyspace
+	steps []step
+}
+
+// place is an offset in a history.
+type place struct {
+	history int
+	offset  int64
+}
+
 // driver runs a workload on an AOF and recovers what crashes leave of it.
 type driver struct {
 	t        *testing.T
@@ -106,13 +118,19 @@ type driver struct {
 	aof      *persist.AOF
 	fs       *memfs.FS
 
-	// mu guards the model: what was appended, in order, and its result.
-	mu    sync.Mutex
-	k     keyspace
-	steps []step
+	// gate is held while something is appended, or everything replaced: it is what
+	// Engine.Exclusive closes. It is locked before mu.
+	gate sync.Mutex
+	// mu guards the model: the data, and all histories, the last of which is that of
+	// the data, by their ids.
+	mu        sync.Mutex
+	k         keyspace
+	histories []*history
+	ids       map[string]int
 
-	acked    atomic.Int64
-	promises []promise // guarded by mu
+	acked    atomic.Pointer[place]
+	promises []promise // of this history; guarded by mu
+	syncs    int
 
 	crashing sync.Mutex // guards random2 and the counts
 	random2  *rand.Rand
@@ -154,15 +172,57 @@ func (s *snapshot) Walk(emit func([]rdb.Entry) error) error {
 
 // Snapshot implements rdb.Source.
 func (d *driver) Snapshot(at func()) rdb.Snapshot {
-	d.mu.Lock()
-	defer d.mu.Unlock()
+	d.gate.Lock()
+	defer d.gate.Unlock()
+	s := snapshotOf(d.k)
+	at()
+	return s
+}
+
+func snapshotOf(k keyspace) *snapshot {
 	s := &snapshot{}
-	for name, text := range d.k {
+	for name, text := range k {
 		e := rdb.Entry{Key: []byte(name[2:]), DB: int(name[0] - '0'), Value: value.StringValue([]byte(text)), IdleSec: -1, Freq: -1}
 		s.entries = append(s.entries, e)
 	}
-	at()
 	return s
+}
+
+// fullSync replaces everything by other data of another history, as a replica
+// does, in each of the ways in which they may come to the disk.
+func (d *driver) fullSync(random *rand.Rand) {
+	data := keyspace{}
+	for i := range random.IntN(60) {
+		data[fmt.Sprintf("%d/key:%d", random.IntN(databases), i)] = strings.Repeat("s", random.IntN(300))
+	}
+	at := rdb.Position{ID: fmt.Sprintf("%040x", random.Uint64()), Offset: random.Int64N(1 << 20), StreamDB: random.IntN(databases)}
+	received := d.aof.Receive()
+	how := random.IntN(4)
+	if how > 0 {
+		rdb.WriteSnapshot(received, rdb.Header{RedisVersion: "7.0.15", Repl: &at, Checksum: true}, snapshotOf(data), nil)
+		if how > 1 {
+			received.Seal(at)
+		}
+	}
+	d.gate.Lock()
+	defer d.gate.Unlock()
+	d.mu.Lock()
+	d.syncs++
+	d.ids[at.ID] = len(d.histories)
+	d.histories = append(d.histories, &history{base: maps.Clone(data)})
+	d.k = data
+	// What was promised is thrown away by order.
+	d.promises = nil
+	d.acked.Store(&place{len(d.histories) - 1, 0})
+	d.journal.Adopt(at.ID, at.Offset, at.StreamDB)
+	d.mu.Unlock()
+	d.aof.HistoryChanged(received)
+}
+
+// current is the history of the data. The caller holds mu.
+func (d *driver) current() (*history, int) {
+	last := len(d.histories) - 1
+	return d.histories[last], last
 }
 
 // write appends one entry and waits until it may be acknowledged.
@@ -178,6 +238,7 @@ func (d *driver) write(random *rand.Rand) {
 		}
 		commands = append(commands, c)
 	}
+	d.gate.Lock()
 	d.mu.Lock()
 	if random.IntN(10) == 0 {
 		d.journal.AppendControl([]byte("PING"))
@@ -188,26 +249,34 @@ func (d *driver) write(random *rand.Rand) {
 	}
 	end := d.journal.AppendGroup(effects)
 	d.k.apply(commands)
-	d.steps = append(d.steps, step{end, commands})
+	h, number := d.current()
+	h.steps = append(h.steps, step{end, commands})
 	d.mu.Unlock()
-	if !d.aof.Barrier().Reached(end) {
+	d.gate.Unlock()
+	for !d.aof.Barrier().Reached(end) {
 		d.aof.Flush()
+		done := make(chan struct{})
+		d.aof.Barrier().Notify(end, func() { close(done) })
+		<-done
+		d.mu.Lock()
+		_, now := d.current()
+		d.mu.Unlock()
+		if now != number {
+			return
+		}
 	}
-	done := make(chan struct{})
-	d.aof.Barrier().Notify(end, func() { close(done) })
-	<-done
 	d.mu.Lock()
-	if end > d.acked.Load() {
-		d.acked.Store(end)
+	defer d.mu.Unlock()
+	if _, now := d.current(); now == number && end > d.acked.Load().offset {
+		d.acked.Store(&place{number, end})
 		d.promises = append(d.promises, promise{time.Now(), end})
 	}
-	d.mu.Unlock()
 }
 
 // crash recovers what a crash at this call leaves behind.
 func (d *driver) crash(op memfs.Op) memfs.Fault {
 	// What was acknowledged before the crash must be there after it.
-	acked := d.acked.Load()
+	acked := *d.acked.Load()
 	lasting := int64(0)
 	d.crashing.Lock()
 	defer d.crashing.Unlock()
@@ -227,7 +296,9 @@ func (d *driver) crash(op memfs.Op) memfs.Fault {
 			least := int64(0)
 			switch {
 			case c == memfs.Kill || d.settings.Fsync == persist.FsyncAlways:
-				least = acked
+				if _, now := d.current(); now == acked.history {
+					least = acked.offset
+				}
 			case d.settings.Fsync == persist.FsyncEverySec && !d.faults && !d.settings.NoFsyncOnRewrite:
 				least = lasting
 			}
@@ -290,11 +361,15 @@ func (d *driver) recover(op memfs.Op, c memfs.Crash, least int64) error {
 	if !loaded.Known {
 		return fmt.Errorf("%s: the offset is not known\n%s", what, dump(image))
 	}
-	if loaded.At.Offset < least {
-		return fmt.Errorf("%s: recovered up to %d, and %d was promised (acknowledged %d)\n%s", what, loaded.At.Offset, least, d.acked.Load(), dump(image))
+	number, known := d.ids[loaded.At.ID]
+	if !known {
+		return fmt.Errorf("%s: recovered history %s, which there was not", what, loaded.At.ID)
 	}
-	want := keyspace{}
-	for _, s := range d.steps {
+	if _, now := d.current(); least > 0 && (number != now || loaded.At.Offset < least) {
+		return fmt.Errorf("%s: recovered history %d up to %d, and %d up to %d was promised (acknowledged %v)\n%s", what, number, loaded.At.Offset, now, least, *d.acked.Load(), dump(image))
+	}
+	want := maps.Clone(d.histories[number].base)
+	for _, s := range d.histories[number].steps {
 		if s.end <= loaded.At.Offset {
 			want.apply(s.commands)
 		}
@@ -349,6 +424,8 @@ func dump(image *memfs.FS) string {
 // run is one workload.
 func (d *driver) run(writers, each int) {
 	d.k = keyspace{}
+	d.histories, d.ids = []*history{{base: keyspace{}}}, map[string]int{firstID: 0, secondID: 0}
+	d.acked.Store(new(place))
 	d.images = make(map[memfs.Crash]int)
 	d.fs = memfs.New(root)
 	d.fs.Hook = d.crash
@@ -380,14 +457,21 @@ func (d *driver) run(writers, each int) {
 				return
 			case <-time.After(time.Duration(random.IntN(900)) * time.Millisecond):
 			}
-			switch random.IntN(4) {
+			switch random.IntN(6) {
 			case 0:
+				d.gate.Lock()
 				d.mu.Lock()
-				d.journal.Promote(fmt.Sprintf("%040x", random.Uint64()))
+				id := fmt.Sprintf("%040x", random.Uint64())
+				_, d.ids[id] = d.current()
+				d.journal.Promote(id)
 				d.mu.Unlock()
+				d.gate.Unlock()
+			case 1:
+				d.fullSync(random)
 			default:
 				err := d.aof.Rewrite(context.Background())
-				if err != nil && !d.faults && err != persist.ErrRewriting {
+				// A full sync ends a rewrite.
+				if err != nil && !d.faults && err != persist.ErrRewriting && !strings.Contains(err.Error(), "replaced meanwhile") {
 					d.t.Errorf("rewrite: %v", err)
 				}
 			}
@@ -409,7 +493,7 @@ func (d *driver) run(writers, each int) {
 	close(ended)
 	rewriting.Wait()
 	d.failing.Store(false)
-	for d.aof.Failing() != nil {
+	for d.aof.Failing() != nil || d.aof.Unfounded() || !d.aof.Barrier().Reached(d.journal.EffectOffset()) {
 		time.Sleep(time.Second)
 	}
 	if err := d.aof.Close(); err != nil {
@@ -417,7 +501,7 @@ func (d *driver) run(writers, each int) {
 	}
 	d.crashing.Lock()
 	defer d.crashing.Unlock()
-	if err := d.recover(memfs.Op{Kind: "end"}, memfs.LoseAll, d.acked.Load()); err != nil {
+	if err := d.recover(memfs.Op{Kind: "end"}, memfs.LoseAll, d.acked.Load().offset); err != nil {
 		d.t.Error(err)
 	}
 }
@@ -430,7 +514,7 @@ func TestCrashes(t *testing.T) {
 		seeds, each = 10, 60
 	}
 	modes := map[string]persist.FsyncMode{"always": persist.FsyncAlways, "everysec": persist.FsyncEverySec, "no": persist.FsyncNo}
-	total, cuts := 0, 0
+	total, cuts, syncs := 0, 0, 0
 	for name, mode := range modes {
 		for seed := range seeds {
 			for _, faults := range []bool{false, true} {
@@ -449,10 +533,11 @@ func TestCrashes(t *testing.T) {
 							total += n
 						}
 						cuts += d.cuts
+						syncs += d.syncs
 					})
 				})
 			}
 		}
 	}
-	t.Logf("%d crash images recovered, %d of them with an incomplete end", total, cuts)
+	t.Logf("%d crash images recovered, %d of them with an incomplete end; %d full syncs", total, cuts, syncs)
 }
