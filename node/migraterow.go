@@ -50,24 +50,23 @@ func migrateRow(sender *migrate.Sender, clusterMode bool) command.Spec {
 
 // migrateKeys returns where the keys of MIGRATE stand: argument 3, or all that
 // follow KEYS when that is empty.
-func migrateKeys(args [][]byte) ([]int, error) {
+func migrateKeys(args [][]byte, at []int) ([]int, error) {
 	if len(args) < 6 {
-		return nil, nil
+		return at, nil
 	}
 	if len(args[3]) > 0 {
-		return []int{3}, nil
+		return append(at, 3), nil
 	}
 	for i := 6; i < len(args); i++ {
 		if !strings.EqualFold(string(args[i]), "keys") {
 			continue
 		}
-		var positions []int
-		for at := i + 1; at < len(args); at++ {
-			positions = append(positions, at)
+		for i++; i < len(args); i++ {
+			at = append(at, i)
 		}
-		return positions, nil
+		return at, nil
 	}
-	return []int{3}, nil
+	return append(at, 3), nil
 }
 
 // migration is one MIGRATE on its way.

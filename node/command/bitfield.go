@@ -8,19 +8,6 @@ import (
 	"slotmesh/node/store/value"
 )
 
-// heavyBitField is the Heavy of BITFIELD: many parts, or one far away.
-func heavyBitField(c *Call) bool {
-	if manyArgs(c) {
-		return true
-	}
-	for i := 4; i < len(c.Args); i++ {
-		if len(c.Args[i-1]) > 6 && len(c.Args[i-2]) < 4 {
-			return true
-		}
-	}
-	return false
-}
-
 // bitFieldFlags: a BITFIELD of nothing but GET reads only.
 func bitFieldFlags(args [][]byte) KeyFlags {
 	for i := 2; i < len(args); {
@@ -161,13 +148,16 @@ func runBitField(c *Call) error {
 		return resp.Error("ERR BITFIELD_RO only supports the GET subcommand")
 	}
 	var content []byte
+	var err error
 	grown := false
 	if writes {
 		ref := c.Write(key)
-		if err := isKind(ref, value.KindString); err != nil {
+		if err = isKind(ref, value.KindString); err != nil {
 			return err
 		}
-		content, grown = growTo(c, key, ref, int(farthest>>3)+1)
+		if content, grown, err = growTo(c, key, ref, int(farthest>>3)+1); err != nil {
+			return err
+		}
 	} else {
 		ref := c.Read(key)
 		if err := isKind(ref, value.KindString); err != nil {

@@ -29,7 +29,7 @@ func Bitmaps() []Spec {
 			}},
 			FlagsOf: bitFieldFlags,
 			Since:   "3.2.0", Complexity: "O(1) for each part of the command.",
-			Summary: "Reads and changes integers of any width inside a string.", Run: runBitField, Heavy: heavyBitField,
+			Summary: "Reads and changes integers of any width inside a string.", Run: runBitField, Heavy: manyArgs, Sized: true,
 		},
 		{
 			Name: "bitfield_ro", Syntax: "key [GET encoding offset [GET encoding offset ...]]", Arity: -2, Flags: ReadOnly | Fast,
@@ -57,14 +57,10 @@ func Bitmaps() []Spec {
 		{
 			Name: "setbit", Syntax: "key offset value:integer", Arity: 4, Flags: Write | DenyOOM,
 			Keys:  []KeySpec{{Flags: KeyRW | KeyAccess | KeyUpdate, Begin: 1, Step: 1}},
-			Since: "2.2.0", Complexity: "O(1)", Summary: "Sets or clears one bit of a string.", Run: runSetBit, Heavy: farBit,
+			Since: "2.2.0", Complexity: "O(1)", Summary: "Sets or clears one bit of a string.", Run: runSetBit, Sized: true,
 		},
 	})
 }
-
-// farBit is the Heavy of SETBIT, which may have to fill all that lies before
-// its offset: with eight digits, a megabyte and more.
-func farBit(c *Call) bool { return len(c.Args) > 2 && len(c.Args[2]) > 7 }
 
 const (
 	errBitOffset resp.Error = "ERR bit offset is not an integer or out of range"
@@ -91,14 +87,17 @@ func parseBitOffset(c *Call, text []byte, width int64) (int64, error) {
 }
 
 // growTo returns the content of a string to be changed in place, at least size
-// bytes long, and whether that made it longer. ref is what Write found for key.
-func growTo(c *Call, key []byte, ref store.Ref, size int) (content []byte, grown bool) {
+// bytes long, and whether that made it longer; or ErrLong. ref is what Write found
+// for key.
+func growTo(c *Call, key []byte, ref store.Ref, size int) (content []byte, grown bool, err error) {
+	grown = !ref.OK() || ref.Value().TextLen() < size
+	if grown && c.tooLong(size, loopBytes) {
+		return nil, false, ErrLong
+	}
 	if !ref.OK() {
 		ref = c.Put(key, value.RawValue(nil), false)
-		return ref.Extend(size), true
 	}
-	grown = ref.Value().TextLen() < size
-	return ref.Extend(size), grown
+	return ref.Extend(size), grown, nil
 }
 
 func runSetBit(c *Call) error {
@@ -115,7 +114,10 @@ func runSetBit(c *Call) error {
 	if err := isKind(ref, value.KindString); err != nil {
 		return err
 	}
-	content, grown := growTo(c, key, ref, int(offset>>3)+1)
+	content, grown, err := growTo(c, key, ref, int(offset>>3)+1)
+	if err != nil {
+		return err
+	}
 	shift := 7 - offset&7
 	at := &content[offset>>3]
 	old := int64(*at >> shift & 1)

@@ -141,8 +141,11 @@ func combineBits(op bitOperation, out, text []byte) {
 }
 
 func invertBits(b []byte) {
-	for ; len(b) >= 8; b = b[8:] {
+	for ; len(b) >= 32; b = b[32:] {
 		binary.LittleEndian.PutUint64(b, ^binary.LittleEndian.Uint64(b))
+		binary.LittleEndian.PutUint64(b[8:], ^binary.LittleEndian.Uint64(b[8:]))
+		binary.LittleEndian.PutUint64(b[16:], ^binary.LittleEndian.Uint64(b[16:]))
+		binary.LittleEndian.PutUint64(b[24:], ^binary.LittleEndian.Uint64(b[24:]))
 	}
 	for i := range b {
 		b[i] = ^b[i]

@@ -1,8 +1,6 @@
 package command
 
 import (
-	"slices"
-
 	"slotmesh/node/resp"
 	"slotmesh/node/store/hash"
 	lists "slotmesh/node/store/list"
@@ -48,17 +46,25 @@ func share(v value.Value) float64 {
 	}
 }
 
+// loopCells is how large a table may be that is filled on a loop.
+const loopCells = 1 << 16
+
 // long reports whether tx may take too long for a loop: one of its commands may
 // go through values, and those of all its keys are large together. What its
 // commands would find each cannot be told before they run, and then it is too
 // late to begin anew. The caller holds the slots.
 func (tx *Transaction) long(e *Engine) bool {
-	if !slices.ContainsFunc(tx.Commands, func(q Queued) bool { return q.Spec.Sized }) {
-		return false
+	sized, moves := false, false
+	for _, q := range tx.Commands {
+		sized = sized || q.Spec.Sized
+		moves = moves || q.Spec.Name == "select"
+		if q.Spec.Squared {
+			return true
+		}
 	}
-	if slices.ContainsFunc(tx.Commands, func(q Queued) bool { return q.Spec.Name == "select" }) {
-		// It is not known yet where the keys are.
-		return true
+	if !sized || moves {
+		// After a SELECT it is not known yet where the keys are.
+		return sized
 	}
 	total := 0.0
 	for _, key := range tx.all.keys {

@@ -35,6 +35,7 @@ func largeValues(n *node) {
 	}
 	n.do("SETRANGE", "string", "2000000", "x")
 	n.do("SET", "fewstring", "x")
+	n.do("SET", "word", "x")
 	for i := range 120_000 {
 		n.do("XADD", "log", fmt.Sprint(i+1, "-1"), "f", "v")
 	}
@@ -107,6 +108,7 @@ func TestLongCallsLeaveTheLoop(t *testing.T) {
 		"XAUTOCLAIM stream group d 0 0 COUNT 500",
 		"XPENDING stream group IDLE 1 - + 5",
 		"XINFO STREAM stream FULL COUNT 0",
+		"SETBIT string 90000000 1", "BITFIELD none SET u8 90000000 1", "LCS string word LEN",
 	} {
 		if reply, long := n.attempt(line); !long || reply != "" {
 			t.Errorf("%s: ran on the loop and answered %.60q", line, reply)
@@ -152,6 +154,7 @@ func TestLongCallsLeaveTheLoop(t *testing.T) {
 		"XPENDING stream group - + 5",
 		"XINFO STREAM stream",
 		"XINFO STREAM stream FULL",
+		"SETBIT string 15000000 1", "BITFIELD fewstring INCRBY i16 #2 1 OVERFLOW SAT INCRBY u4 3 1", "LCS fewstring fewstring",
 	} {
 		if reply, long := n.attempt(line); long || reply == "" {
 			t.Errorf("%s: left the loop", line)

@@ -436,7 +436,7 @@ type flaggedKey struct {
 func (s *Spec) keysWithFlags(args [][]byte) ([]flaggedKey, error) {
 	var keys []flaggedKey
 	if s.KeysOf != nil {
-		positions, err := s.KeysOf(args)
+		positions, err := s.KeysOf(args, nil)
 		for _, at := range positions {
 			keys = append(keys, flaggedKey{at, s.flagsAt(args, at)})
 		}

@@ -70,6 +70,9 @@ func runLCS(c *Call) error {
 	if uint64(len(left)+1)*uint64(len(right)+1) > uint64(c.engine.maxBulk.Load())/4 {
 		return errLCSMemory
 	}
+	if c.tooLong(len(left)*len(right), loopCells) {
+		return ErrLong
+	}
 	table := newLCSTable(left, right, !o.length)
 	if o.length {
 		c.Reply.Int(int64(table.length))

@@ -38,7 +38,7 @@ func Sorting() []Spec {
 		},
 		{
 			Name: "sort_ro", Syntax: options, Arity: -2,
-			Flags: ReadOnly | MovableKeys, Keys: keys[:2], KeysOf: func([][]byte) ([]int, error) { return []int{1}, nil },
+			Flags: ReadOnly | MovableKeys, Keys: keys[:2], KeysOf: func(_ [][]byte, at []int) ([]int, error) { return append(at, 1), nil },
 			Since: "7.0.0", Complexity: complexity, Summary: "Sorts a list, a set or a sorted set, and returns the result.",
 			DocGroup: "generic", Categories: categories, Run: runSort, Heavy: heavySort, Sized: true, Reaches: sortReaches,
 		},
@@ -47,8 +47,8 @@ func Sorting() []Spec {
 
 // sortKeys finds the key, and the destination behind the last STORE. Source: the
 // reference's sortGetKeys.
-func sortKeys(args [][]byte) ([]int, error) {
-	keys := []int{1}
+func sortKeys(args [][]byte, at []int) ([]int, error) {
+	store := 0
 	for i := 2; i < len(args); i++ {
 		switch word := args[i]; {
 		case isWord(word, "limit"):
@@ -56,10 +56,13 @@ func sortKeys(args [][]byte) ([]int, error) {
 		case isWord(word, "by"), isWord(word, "get"):
 			i++
 		case isWord(word, "store") && i+1 < len(args):
-			keys = append(keys[:1], i+1)
+			store = i + 1
 		}
 	}
-	return keys, nil
+	if at = append(at, 1); store > 0 {
+		at = append(at, store)
+	}
+	return at, nil
 }
 
 // sortReaches reports whether a SORT looks at keys that it does not name.

@@ -15,8 +15,8 @@ type Spec struct {
 	// Keys say where key names stand; empty for commands without keys.
 	Keys []KeySpec
 	// KeysOf finds the keys where Keys cannot tell (Flags has MovableKeys). It
-	// returns positions in args.
-	KeysOf func(args [][]byte) ([]int, error)
+	// appends positions in args to at.
+	KeysOf func(args [][]byte, at []int) ([]int, error)
 	// FlagsOf, where the flags of Keys depend on the arguments
 	// (KeyVariableFlags), says what this call does with its keys.
 	FlagsOf func(args [][]byte) KeyFlags
@@ -44,8 +44,9 @@ type Spec struct {
 	// than about 200 microseconds): it then runs off the event loop. See Always.
 	Heavy func(*Call) bool
 	// Sized marks a command that goes through values of any size, for which Run
-	// asks Call.tooLong.
-	Sized bool
+	// asks Call.tooLong. Squared says that its work grows with the product of two
+	// sizes.
+	Sized, Squared bool
 	// Ahead, if set, is work that needs no lock. It runs before a call that is off
 	// the loop has its slots, and leaves what it made in Call.ahead.
 	Ahead func(*Call)

@@ -124,14 +124,13 @@ func parseBlock(text []byte) (ms int64, err error) {
 }
 
 // readKeys is the KeysOf of both: a group or a consumer may be called "streams".
-func readKeys(args [][]byte) ([]int, error) {
+func readKeys(args [][]byte, at []int) ([]int, error) {
 	o, err := parseRead(args)
 	if err != nil {
-		return nil, err
+		return at, err
 	}
-	at := make([]int, o.n)
-	for i := range at {
-		at[i] = o.keysAt + i
+	for i := range o.n {
+		at = append(at, o.keysAt+i)
 	}
 	return at, nil
 }

@@ -78,7 +78,7 @@ func Strings() []Spec {
 			Syntax: "key1 key2 [LEN] [IDX] [MINMATCHLEN len] [WITHMATCHLEN]",
 			Arity:  -3, Flags: ReadOnly, Keys: []KeySpec{{Flags: KeyRO | KeyAccess, Begin: 1, Last: 1, Step: 1}},
 			Since: "7.0.0", Complexity: "O(N*M) where N and M are the lengths of the two strings.",
-			Summary: "Finds the longest subsequence that two strings have in common.", Run: runLCS, Heavy: Always,
+			Summary: "Finds the longest subsequence that two strings have in common.", Run: runLCS, Sized: true, Squared: true,
 		},
 		{
 			Name: "mget", Syntax: "key [key ...]", Arity: -2, Flags: ReadOnly | Fast,

@@ -209,8 +209,7 @@ func oneLine(b []byte) string {
 // there.
 func (s *Spec) KeyPositions(args [][]byte, at []int) ([]int, error) {
 	if s.KeysOf != nil {
-		positions, err := s.KeysOf(args)
-		return append(at, positions...), err
+		return s.KeysOf(args, at)
 	}
 	for i := range s.Keys {
 		if s.Keys[i].Flags&KeyNotKey != 0 {

@@ -105,9 +105,23 @@ func Count(b []byte) (n uint64, ok bool) {
 
 // Count estimates how many elements the registers have counted.
 func (v *Values) Count() uint64 {
-	var h histogram
-	for _, count := range v {
-		h[count&63]++
+	// Most registers may be zero. Of the others neighbours go to different tables,
+	// so that equal ones do not wait for each other.
+	var h, odd histogram
+	for b := v[:]; len(b) >= 8; b = b[8:] {
+		w := binary.LittleEndian.Uint64(b)
+		if w == 0 {
+			h[0] += 8
+			continue
+		}
+		for range 4 {
+			h[w&63]++
+			odd[w>>8&63]++
+			w >>= 16
+		}
+	}
+	for i, n := range odd {
+		h[i] += n
 	}
 	return h.estimate()
 }

@@ -103,13 +103,26 @@ func Lookup(b []byte, register int) (uint8, error) {
 	if IsDense(b) {
 		return Register(b, register), nil
 	}
-	for b = b[headerSize:]; len(b) > 0; {
-		r := parseRun(b)
-		if register < r.length {
-			return r.count, nil
+	// As parseRun reads them, in a loop that is most of what PFADD does.
+	for i := headerSize; i < len(b); i++ {
+		c := b[i]
+		switch {
+		case c&0x80 != 0:
+			if register -= int(c&3) + 1; register < 0 {
+				return c>>2&31 + 1, nil
+			}
+			continue
+		case c&0x40 == 0:
+			register -= int(c) + 1
+		default:
+			register -= int(c&63)<<8 + 1
+			if i++; i < len(b) {
+				register -= int(b[i])
+			}
 		}
-		register -= r.length
-		b = r.skip(b)
+		if register < 0 {
+			return 0, nil
+		}
 	}
 	return 0, ErrCorrupt
 }
