@@ -161,8 +161,9 @@ func (a *Applier) run(cmds []Applied, held []slots.Slot, after func()) error {
 		if err := c.Spec.Run(c); err != nil && failed == nil {
 			failed = &ReplyError{Command: c.Spec.fullName, Err: err}
 		}
-		a.e.gate.lanes[c.Lane].dirty.Add(c.dirty)
+		c.counted.dirty += c.dirty
 	}
+	a.e.gate.lanes[c.Lane].book(&c.counted)
 	if after != nil {
 		after()
 	}

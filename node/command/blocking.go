@@ -272,9 +272,8 @@ func (b *Blocked) serve(by *Call, key []byte) bool {
 	// Even one who is not served may have found an expired key.
 	by.readied = append(by.readied, c.readied...)
 	c.readied = c.readied[:0]
-	if c.dirty > 0 {
-		b.engine.gate.lanes[c.Lane].dirty.Add(c.dirty)
-	}
+	c.counted.dirty += c.dirty
+	b.engine.gate.lanes[c.Lane].book(&c.counted)
 	if !b.engine.replica.Load() && b.engine.journal.Active() {
 		if c.dirty > 0 && !c.replaced {
 			c.note(c.DB, c.Args...)

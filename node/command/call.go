@@ -1,8 +1,11 @@
 package command
 
 import (
+	"unsafe"
+
 	"slotmesh/node/journal"
 	"slotmesh/node/resp"
+	"slotmesh/node/store"
 	"slotmesh/node/store/set"
 	"slotmesh/slots"
 )
@@ -24,6 +27,12 @@ type Call struct {
 	// Clock, unless 0, is what Now is frozen at: Unix milliseconds, read by the
 	// owner when its turn began. 0 lets the engine read its own clock.
 	Clock int64
+	// Place is where the only key of the call lies, if the owner has found that
+	// out already by Engine.Place; Execute takes it.
+	Place Place
+	// Stay lets a call stay inside the gate when it is over, so that a run of
+	// calls passes it once: see Engine.Execute.
+	Stay bool
 	// Reply takes the answer.
 	Reply *resp.Writer
 	// Conn is where it came from; nil for a call applied from a journal.
@@ -48,6 +57,10 @@ type Call struct {
 
 	engine *Engine
 	phase  phase
+	// inside is true while the call keeps the gate of its lane open.
+	inside bool
+	// counted is not yet booked in the lane.
+	counted counted
 
 	// asking and readOnlyConn are the connection's flags as of the beginning.
 	asking, readOnlyConn bool
@@ -58,6 +71,8 @@ type Call struct {
 	exclusive bool
 
 	keys [][]byte
+	// place is where the only key lies; of a call with more keys it is not known.
+	place Place
 	// slots are those of keys, ascending and distinct. The first held of them
 	// are locked for this call.
 	slots []slots.Slot
@@ -104,6 +119,9 @@ func (c *Call) Engine() *Engine { return c.engine }
 // Keys returns the keys of the call, which alias Args.
 func (c *Call) Keys() [][]byte { return c.keys }
 
+// Place is where a key lies in every database: its slot and its hash.
+type Place = store.Place
+
 // Slot returns the slot of the call's first key.
 func (c *Call) Slot() slots.Slot { return c.slots[0] }
 
@@ -113,6 +131,15 @@ func (c *Call) slotOf(key []byte) slots.Slot {
 		return c.slots[0]
 	}
 	return slots.Of(key)
+}
+
+// placeOf returns the place of one of the call's keys. That of the only one is
+// known already: the handler got it from Args.
+func (c *Call) placeOf(key []byte) Place {
+	if only := c.keyBuf[0]; c.place.Known() && len(key) == len(only) && unsafe.SliceData(key) == unsafe.SliceData(only) {
+		return c.place
+	}
+	return c.engine.store.PlaceIn(c.slotOf(key), key)
 }
 
 // WithSlot runs fn with slot locked. Commands that walk the keyspace (Spec.Walks)
@@ -130,6 +157,10 @@ func (c *Call) WithSlot(slot slots.Slot, fn func()) {
 func (c *Call) forget() {
 	c.Err, c.Rejected = nil, false
 	c.dirty, c.replaced = 0, false
+	c.Place, c.place = Place{}, Place{}
+	if len(c.effects)+len(c.effectArgs)+len(c.arena) == 0 {
+		return
+	}
 	clear(c.effects)
 	clear(c.effectArgs)
 	c.effects, c.effectArgs, c.arena = c.effects[:0], c.effectArgs[:0], c.arena[:0]

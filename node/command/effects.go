@@ -100,12 +100,11 @@ func (c *Call) Read(key []byte) store.Ref {
 	if c.again {
 		return ref
 	}
-	lane := &c.engine.gate.lanes[c.Lane]
 	if !ref.OK() {
-		lane.misses.Add(1)
+		c.counted.misses++
 		return ref
 	}
-	lane.hits.Add(1)
+	c.counted.hits++
 	ref.Touch(c.Now)
 	return ref
 }
@@ -124,10 +123,9 @@ func (c *Call) Peek(key []byte) store.Ref { return c.PeekIn(c.DB, key) }
 
 // PeekIn is Peek in another database.
 func (c *Call) PeekIn(db int, key []byte) store.Ref {
-	slot := c.slotOf(key)
-	ref := c.engine.store.Find(db, slot, key)
+	ref := c.engine.store.FindAt(db, c.placeOf(key), key)
 	if ref.OK() && ref.Expires() {
-		ref = c.unexpired(ref, db, slot, key)
+		ref = c.unexpired(ref, db, ref.Slot(), key)
 	}
 	return ref
 }
@@ -147,12 +145,12 @@ func (c *Call) unexpired(ref store.Ref, db int, slot slots.Slot, key []byte) sto
 
 // Put makes v the value of key, without expiry unless keepTTL.
 func (c *Call) Put(key []byte, v value.Value, keepTTL bool) store.Ref {
-	return c.engine.store.Set(c.DB, c.slotOf(key), key, v, keepTTL, c.Now)
+	return c.engine.store.SetAt(c.DB, c.placeOf(key), key, v, keepTTL, c.Now)
 }
 
 // Delete removes key, if it is there.
 func (c *Call) Delete(key []byte) bool {
-	return c.engine.store.Delete(c.DB, c.slotOf(key), key)
+	return c.engine.store.DeleteAt(c.DB, c.placeOf(key), key)
 }
 
 // Store returns the keyspace. The slots of the call's keys are locked.

@@ -92,8 +92,11 @@ func (e *Engine) Store() *store.Store { return e.store }
 // WarmKeys is how many keys Warm looks at at most.
 const WarmKeys = store.WarmKeys
 
+// Place returns where key lies, for Call.Place and Warm.
+func (e *Engine) Place(key []byte) Place { return e.store.Place(key) }
+
 // Warm touches what looking up keys of db will need, see Store.Warm.
-func (e *Engine) Warm(db int, keys [][]byte) uint64 { return e.store.Warm(db, keys) }
+func (e *Engine) Warm(db int, places []Place) uint64 { return e.store.Warm(db, places) }
 
 // SetRouting swaps the slot table; nil, as at first, means not in cluster mode.
 // A command that holds its slot when this returns may still be running under
@@ -131,20 +134,26 @@ func (e *Engine) SetMaxBulk(limit int64) { e.maxBulk.Store(limit) }
 //
 // The reply, or the text of the error, has been written to c.Reply when
 // Execute returns true; c.Err and c.Rejected tell which.
+//
+// With c.Stay the call may still be inside the gate when Execute returns true,
+// and the owner calls Leave before it does anything else that may wait. After a
+// panic in Execute the owner calls Recover.
 func (e *Engine) Execute(c *Call, resume func()) bool {
 	if c.phase == phaseNew {
+		place := c.Place
 		c.engine = e
 		c.forget()
 		if !c.Spec.keyed {
 			e.runKeyless(c)
 			return true
 		}
-		if err := e.prepare(c); err != nil {
+		if err := e.prepare(c, place); err != nil {
 			c.Rejected = true
 			c.fail(err)
 			return true
 		}
 		if e.reaches(c.Spec, c.Args) {
+			e.Leave(c)
 			e.exclusively(c, func() {
 				e.freeze(c)
 				c.run()
@@ -175,10 +184,16 @@ func (e *Engine) reaches(spec *Spec, args [][]byte) bool {
 // acquireWide locks the slots of c, and those that clients who wait for its
 // keys need.
 func (e *Engine) acquireWide(c *Call) bool {
-	if !e.acquire(c) {
-		return false
+	if len(c.slots) == 1 && c.held == 0 && e.locks.states[c.slots[0]].take() {
+		c.phase, c.held = phaseReady, 1
+	} else {
+		// What may wait does so outside.
+		e.Leave(c)
+		if !e.acquire(c) {
+			return false
+		}
 	}
-	for e.widen(c) {
+	for e.blocking.moving.Load() != 0 && e.widen(c) {
 		if !e.acquire(c) {
 			return false
 		}
@@ -202,10 +217,31 @@ func (e *Engine) acquire(c *Call) bool {
 	return true
 }
 
-// leave ends what runLocked and ExecuteAll began, also when a handler panics.
-func (e *Engine) leave(c *Call, lane *lane) {
-	lane.RUnlock()
-	if c.phase != phaseTransit {
+// enter takes c into the gate, and keeps it from closing until Leave.
+func (e *Engine) enter(c *Call) {
+	if !c.inside {
+		e.gate.lanes[c.Lane].RLock()
+		c.inside = true
+	}
+}
+
+// Leave takes c, whose last call stayed, out of the gate, and books what its
+// calls counted. It does nothing for a call that is not inside.
+func (e *Engine) Leave(c *Call) {
+	lane := &e.gate.lanes[c.Lane]
+	if c.counted != (counted{}) {
+		lane.book(&c.counted)
+	}
+	if c.inside {
+		c.inside = false
+		lane.RUnlock()
+	}
+}
+
+// Recover gives up what c holds after its handler panicked.
+func (e *Engine) Recover(c *Call) {
+	e.Leave(c)
+	if c.phase == phaseReady {
 		e.release(c)
 	}
 }
@@ -213,6 +249,7 @@ func (e *Engine) leave(c *Call, lane *lane) {
 // ExecuteWait is Execute for a goroutine that may block and take its time:
 // OnLoop is not set.
 func (e *Engine) ExecuteWait(c *Call) {
+	c.Stay = false
 	if c.Spec.Ahead != nil {
 		c.engine = e
 		c.Spec.Ahead(c)
@@ -246,13 +283,18 @@ func (e *Engine) release(c *Call) {
 	c.phase = phaseNew
 }
 
-// prepare finds the keys and slots of c.
-func (e *Engine) prepare(c *Call) error {
+// prepare finds the keys and slots of c. place is where its only key lies, if
+// the owner has looked that up.
+func (e *Engine) prepare(c *Call, place Place) error {
 	c.held = 0
 	if at := c.Spec.onlyKey; at > 0 {
 		c.keyBuf[0] = c.Args[at]
 		c.keys = c.keyBuf[:1]
-		c.slotBuf[0] = slots.Of(c.Args[at])
+		if !place.Known() {
+			place = e.store.Place(c.Args[at])
+		}
+		c.place = place
+		c.slotBuf[0] = place.Slot
 		c.slots = c.slotBuf[:1]
 	} else {
 		c.keys, c.slots = c.keyBuf[:0], c.slotBuf[:0]
@@ -308,9 +350,7 @@ func (c *Call) addSlot(slot slots.Slot) {
 // runLocked runs c, whose slots are locked, and gives the locks up. It returns
 // false if a key is in transit: c then waits without locks.
 func (e *Engine) runLocked(c *Call, resume func()) bool {
-	lane := &e.gate.lanes[c.Lane]
-	lane.RLock()
-	defer e.leave(c, lane)
+	e.enter(c)
 	if e.transit.any() && e.transit.park(e, c, resume) {
 		return false
 	}
@@ -318,11 +358,17 @@ func (e *Engine) runLocked(c *Call, resume func()) bool {
 	if err := e.route(c); err != nil {
 		c.Rejected = true
 		c.fail(err)
-		return true
+	} else {
+		c.run()
+		e.commit(c)
+		if len(c.readied) > 0 {
+			e.serveReadied(c, c.slots)
+		}
 	}
-	c.run()
-	e.commit(c)
-	e.serveReadied(c, c.slots)
+	if !c.Stay {
+		e.Leave(c)
+	}
+	e.release(c)
 	return true
 }
 
@@ -336,11 +382,13 @@ func (e *Engine) freeze(c *Call) {
 // runKeyless runs a command that names no keys: no lock, no gate unless it
 // asks for all.
 func (e *Engine) runKeyless(c *Call) {
+	e.Leave(c)
 	c.keys, c.slots, c.held = nil, nil, 0
 	e.freeze(c)
 	if !c.Spec.Exclusive {
 		c.run()
 		e.commit(c)
+		e.Leave(c)
 		return
 	}
 	e.exclusively(c, func() {
@@ -356,6 +404,7 @@ func (e *Engine) exclusively(c *Call, fn func()) {
 	c.exclusive = true
 	defer func() {
 		c.exclusive = false
+		e.gate.lanes[c.Lane].book(&c.counted)
 		e.gate.open()
 	}()
 	fn()
@@ -381,9 +430,7 @@ func (e *Engine) commit(c *Call) {
 	if c.dirty == 0 && len(c.effects) == 0 {
 		return
 	}
-	if c.dirty > 0 {
-		e.gate.lanes[c.Lane].dirty.Add(c.dirty)
-	}
+	c.counted.dirty += c.dirty
 	if c.Applied || !e.journal.Active() {
 		return
 	}

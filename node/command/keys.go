@@ -116,11 +116,10 @@ func runDel(c *Call) error {
 // Look is Read without the mark of access.
 func (c *Call) Look(key []byte) store.Ref {
 	ref := c.Peek(key)
-	lane := &c.engine.gate.lanes[c.Lane]
 	if ref.OK() {
-		lane.hits.Add(1)
+		c.counted.hits++
 	} else {
-		lane.misses.Add(1)
+		c.counted.misses++
 	}
 	return ref
 }

@@ -247,8 +247,9 @@ func (l *slotLocks) leave(slot slots.Slot, w *waiter) {
 // its event loop, which nobody else writes to while the gate is open, so that
 // passing costs two uncontended atomic additions; closing takes all lanes.
 //
-// Order: a slot's lock is taken before the lane, never while holding it. So a
-// closed gate waits only for commands that are running.
+// Order: nobody waits for a slot's lock inside a lane. So a closed gate waits
+// only for commands that are running, or for the few of a pipeline that one loop
+// passes through at once (Call.Stay).
 type gate struct {
 	closing sync.Mutex
 	lanes   []lane

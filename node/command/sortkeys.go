@@ -18,12 +18,11 @@ func (c *Call) lookElsewhere(key []byte) store.Ref {
 	if ref.OK() && ref.Expires() && c.exclusive {
 		ref = c.unexpired(ref, c.DB, slot, key)
 	}
-	lane := &c.engine.gate.lanes[c.Lane]
 	if !ref.OK() || c.hidden(ref) {
-		lane.misses.Add(1)
+		c.counted.misses++
 		return store.Ref{}
 	}
-	lane.hits.Add(1)
+	c.counted.hits++
 	ref.Touch(c.Now)
 	return ref
 }

@@ -96,6 +96,10 @@ func (s *Spec) Index() int { return s.index }
 // Keyed reports whether the command can name keys at all.
 func (s *Spec) Keyed() bool { return s.keyed }
 
+// OnlyKey is the position of the one key that every call names, or 0 if the row
+// does not say so at a glance.
+func (s *Spec) OnlyKey() int { return s.onlyKey }
+
 // Always is a Heavy for commands that never run on a loop.
 func Always(*Call) bool { return true }
 

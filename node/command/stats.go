@@ -7,6 +7,25 @@ type counters struct {
 	hits, misses, dirty atomic.Int64
 }
 
+// counted is what a call has counted since it was booked in its lane.
+type counted struct {
+	hits, misses, dirty int64
+}
+
+// book adds what was counted, and forgets it.
+func (c *counters) book(n *counted) {
+	if n.hits != 0 {
+		c.hits.Add(n.hits)
+	}
+	if n.misses != 0 {
+		c.misses.Add(n.misses)
+	}
+	if n.dirty != 0 {
+		c.dirty.Add(n.dirty)
+	}
+	*n = counted{}
+}
+
 // Stats are counters since the start.
 type Stats struct {
 	// Hits and Misses count the reads that found their key and that did not.

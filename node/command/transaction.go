@@ -79,12 +79,11 @@ func (e *Engine) ExecuteAll(tx *Transaction, resume func()) bool {
 		e.runAll(tx)
 		return true
 	}
-	lane := &e.gate.lanes[c.Lane]
-	lane.RLock()
-	defer e.leave(c, lane)
+	e.enter(c)
 	if e.transit.any() && e.transit.park(e, c, resume) {
 		return false
 	}
+	defer e.Recover(c)
 	e.runAll(tx)
 	return true
 }
@@ -177,9 +176,10 @@ func (e *Engine) runAll(tx *Transaction) {
 			tx.After(c)
 		}
 	}
-	e.gate.lanes[c.Lane].dirty.Add(changed)
+	c.counted.dirty += changed
 	e.append(c.effects)
 	e.serveReadied(c, tx.all.slots)
+	e.gate.lanes[c.Lane].book(&c.counted)
 }
 
 // runOne runs the command that tx.each stands at.

@@ -83,6 +83,7 @@ func (ts *transits) park(e *Engine, c *Call, resume func()) bool {
 	t.waiting = append(t.waiting, c)
 	c.granted = resume
 	// The locks go before mu does: release cannot resume c while it has them.
+	e.Leave(c)
 	e.release(c)
 	c.phase = phaseTransit
 	ts.mu.Unlock()

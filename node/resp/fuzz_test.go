@@ -25,6 +25,7 @@ func FuzzScanner(f *testing.F) {
 			t.Fatalf("whole:  %q\npieces: %q", whole, pieces)
 		}
 		scanAll(input, int(piece)+1, true)
+		checkAhead(t, input, 512<<20)
 		compareWithRedcon(t, input)
 	})
 }

@@ -194,49 +194,92 @@ func (s *Scanner) count(data []byte, start int, tooLong Error) (n int64, done bo
 	return n, true, nil
 }
 
-// Ahead looks at the requests that data begins with and appends the first
-// argument of each to keys, until keys has no more room, a request is not whole
-// or is not written as clients write it. It changes nothing.
-func (s *Scanner) Ahead(data []byte, keys [][]byte) [][]byte {
-	if s.left != 0 {
-		return keys
+// Batch holds requests that Ahead has cut off the head of some input.
+type Batch struct {
+	requests [BatchLen]Request
+	args     [4 * BatchLen][]byte
+}
+
+// BatchLen is how many requests a Batch holds at most.
+const BatchLen = 16
+
+// Request is one request of a Batch: its arguments, which alias the input, and
+// its length in bytes.
+type Request struct {
+	Args [][]byte
+	Size int
+}
+
+// Clear forgets the input that the batch aliases.
+func (b *Batch) Clear() { *b = Batch{} }
+
+// Ahead cuts the requests that data begins with, as Next would one after the
+// other, as long as they are whole, written as clients write them, and fit into
+// b. It returns what it found, until b is used again. The caller may take any
+// number of them, and goes on with Next behind those.
+func (s *Scanner) Ahead(data []byte, b *Batch) []Request {
+	if s.left != 0 || s.Restricted {
+		return nil
 	}
-	// digits reads a line of a mark and up to seven digits.
-	digits := func(mark byte) (n int, ok bool) {
-		if len(data) < 4 || data[0] != mark {
-			return 0, false
+	// What was searched of the first one is no place in the next.
+	s.pos, s.searched = 0, 0
+	found, used, from := 0, 0, 0
+	for found < BatchLen {
+		// A count of one digit, and for each argument a length without zeros
+		// before it. What is not so is left to Next.
+		rest := data[from:]
+		if len(rest) < 4 || rest[0] != '*' || rest[2] != '\r' {
+			break
 		}
-		i := 1
-		for ; i < len(data) && i < 8; i++ {
-			d := data[i] - '0'
-			if d > 9 {
-				break
+		count := int(rest[1]) - '0'
+		if count < 1 || count > 9 || used+count > len(b.args) {
+			break
+		}
+		at := from + 4
+		args := b.args[used : used+count : used+count]
+		for i := range args {
+			n, text := bulk(data, at)
+			if text == 0 || int64(n) > s.MaxBulk || len(data)-text-2 < n {
+				return b.requests[:found]
 			}
-			n = n*10 + int(d)
+			args[i] = data[text : text+n : text+n]
+			at = text + n + 2
 		}
-		if i == 1 || i+2 > len(data) || data[i] != '\r' {
-			return 0, false
-		}
-		data = data[i+2:]
-		return n, true
+		b.requests[found] = Request{args, at - from}
+		found++
+		used += count
+		from = at
 	}
-	for len(keys) < cap(keys) {
-		count, ok := digits('*')
-		if !ok || count < 2 {
-			return keys
-		}
-		for i := range count {
-			n, ok := digits('$')
-			if !ok || n+2 > len(data) {
-				return keys
-			}
-			if i == 1 {
-				keys = append(keys, data[:n:n])
-			}
-			data = data[n+2:]
-		}
+	return b.requests[:found]
+}
+
+// bulk reads the line of a bulk string's length at at, and returns the length and
+// where the text begins; 0 if the line is not plain and whole.
+func bulk(data []byte, at int) (n, text int) {
+	if at+4 > len(data) || data[at] != '$' {
+		return 0, 0
 	}
-	return keys
+	line := data[at+1:]
+	n = int(line[0]) - '0'
+	switch {
+	case n < 0 || n > 9:
+		return 0, 0
+	case line[1] == '\r':
+		return n, at + 4
+	case n == 0:
+		return 0, 0
+	}
+	for i := 1; i < len(line) && i < 9; i++ {
+		if line[i] == '\r' {
+			return n, at + i + 3
+		}
+		d := int(line[i]) - '0'
+		if d < 0 || d > 9 {
+			break
+		}
+		n = n*10 + d
+	}
+	return 0, 0
 }
 
 func expectedBulk(got byte) Error {

@@ -187,28 +187,48 @@ func BenchmarkScannerSet(b *testing.B) {
 
 func TestAhead(t *testing.T) {
 	const get = "*2\r\n$3\r\nGET\r\n$1\r\na\r\n"
+	ping := strings.Repeat("*1\r\n$4\r\nPING\r\n", 20)
 	for _, c := range []struct {
 		data string
-		want []string
+		want int
 	}{
-		{"", nil},
-		{get, []string{"a"}},
-		{get + "*3\r\n$3\r\nSET\r\n$10\r\n0123456789\r\n$0\r\n\r\n" + get, []string{"a", "0123456789", "a"}},
-		{get + get[:len(get)-3], []string{"a"}},
-		{get + "*1\r\n$4\r\nPING\r\n" + get, []string{"a"}},
-		{get + "PING\r\n" + get, []string{"a"}},
-		{get + "*2\r\n$-1\r\n", []string{"a"}},
-		{get + "*2\r\n$99999999\r\n", []string{"a"}},
-		{get + "*9999999999\r\n", []string{"a"}},
-		{strings.Repeat(get, 9), []string{"a", "a", "a", "a"}},
+		{"", 0},
+		{get, 1},
+		{get + "*3\r\n$3\r\nSET\r\n$10\r\n0123456789\r\n$0\r\n\r\n" + get, 3},
+		{get + get[:len(get)-1], 1},
+		{get + "*1\r\n$4\r\nPING\r\n" + get, 3},
+		{get + "PING\r\n" + get, 1},
+		{get + "*0\r\n" + get, 1},
+		{get + "*-1\r\n" + get, 1},
+		{get + "*2\r\n$-1\r\n", 1},
+		{get + "*2\r\n$03\r\nGET\r\n$1\r\na\r\n", 1},
+		{get + "*2\r\n$4\r\nECHO\r\n$101\r\n" + strings.Repeat("x", 101) + "\r\n", 1},
+		{get + "*2\r\n$99999999\r\n", 1},
+		{get + "*9999999999\r\n", 1},
+		{ping, BatchLen},
 	} {
-		var s Scanner
-		var got []string
-		for _, key := range s.Ahead([]byte(c.data), make([][]byte, 0, 4)) {
-			got = append(got, string(key))
+		s := Scanner{MaxBulk: 100}
+		var b Batch
+		if found := s.Ahead([]byte(c.data), &b); len(found) != c.want {
+			t.Errorf("%.60q: %d requests, want %d", c.data, len(found), c.want)
 		}
-		if !slices.Equal(got, c.want) {
-			t.Errorf("%.60q: %q, want %q", c.data, got, c.want)
+		checkAhead(t, []byte(c.data), 100)
+	}
+	s := Scanner{MaxBulk: 100, Restricted: true}
+	if found := s.Ahead([]byte(get), new(Batch)); len(found) != 0 {
+		t.Errorf("a restricted scanner looks ahead: %v", found)
+	}
+}
+
+// checkAhead holds what Ahead finds against what Next finds.
+func checkAhead(t *testing.T, data []byte, maxBulk int64) {
+	t.Helper()
+	ahead, plain := Scanner{MaxBulk: maxBulk}, Scanner{MaxBulk: maxBulk}
+	for i, found := range ahead.Ahead(data, new(Batch)) {
+		args, n, err := plain.Next(data)
+		if err != nil || n != found.Size || !slices.EqualFunc(args, found.Args, bytes.Equal) {
+			t.Fatalf("request %d of %.100q: Ahead found %q, %d bytes, Next %q, %d bytes, %v", i, data, found.Args, found.Size, args, n, err)
 		}
+		data = data[n:]
 	}
 }

@@ -40,9 +40,8 @@ type bench struct {
 	fenceState FenceState
 	fenceTerm  uint64
 
+	ahead pipeline
 	tally tally
-	// warmth is what session.warm read: it means nothing.
-	warmth uint64
 
 	// mu guards stats and the views of the owner's sessions.
 	mu    sync.Mutex

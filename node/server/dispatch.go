@@ -8,12 +8,11 @@ import (
 	"slotmesh/slots"
 )
 
-// begin takes the request s.args through the gates and runs, queues, parks or
-// refuses it. It is called again, with the same request, after the session was
-// parked by a gate.
-func (s *session) begin() {
+// begin takes the request s.args, whose row may be known, through the gates and
+// runs, queues, parks or refuses it. It is called again, with the same request,
+// after the session was parked by a gate.
+func (s *session) begin(row *row) {
 	args := s.args
-	row := s.bench.recall(args[0])
 	if row == nil {
 		if row = s.lookup(args); row == nil {
 			return

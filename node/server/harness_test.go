@@ -41,7 +41,7 @@ func testSettings() Settings {
 
 // rig is a server with a real engine, listening on a port of its own.
 type rig struct {
-	t       *testing.T
+	t       testing.TB
 	srv     *Server
 	engine  *command.Engine
 	address string
@@ -67,7 +67,7 @@ func (l *lockedBuffer) String() string {
 }
 
 // newRig starts a server. change may alter the options first.
-func newRig(t *testing.T, change func(*Options)) *rig {
+func newRig(t testing.TB, change func(*Options)) *rig {
 	t.Helper()
 	r := &rig{t: t, log: new(lockedBuffer), release: make(chan struct{})}
 	o := Options{Settings: testSettings(), Log: slog.New(slog.NewTextHandler(r.log, &slog.HandlerOptions{Level: slog.LevelDebug})), Loops: 2}
@@ -75,7 +75,7 @@ func newRig(t *testing.T, change func(*Options)) *rig {
 		change(&o)
 	}
 	r.srv = New(o)
-	table, err := command.NewTable(command.Strings(), command.Lists(), command.Streams(), command.Keys(), r.srv.Rows(), r.rows())
+	table, err := command.NewTable(command.Strings(), command.Hashes(), command.Lists(), command.Streams(), command.Keys(), r.srv.Rows(), r.rows())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -144,14 +144,14 @@ func (r *rig) rows() []command.Spec {
 
 // client is one connection of a test.
 type client struct {
-	t    *testing.T
+	t    testing.TB
 	conn net.Conn
 	in   *bufio.Reader
 }
 
 func (r *rig) dial() *client { return dialAt(r.t, "tcp", r.address) }
 
-func dialAt(t *testing.T, network, address string) *client {
+func dialAt(t testing.TB, network, address string) *client {
 	t.Helper()
 	conn, err := net.Dial(network, address)
 	if err != nil {
@@ -220,7 +220,7 @@ func (c *client) closed() bool {
 }
 
 // until waits for a condition.
-func until(t *testing.T, what string, condition func() bool) {
+func until(t testing.TB, what string, condition func() bool) {
 	t.Helper()
 	for deadline := time.Now().Add(10 * time.Second); !condition(); time.Sleep(time.Millisecond) {
 		if time.Now().After(deadline) {

@@ -266,6 +266,7 @@ func (l *loop) idle() {
 	if cap(l.bench.arena) > 64<<10 && len(l.bench.dirty) == 0 {
 		l.bench.arena = nil
 	}
+	l.bench.ahead.batch.Clear()
 }
 
 // stop ends the loop and waits for that.

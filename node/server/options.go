@@ -81,7 +81,10 @@ type Engine interface {
 	Unwatch(w *command.Watcher)
 	Routing() *slots.Table
 	Background() int
-	Warm(db int, keys [][]byte) uint64
+	Place(key []byte) command.Place
+	Warm(db int, places []command.Place) uint64
+	Leave(c *command.Call)
+	Recover(c *command.Call)
 }
 
 // Options make a Server.

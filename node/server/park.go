@@ -12,7 +12,15 @@ import (
 
 // guard runs a piece of the session's work on its owner. A panic in it ends
 // this session, with its stack in the log, and nothing else.
-func (s *session) guard(work func(*session)) { s.protect(work, (*session).close) }
+func (s *session) guard(work func(*session)) { s.protect(work, (*session).fail) }
+
+// fail ends the session after a panic on its owner.
+func (s *session) fail() {
+	if s.parked != parkOffLoop {
+		s.srv.engine.Recover(&s.call)
+	}
+	s.close()
+}
 
 // protect runs work; after a panic it runs failed instead of the rest.
 func (s *session) protect(work, failed func(*session)) {
@@ -73,7 +81,10 @@ func (s *session) startOffLoop() {
 				return
 			}
 			s.srv.engine.ExecuteWait(c)
-		}, func(*session) { off.panicked = true })
+		}, func(*session) {
+			s.srv.engine.Recover(c)
+			off.panicked = true
+		})
 		off.nanos = s.srv.clock() - begun
 		s.tr.post(s.returned)
 	}()
@@ -83,7 +94,7 @@ func (s *session) startOffLoop() {
 func (s *session) returned() {
 	off := s.off
 	s.off = nil
-	s.call.Reply, s.call.Lane, s.call.OnLoop = &s.out, s.bench.lane, true
+	s.call.Reply, s.call.Lane, s.call.OnLoop, s.call.Stay = &s.out, s.bench.lane, true, true
 	if s.parked == parkGone {
 		// The client left meanwhile; close had to leave the rest to us.
 		if s.conn != nil {

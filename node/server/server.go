@@ -73,6 +73,7 @@ type row struct {
 	spec     *command.Spec
 	index    int
 	keyed    bool
+	onlyKey  int
 	needs    needs
 	heavy    func(*command.Call) bool
 	rejected atomic.Int64
@@ -136,7 +137,7 @@ func (srv *Server) Start(table *command.Table, engine Engine) error {
 	srv.rows = make([]row, len(all))
 	for i, spec := range all {
 		r := &srv.rows[i]
-		r.spec, r.index, r.keyed, r.heavy = spec, i, spec.Keyed(), spec.Heavy
+		r.spec, r.index, r.keyed, r.onlyKey, r.heavy = spec, i, spec.Keyed(), spec.OnlyKey(), spec.Heavy
 		if spec.Parent() != nil {
 			if spec.Parent().Flags&command.ProtectedCommand != 0 {
 				r.needs |= needsPermission

@@ -1,8 +1,8 @@
 package server
 
 import (
-	"bytes"
 	"net"
+	"slices"
 	"sync/atomic"
 
 	"slotmesh/node/command"
@@ -177,7 +177,7 @@ func newSession(srv *Server, b *bench, remote, local string, fd int) *session {
 	s.view.active = s.started
 	s.resumeFn = s.resumed
 	s.call.Conn = s
-	s.call.Lane, s.call.OnLoop = b.lane, true
+	s.call.Lane, s.call.OnLoop, s.call.Stay = b.lane, true, true
 	s.call.Reply = &s.out
 	if srv.auth.required() {
 		s.flags |= flagUnauthenticated
@@ -324,6 +324,8 @@ func (s *session) run() {
 	s.borrowOut()
 	s.inTurn = true
 	s.runRequests()
+	s.bench.ahead.drop()
+	s.srv.engine.Leave(&s.call)
 	s.inTurn = false
 }
 
@@ -331,11 +333,13 @@ func (s *session) run() {
 func (s *session) runRequests() {
 	s.scan.MaxBulk = s.srv.set.MaxBulk.Load()
 	s.scan.Restricted = s.flags&flagUnauthenticated != 0
+	s.bench.ahead.drop()
 	for requests := 0; len(s.data) > 0; requests++ {
 		if s.flags&flagCloseAfterReply != 0 || s.doomed.Load() {
 			return
 		}
 		if len(s.out.Buf)-s.sent >= flushBytes {
+			s.srv.engine.Leave(&s.call)
 			if s.choked {
 				s.bound()
 			} else {
@@ -353,40 +357,14 @@ func (s *session) runRequests() {
 			s.yield()
 			return
 		}
-		if requests%command.WarmKeys == 0 {
-			s.warm()
-		}
-		args, n, err := s.scan.Next(s.data)
-		if err != nil {
-			s.protocolError(err)
+		r, ok := s.next()
+		if !ok {
 			return
 		}
-		if n == 0 {
-			return
-		}
-		s.data = s.data[n:]
-		if len(args) == 0 {
-			continue
-		}
-		s.args = args
-		s.begin()
+		s.begin(r)
 		if s.parked != running {
 			return
 		}
-	}
-}
-
-// warm has the store touch what the next requests of a pipeline will need. A
-// pipeline that keeps to one key has it at hand already.
-func (s *session) warm() {
-	const least = 2 * len("*2\r\n$3\r\nGET\r\n$1\r\nk\r\n")
-	if len(s.data) < least {
-		return
-	}
-	var room [command.WarmKeys][]byte
-	keys := s.scan.Ahead(s.data, room[:0])
-	if len(keys) > 1 && !bytes.Equal(keys[0], keys[1]) {
-		s.bench.warmth += s.srv.engine.Warm(s.db, keys)
 	}
 }
 
@@ -436,7 +414,7 @@ func (s *session) proceed() {
 		case parkEngine:
 			s.execute()
 		case parkGate:
-			s.begin()
+			s.begin(s.bench.recall(s.args[0]))
 		case parkOutput:
 			s.flush()
 		}
@@ -460,6 +438,12 @@ func (s *session) keepInput() {
 	if len(s.data) == 0 && s.parked != parkEngine && s.parked != parkGate && s.parked != parkOffLoop {
 		s.data, s.borrowed = nil, false
 		return
+	}
+	switch s.parked {
+	case parkEngine, parkGate, parkOffLoop:
+		// The list of the arguments is the owner's, for the next session.
+		s.args = slices.Clone(s.args)
+		s.call.Args = s.args
 	}
 	if !s.borrowed {
 		return

@@ -162,13 +162,35 @@ func (s *Store) KeysInSlot(db int, slot slots.Slot, limit int) [][]byte {
 
 func (s *Store) hash(key []byte) uint32 { return uint32(s.memory.Hash(key)) >> (32 - hashBits) }
 
+// Place is where a key lies in every database: its slot and its hash. Who looks
+// a key up more than once finds out once. The zero Place is not known.
+type Place struct {
+	Slot  slots.Slot
+	known bool
+	hash  uint32
+}
+
+// Known is false for the zero Place.
+func (p Place) Known() bool { return p.known }
+
+// Place returns where key lies.
+func (s *Store) Place(key []byte) Place { return s.PlaceIn(slots.Of(key), key) }
+
+// PlaceIn is Place for a key whose slot is known.
+func (s *Store) PlaceIn(slot slots.Slot, key []byte) Place { return Place{slot, true, s.hash(key)} }
+
 // Find looks key up. It leaves no mark on it, and it does not look at expiry.
 func (s *Store) Find(db int, slot slots.Slot, key []byte) Ref {
-	sp := s.space(db, slot)
+	return s.FindAt(db, s.PlaceIn(slot, key), key)
+}
+
+// FindAt is Find for a key whose place is known.
+func (s *Store) FindAt(db int, p Place, key []byte) Ref {
+	sp := s.space(db, p.Slot)
 	if sp == nil {
 		return Ref{}
 	}
-	at := sp.find(s.hash(key), key)
+	at := sp.find(p.hash, key)
 	if at == 0 {
 		return Ref{}
 	}
@@ -180,8 +202,13 @@ func (s *Store) Find(db int, slot slots.Slot, key []byte) Ref {
 // store, but of this key only if it is a string. The trees of a collection go
 // over with it: they must be nobody else's any more.
 func (s *Store) Set(db int, slot slots.Slot, key []byte, v value.Value, keepTTL bool, now int64) Ref {
-	sp := s.makeSpace(db, slot)
-	ref, created := sp.set(s.hash(key), key, v, keepTTL, now)
+	return s.SetAt(db, s.PlaceIn(slot, key), key, v, keepTTL, now)
+}
+
+// SetAt is Set for a key whose place is known.
+func (s *Store) SetAt(db int, p Place, key []byte, v value.Value, keepTTL bool, now int64) Ref {
+	sp := s.makeSpace(db, p.Slot)
+	ref, created := sp.set(p.hash, key, v, keepTTL, now)
 	if created {
 		sp.home.keys.Add(1)
 	}
@@ -236,16 +263,20 @@ func (s *Store) DraftSpace(slot slots.Slot) tree.Space {
 
 // Delete removes key and reports whether it was there.
 func (s *Store) Delete(db int, slot slots.Slot, key []byte) bool {
-	sp := s.space(db, slot)
+	return s.DeleteAt(db, s.PlaceIn(slot, key), key)
+}
+
+// DeleteAt is Delete for a key whose place is known.
+func (s *Store) DeleteAt(db int, p Place, key []byte) bool {
+	sp := s.space(db, p.Slot)
 	if sp == nil {
 		return false
 	}
-	hash := s.hash(key)
-	at := sp.find(hash, key)
+	at := sp.find(p.hash, key)
 	if at == 0 {
 		return false
 	}
-	sp.delete(hash, key, at, true)
+	sp.delete(p.hash, key, at, true)
 	return true
 }
 

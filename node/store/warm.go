@@ -1,9 +1,6 @@
 package store
 
-import (
-	"slotmesh/node/store/arena"
-	"slotmesh/slots"
-)
+import "slotmesh/node/store/arena"
 
 // WarmKeys is how many keys Warm looks at at most.
 const WarmKeys = 16
@@ -11,37 +8,35 @@ const WarmKeys = 16
 // warmProbes is how many entries of an index Warm looks at for one key.
 const warmProbes = 4
 
-// Warm touches the memory that looking up keys of db will touch, so that a
+// Warm touches the memory that looking up the keys of db at places will touch, so that a
 // processor waits for all of it at once and not for each key in turn. It takes
 // no lock and promises nothing: what it reads may be changing. The result means
 // nothing either, but has to be used, for the reading to happen at all.
-func (s *Store) Warm(db int, keys [][]byte) (used uint64) {
+func (s *Store) Warm(db int, places []Place) (used uint64) {
 	d := s.dbs[db].Load()
 	if d == nil {
 		return 0
 	}
-	keys = keys[:min(len(keys), WarmKeys)]
-	var hashes [WarmKeys]uint32
+	places = places[:min(len(places), WarmKeys)]
 	var hints, entries [WarmKeys]uint64
-	for i, key := range keys {
-		hashes[i] = s.hash(key)
-		hints[i] = d.hints[slots.Of(key)].Load()
+	for i, p := range places {
+		hints[i] = d.hints[p.Slot].Load()
 	}
 	m := s.memory
-	for i := range keys {
+	for i, p := range places {
 		size := hints[i] >> arena.RefBits
 		if size == 0 {
 			continue
 		}
-		at := arena.Ref(hints[i]&refMask) + arena.Ref(uint64(hashes[i])*size>>hashBits)
+		at := arena.Ref(hints[i]&refMask) + arena.Ref(uint64(p.hash)*size>>hashBits)
 		for j := range arena.Ref(warmProbes) {
-			if entry := m.Peek(at + j); hashOf(entry) == hashes[i] {
+			if entry := m.Peek(at + j); hashOf(entry) == p.hash {
 				entries[i] = entry
 				break
 			}
 		}
 	}
-	for i := range keys {
+	for i := range places {
 		if entries[i] != 0 {
 			// A short record lies on two lines of a cache at most.
 			at := refOf(entries[i])

@@ -18,6 +18,10 @@ func TestWarmAmongWriters(t *testing.T) {
 		keys = append(keys, fmt.Appendf(nil, "{a}%d", i))
 	}
 	slot := slots.Of(keys[0])
+	var places []Place
+	for _, key := range keys {
+		places = append(places, s.Place(key))
+	}
 	stop := make(chan struct{})
 	var readers sync.WaitGroup
 	for range 2 {
@@ -29,7 +33,7 @@ func TestWarmAmongWriters(t *testing.T) {
 					_ = sum
 					return
 				default:
-					sum += s.Warm(i%2, keys[i%48:])
+					sum += s.Warm(i%2, places[i%48:])
 				}
 			}
 		})
