@@ -118,6 +118,7 @@ func isLocal(address string) bool {
 func (n *Node) configResetStat(c *command.Call) error {
 	n.server.ResetStats()
 	n.engine.ResetStats()
+	n.defrag.resetStats()
 	n.peakMemory.Store(n.usedMemory())
 	c.Reply.OK()
 	return nil

@@ -13,6 +13,12 @@
 // RDB file holds, where the reference begins with nothing: no data are lost by a
 // line in a configuration.
 //
+// Active defragmentation is on unless activedefrag says no, where the reference's
+// default is no: there it needs an allocator that the distributions do not build
+// with, and costs copies of what hardly ever moves; here it is a walk over pages of
+// the store's own, a few blocks at a time, that begins only when there is something
+// to gain. See defrag.go.
+//
 // Read node.go (the parts and their order), cluster.go (how the pure cluster
 // state is driven), fence.go, persistence.go and aof.go (files), then the files of
 // rows.

@@ -130,7 +130,7 @@ func infoMemory(n *Node, s *infoScene) {
 	s.line("mem_clients_normal", st.ClientMemory)
 	s.line("mem_aof_buffer", 0)
 	s.line("mem_allocator", runtime.Version())
-	s.line("active_defrag_running", 0)
+	s.line("active_defrag_running", n.defrag.effort.Load())
 	s.line("lazyfree_pending_objects", 0)
 	s.line("lazyfreed_objects", 0)
 }

@@ -63,6 +63,7 @@ type Node struct {
 	peakMemory atomic.Int64
 	shutdowns  shutdowns
 	refusals   refusals
+	defrag     defrag
 	// startMemory is n.usedMemory before there were data or clients.
 	startMemory int64
 	// beat counts calls of observe, which one goroutine makes.
@@ -199,6 +200,7 @@ func (n *Node) Run(ctx context.Context) error {
 	}
 	n.background.Go(n.housekeep)
 	n.background.Go(n.reap)
+	n.background.Go(n.defragment)
 	if host, port, ok := n.cfg.ReplicaOf(); ok && n.cluster == nil {
 		n.replication.Follow(host, port)
 	}

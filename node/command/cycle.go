@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"runtime"
 
+	"slotmesh/node/store"
 	"slotmesh/node/store/hash"
 	"slotmesh/slots"
 )
@@ -32,6 +33,16 @@ func (e *Engine) ExpireCycle(budget int) int {
 		runtime.Gosched()
 	}
 	return deleted
+}
+
+// Compact does one step of a walk that moves blocks out of sparse pages, and
+// reports whether there is more of it. It is for a goroutine, as Engine.WithSlot.
+func (e *Engine) Compact(walk *store.Compaction) (more bool) {
+	slot, more := walk.Next()
+	if more {
+		e.WithSlot(slot, walk.Step)
+	}
+	return more
 }
 
 // expireSlot deletes up to limit expired keys of slot, which is locked.

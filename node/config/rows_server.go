@@ -86,7 +86,6 @@ const (
 	noTracking = "there is no client-side caching"
 	noSlowlog  = "there is no slow log"
 	noCrashLog = "the Go runtime prints the stacks when the process ends by a panic"
-	noDefrag   = "the Go runtime manages the memory; there is no fragmentation to undo"
 )
 
 // clampHz keeps hz in the range that the reference uses.
@@ -133,24 +132,16 @@ func memoryRows() []Row {
 		no("lazyfree-lazy-user-del").inert(noLazyFree),
 		no("lazyfree-lazy-user-flush").inert(noLazyFree),
 		yes("activerehashing").inert("the index of a slot is small and grows by itself"),
-		{Name: "activedefrag", Kind: boolean{check: refuseDefrag}, Default: []string{"no"}, Inert: noDefrag},
-		size("active-defrag-ignore-bytes", "104857600", 1).inert(noDefrag),
-		number("active-defrag-threshold-lower", "10", 0, 1000).inert(noDefrag),
-		number("active-defrag-threshold-upper", "100", 0, 1000).inert(noDefrag),
-		number("active-defrag-cycle-min", "1", 1, 99).inert(noDefrag),
-		number("active-defrag-cycle-max", "25", 1, 99).inert(noDefrag),
-		number("active-defrag-max-scan-fields", "1000", 1, maxLong).inert(noDefrag),
+		yes("activedefrag"),
+		size("active-defrag-ignore-bytes", "104857600", 1),
+		number("active-defrag-threshold-lower", "10", 0, 1000),
+		number("active-defrag-threshold-upper", "100", 0, 1000),
+		number("active-defrag-cycle-min", "1", 1, 99),
+		number("active-defrag-cycle-max", "25", 1, 99),
+		number("active-defrag-max-scan-fields", "1000", 1, maxLong).inert("a step looks at few blocks, whatever a value has of them"),
 		yes("jemalloc-bg-thread").inert("there is no jemalloc"),
 		yes("disable-thp").startOnly().inert("huge pages do not hurt a process that never forks"),
 	}
-}
-
-// refuseDefrag answers as the reference does without its own allocator.
-func refuseDefrag(on bool) error {
-	if on {
-		return Refusal("Active defragmentation cannot be enabled: the Go runtime manages the memory")
-	}
-	return nil
 }
 
 func encodingRows() []Row {

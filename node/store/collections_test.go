@@ -38,12 +38,30 @@ func slotOf(key string) slots.Slot { return slots.Slot(key[1]-'0') * 7 }
 
 // TestSnapshotsOfCollections changes hashes, small and large, while snapshots
 // are open, and reads what the walks emitted only after all the changes: it must
-// be the state of the cut. At the end nothing is left of the memory.
+// be the state of the cut. Meanwhile pages get sparse, and blocks are moved out of
+// them. At the end nothing is left of the memory.
 func TestSnapshotsOfCollections(t *testing.T) {
-	for seed := range uint64(30) {
+	moved, seeds := int64(0), uint64(30)
+	if testing.Short() {
+		seeds = 5
+	}
+	for seed := range seeds {
 		random := rand.New(rand.NewPCG(seed, 1))
 		s := store.New(store.Options{})
 		model := contents{}
+		between := store.Thinner{Memory: s.Memory(), Random: random, Slots: []slots.Slot{0, 7, 14, 21, 28, 35}, Most: 4000}
+		walk := s.Compaction()
+		compact := func() {
+			for range random.IntN(8) {
+				before := walk.Counts().Hits
+				if _, more := walk.Next(); !more {
+					walk = s.Compaction()
+					continue
+				}
+				walk.Step()
+				moved += walk.Counts().Hits - before
+			}
+		}
 		type open struct {
 			sn   *store.Snapshot
 			want contents
@@ -106,6 +124,10 @@ func TestSnapshotsOfCollections(t *testing.T) {
 				snapshots = append(snapshots, open{s.Cut(nil), model.clone()})
 			}
 			s.Reap(5)
+			if between.Fill(random.IntN(100)); random.IntN(5) == 0 {
+				between.Thin(10)
+			}
+			compact()
 		}
 		finish := func() {
 			o := snapshots[0]
@@ -156,6 +178,7 @@ func TestSnapshotsOfCollections(t *testing.T) {
 				t.Fatalf("seed %d: %s has %d fields, want %d", seed, key, len(got), len(want))
 			}
 		}
+		between.Thin(0)
 		s.Flush(-1)
 		for s.Reap(1000) {
 		}
@@ -163,4 +186,8 @@ func TestSnapshotsOfCollections(t *testing.T) {
 			t.Fatalf("seed %d: %d bytes are left, %d as the store says", seed, s.Memory().Used(), used)
 		}
 	}
+	if moved == 0 {
+		t.Error("nothing was ever moved out of a sparse page")
+	}
+	t.Logf("%d blocks were moved out of sparse pages", moved)
 }

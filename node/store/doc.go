@@ -41,7 +41,7 @@
 // heaps of deadlines), clock.go (idle time and frequency), candidates.go (what
 // eviction looks at), scan.go (cursors, random keys), snapshot.go (cuts: the
 // state at one instant, walked while writers go on), reaper.go (what is given
-// back later).
+// back later), compact.go (blocks out of sparse pages).
 //
 // # Purity
 //

@@ -105,6 +105,28 @@ func (d *deadlines) grow() {
 	d.n++
 }
 
+// compact moves pieces out of sparse pages, from piece from on, limit at most to
+// be looked at. It returns where to go on and how many it moved; next is the
+// number of pieces at the end.
+func (d *deadlines) compact(from, limit int) (next, moved int) {
+	for ; from < len(d.pieces) && limit > 0; from, limit = from+1, limit-1 {
+		old := d.pieces[from]
+		if !d.heap.Sparse(old) {
+			continue
+		}
+		size := deadlinesLen * deadlineLen
+		if from == 0 {
+			size = d.room * deadlineLen
+		}
+		m, to := d.heap.Memory(), d.heap.Alloc(size)
+		copy(m.Bytes(to, size), m.Bytes(old, size))
+		d.heap.Free(old)
+		d.pieces[from] = to
+		moved++
+	}
+	return from, moved
+}
+
 // shrink takes the last one away.
 func (d *deadlines) shrink() {
 	d.n--

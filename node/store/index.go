@@ -362,5 +362,25 @@ func (x *index) random(number func() uint32) arena.Ref {
 	}
 }
 
+// compact moves the tables out of sparse pages.
+func (x *index) compact() (moved int) {
+	for _, t := range []*table{&x.current, &x.old} {
+		if t.block == 0 || !x.heap.Sparse(t.block) {
+			continue
+		}
+		size := len(t.entries) * 8
+		block := x.heap.Alloc(size)
+		entries := unsafe.Slice((*uint64)(unsafe.Pointer(unsafe.SliceData(x.heap.Memory().Bytes(block, size)))), len(t.entries))
+		copy(entries, t.entries)
+		x.heap.Free(t.block)
+		t.block, t.entries = block, entries
+		moved++
+	}
+	if moved > 0 {
+		x.hint.Store(x.current.hint())
+	}
+	return moved
+}
+
 // bytes is the memory of the tables.
 func (x *index) bytes() int { return 8 * (len(x.current.entries) + len(x.old.entries)) }

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"fmt"
 	"maps"
+	"math/rand/v2"
 	"slices"
 	"testing"
 
@@ -40,6 +41,10 @@ type machine struct {
 	s     *Store
 	m     model
 	snaps []*openSnap
+	// between are blocks that make pages sparse, walk moves records out of them.
+	between *Thinner
+	walk    *Compaction
+	moved   *int64
 }
 
 // openSnap is a snapshot with what it must show.
@@ -78,7 +83,7 @@ func (x *machine) step(t *rapid.T) {
 	if ref.OK() != there {
 		t.Fatalf("%v: found %v, want %v", at, ref.OK(), there)
 	}
-	switch op := rapid.IntRange(0, 12).Draw(t, "op"); op {
+	switch op := rapid.IntRange(0, 14).Draw(t, "op"); op {
 	case 0, 1, 2, 3:
 		text, keep := drawText(t), rapid.Bool().Draw(t, "keepTTL")
 		x.s.Set(db, slot, []byte(key), value.StringValue([]byte(text)), keep, modelNow)
@@ -157,6 +162,28 @@ func (x *machine) step(t *rapid.T) {
 		}
 	case 12:
 		x.snapshotStep(t)
+	case 13:
+		if x.between.Fill(rapid.IntRange(0, 2000).Draw(t, "between")); rapid.Bool().Draw(t, "thin") {
+			x.between.Thin(10)
+		}
+	case 14:
+		x.compact(rapid.IntRange(1, 20).Draw(t, "steps"))
+	}
+}
+
+// compact goes some steps on in a walk that moves records.
+func (x *machine) compact(steps int) {
+	for range steps {
+		if x.walk == nil {
+			x.walk = x.s.Compaction()
+		}
+		before := x.walk.Counts().Hits
+		if _, more := x.walk.Next(); !more {
+			x.walk = nil
+			continue
+		}
+		x.walk.Step()
+		*x.moved += x.walk.Counts().Hits - before
 	}
 }
 
@@ -321,8 +348,10 @@ func (x *machine) verifyDue(t *rapid.T, slot slots.Slot) {
 func TestModel(t *testing.T) {
 	for _, version := range []uint32{0, 1<<32 - 3, 1<<31 - 3} {
 		t.Run(fmt.Sprint("version ", version), func(t *testing.T) {
+			moved := int64(0)
 			rapid.Check(t, func(t *rapid.T) {
-				x := &machine{s: New(Options{Databases: modelDBs}), m: model{}}
+				x := &machine{s: New(Options{Databases: modelDBs}), m: model{}, moved: &moved}
+				x.between = &Thinner{Memory: x.s.memory, Random: rand.New(rand.NewPCG(rapid.Uint64().Draw(t, "seed"), 1)), Slots: []slots.Slot{0, 100, 200}, Most: 48}
 				x.s.version, x.s.aged = version, version
 				x.s.turn = rapid.IntRange(1, 30).Draw(t, "turn")
 				for range rapid.IntRange(1, 300).Draw(t, "steps") {
@@ -336,6 +365,10 @@ func TestModel(t *testing.T) {
 				}
 				x.verify(t)
 			})
+			if moved == 0 {
+				t.Error("nothing was ever moved out of a sparse page")
+			}
+			t.Logf("%d blocks were moved out of sparse pages", moved)
 		})
 	}
 }

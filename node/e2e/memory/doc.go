@@ -16,5 +16,6 @@
 //
 // # How to read it
 //
-// policies_test.go is maxmemory; large_test.go the collections.
+// policies_test.go is maxmemory; large_test.go the collections; defrag_test.go the
+// pages that deletions leave behind.
 package memory

@@ -170,6 +170,27 @@ func (m *Memory) Peek(r Ref) uint64 {
 // larger than a frame. The side table, 1/512 of that, is not among them.
 func (m *Memory) Mapped() int64 { return m.runs.mapped.Load() * frameBytes }
 
+// Excess returns how many of the mapped bytes are in use only because blocks are
+// spread over more pages than they need: what moving all of them that Sparse
+// points out can give back, about.
+func (m *Memory) Excess() int64 {
+	n := m.shared.excess()
+	for i := range m.heaps {
+		n += m.heaps[i].excess()
+	}
+	return n
+}
+
+// Refile makes the next blocks come from the fullest pages there are: Alloc goes
+// on with a page until that is full, which may have become the emptiest. It is
+// for whoever is about to move blocks out of sparse pages.
+func (m *Memory) Refile() {
+	m.shared.refile()
+	for i := range m.heaps {
+		m.heaps[i].refile()
+	}
+}
+
 // Limit returns how many bytes are reserved.
 func (m *Memory) Limit() int64 { return int64(m.limit) * frameBytes }
 

@@ -126,6 +126,7 @@ func inspect(m *Memory) error {
 }
 
 func inspectShelves(m *Memory, pages [][]uint32) error {
+	excess := int64(0)
 	for i := range len(m.heaps) + 1 {
 		h, idle := &m.shared, 0
 		if i < len(m.heaps) {
@@ -134,6 +135,7 @@ func inspectShelves(m *Memory, pages [][]uint32) error {
 		for k := range classCount {
 			s, c, want := &h.shelves[k], &classes[k], pages[i*classCount+k]
 			blocks, listed := 0, 0
+			least := 1 // pages that the blocks need
 			for _, x := range want {
 				f := m.frame(x)
 				blocks += int(f.used)
@@ -153,6 +155,10 @@ func inspectShelves(m *Memory, pages [][]uint32) error {
 					idle++
 				}
 			}
+			for least*int(c.blocks) < blocks {
+				least++
+			}
+			excess += int64(max(len(want)-least, 0)) * int64(c.frames) * frameBytes
 			for b, x := range s.bins {
 				if (x != 0) != (s.filled>>b&1 != 0) {
 					return fmt.Errorf("class %d: bin %d begins with %d, filled is %b", k, b, x, s.filled)
@@ -174,6 +180,9 @@ func inspectShelves(m *Memory, pages [][]uint32) error {
 		if idle > 1 {
 			return fmt.Errorf("heap %d keeps %d empty pages", i, idle)
 		}
+	}
+	if got := m.Excess(); got != excess {
+		return fmt.Errorf("%d bytes of pages are too many; Excess says %d", excess, got)
 	}
 	return nil
 }

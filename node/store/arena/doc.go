@@ -23,8 +23,9 @@
 //
 // Space that is free goes back to the system when there is more of it than a
 // small share of what is in use: Mapped counts what has not gone back. What
-// hinders that is a page with few blocks left in it. Heap.Sparse points these
-// out, so that the owner can move their blocks (Alloc, copy, Free).
+// hinders that is a page with few blocks left in it. Excess says how much
+// that is, and Heap.Sparse points the blocks out, so that their owner can move them
+// (Refile once, then Alloc, copy, Free).
 //
 // Alloc panics with ErrExhausted when the range is used up. Free panics when it
 // is given what is no block of its heap, or a block that was freed already and

@@ -362,6 +362,38 @@ func (h *Heap) Sparse(r Ref) bool {
 	return 2*used*pages <= blocks
 }
 
+// refile puts the pages that blocks are taken from among the others.
+func (h *Heap) refile() {
+	h.mutex.Lock()
+	defer h.mutex.Unlock()
+	for k := range h.shelves {
+		s := &h.shelves[k]
+		if s.current == 0 {
+			continue
+		}
+		if f := h.memory.frame(s.current); f.used > 0 {
+			h.link(s, s.current, classes[k].binOf(f.used))
+			s.current = 0
+		}
+	}
+}
+
+// excess returns how many bytes the heap's pages would be fewer if the blocks
+// stood close together.
+func (h *Heap) excess() (n int64) {
+	h.mutex.Lock()
+	defer h.mutex.Unlock()
+	for k := range h.shelves {
+		s, c := &h.shelves[k], &classes[k]
+		if s.pages < 2 {
+			continue
+		}
+		need := (s.blocks + uint32(c.blocks) - 1) / uint32(c.blocks)
+		n += int64(s.pages-max(need, 1)) * int64(c.frames) * frameBytes
+	}
+	return n
+}
+
 // The first two bytes of a free block name the next free one of its page. The
 // other six of its first eight are a mark that says that it is free: data may
 // look the same, so that a block with the mark is looked for in the list.

@@ -140,7 +140,8 @@ func TestAgainstModel(t *testing.T) {
 					}
 				}
 			},
-			"trim": func(*rapid.T) { m.Trim() },
+			"trim":   func(*rapid.T) { m.Trim() },
+			"refile": func(*rapid.T) { m.Refile() },
 			"": func(t *rapid.T) {
 				check(t, m)
 				if m.Used() != used {

@@ -53,12 +53,14 @@ func (t *Tree) FreeSome(limit int) (done bool) {
 const lookPerMove = 16
 
 // Compact moves up to limit blocks from the rank on that lie in sparse pages,
-// and returns the rank to go on at and whether the end was reached. It also
+// and returns the rank to go on at, how many it moved and whether the end was
+// reached. It also
 // returns when it has looked at lookPerMove leaves for each block. Blocks that a
 // snapshot may read stay, as moving them frees nothing.
-func (t *Tree) Compact(from, limit int) (next int, done bool) {
+func (t *Tree) Compact(from, limit int) (next, moved int, done bool) {
 	c := t.At(min(from, t.Len()))
-	for range limit * lookPerMove {
+	most := limit
+	for range most * lookPerMove {
 		if limit <= 0 || !c.Valid() {
 			break
 		}
@@ -84,7 +86,7 @@ func (t *Tree) Compact(from, limit int) (next int, done bool) {
 			c.forward()
 		}
 	}
-	return c.rank, !c.Valid()
+	return c.rank, most - limit, !c.Valid()
 }
 
 // move gives the path's node of a level another block if that helps to free a

@@ -337,7 +337,7 @@ func (w *world) step() {
 		w.closeSnapshots()
 	case kind < 95:
 		for from, done := 0, false; !done; {
-			if from, done = w.tree.Compact(from, 1+w.draw(20)); done != (from >= len(w.model)) {
+			if from, _, done = w.tree.Compact(from, 1+w.draw(20)); done != (from >= len(w.model)) {
 				panic("compact: where is the end?")
 			}
 		}

@@ -156,6 +156,25 @@ func (c *Cell) fits(size int) bool {
 	return size <= have && have <= 2*size+64
 }
 
+// Compact moves the record out of a sparse page and returns how many bytes that
+// was: none if it is not in one, or if a snapshot may still read the block.
+func (c *Cell) Compact() int {
+	if !c.heap.Sparse(c.at) {
+		return 0
+	}
+	h := c.Header()
+	if h.Lent {
+		return 0
+	}
+	size := h.payloadAt + h.PayloadLen
+	from, to := c.at, c.heap.Alloc(size)
+	copy(c.Memory().Bytes(to, size), c.Memory().Bytes(from, size))
+	c.at = to
+	c.home.Moved(from, to)
+	c.heap.Free(from)
+	return size
+}
+
 // Replace makes the content that of v, which may be a view of this record. For
 // a collection the trees that the payload names go over with it; the old ones
 // are the caller's, see Trees.
