@@ -86,14 +86,15 @@ const heavyEntries = 500
 // manyFields is the Heavy of XADD.
 func manyFields(c *Call) bool { return len(c.Args) > 512 }
 
-// readStream returns the stream of key for a command that reads it; ok is false
-// if there is none.
-func (c *Call) readStream(key []byte) (r stream.Reader, ok bool, err error) {
+// readStream makes r, which is zero, the reader of the stream of key for a command
+// that reads it; ok is false if there is none.
+func (c *Call) readStream(key []byte, r *stream.Reader) (ok bool, err error) {
 	ref, err := c.ReadKind(key, value.KindStream)
 	if err != nil || !ref.OK() {
-		return r, false, err
+		return false, err
 	}
-	return stream.Read(ref.Value()), true, nil
+	*r = stream.Read(ref.Value())
+	return true, nil
 }
 
 // writeStream is readStream for a command that changes it. ref must stay where
@@ -279,7 +280,8 @@ func xRange(c *Call, reverse bool) error {
 		}
 		count = max(n, 0)
 	}
-	r, ok, err := c.readStream(c.Args[1])
+	var r stream.Reader
+	ok, err := c.readStream(c.Args[1], &r)
 	switch {
 	case err != nil:
 		return err

@@ -367,7 +367,8 @@ func runXPending(c *Call) error {
 			return err
 		}
 	}
-	r, ok, err := c.readStream(c.Args[1])
+	var r stream.Reader
+	ok, err := c.readStream(c.Args[1], &r)
 	if err != nil {
 		return err
 	}

@@ -13,8 +13,8 @@ import (
 func formatInt(n int) string { return strconv.Itoa(n) }
 
 // infoStream returns the stream that XINFO names, which must be there.
-func infoStream(c *Call) (stream.Reader, error) {
-	r, ok, err := c.readStream(c.Args[2])
+func infoStream(c *Call) (r stream.Reader, err error) {
+	ok, err := c.readStream(c.Args[2], &r)
 	if err == nil && !ok {
 		err = resp.ErrNoSuchKey
 	}

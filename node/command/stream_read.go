@@ -140,6 +140,8 @@ type readFrom struct {
 	id stream.ID
 	// fresh is true for ">", what no consumer of the group has had.
 	fresh bool
+	// nothing is true when the stream has no entries from there on.
+	nothing bool
 }
 
 // readPlaces checks keys, groups and ids, all of them before anything is done.
@@ -147,7 +149,8 @@ func readPlaces(c *Call, o *readOptions, room []readFrom) ([]readFrom, error) {
 	total := 0
 	for i := range o.n {
 		key, arg := c.Args[o.keysAt+i], c.Args[o.keysAt+o.n+i]
-		r, ok, err := c.readStream(key)
+		var r stream.Reader
+		ok, err := c.readStream(key, &r)
 		if err != nil {
 			return nil, err
 		}
@@ -183,13 +186,19 @@ func readPlaces(c *Call, o *readOptions, room []readFrom) ([]readFrom, error) {
 			// The reference knows ">" by this id.
 			from.fresh = o.isGroup && from.id == stream.MaxID
 		}
+		after := from.id
+		if from.fresh {
+			after = g.LastID
+		}
+		if !o.isGroup || from.fresh {
+			from.nothing = !ok || isBehind(&r, after)
+		}
 		room = append(room, from)
 		if c.OnLoop && ok && (o.count == 0 || o.count > heavyEntries) {
 			switch {
-			case !o.isGroup:
-				total += r.Estimate(from.id, stream.MaxID)
-			case from.fresh:
-				total += r.Estimate(g.LastID, stream.MaxID)
+			case from.nothing:
+			case !o.isGroup || from.fresh:
+				total += r.Estimate(after, stream.MaxID)
 			default:
 				total += r.PendingCount(g.Number)
 			}
@@ -199,6 +208,11 @@ func readPlaces(c *Call, o *readOptions, room []readFrom) ([]readFrom, error) {
 		return nil, ErrLong
 	}
 	return room, nil
+}
+
+// isBehind reports whether no entry of a stream comes after id.
+func isBehind(r *stream.Reader, id stream.ID) bool {
+	return r.Len() == 0 || !id.Less(r.LastID()) || !id.Less(r.LastValidID())
 }
 
 func runXRead(c *Call) error {
@@ -213,21 +227,18 @@ func runXRead(c *Call) error {
 	}
 	answer := openArray(c.Reply)
 	for i, from := range places {
-		key := c.Args[o.keysAt+i]
-		ref := c.Peek(key)
-		if !ref.OK() {
+		if from.nothing {
 			continue
 		}
+		key := c.Args[o.keysAt+i]
 		if o.isGroup {
-			if readGroupAt(c, &o, &ref, key, from, false) {
+			if readGroupAt(c, &o, c.Peek(key), key, from, false) {
 				answer.n++
 			}
 			continue
 		}
+		ref := c.Peek(key)
 		r := stream.Read(ref.Value())
-		if r.Len() == 0 || !from.id.Less(r.LastValidID()) {
-			continue
-		}
 		openStreamReply(c.Reply, key)
 		replyAfter(c.Reply, &r, from.id, o.count)
 		answer.n++
@@ -322,7 +333,7 @@ func serveRead(c *Call, o *readOptions, places []readFrom, key []byte) (bool, er
 			c.Reply.Buf = c.Reply.Buf[:answer.at]
 			return true, errGroupGone
 		}
-		if !readGroupAt(c, o, &ref, key, from, true) {
+		if !readGroupAt(c, o, ref, key, from, true) {
 			c.Reply.Buf = c.Reply.Buf[:answer.at]
 			return false, nil
 		}
@@ -342,7 +353,7 @@ func serveRead(c *Call, o *readOptions, places []readFrom, key []byte) (bool, er
 
 // readGroupAt reads one stream for a consumer: what is new to the group, or what
 // the consumer has pending. It reports whether there was a reason to answer.
-func readGroupAt(c *Call, o *readOptions, ref *store.Ref, key []byte, from readFrom, waited bool) bool {
+func readGroupAt(c *Call, o *readOptions, ref store.Ref, key []byte, from readFrom, waited bool) bool {
 	s := stream.Open(&ref.Cell)
 	name := o.group(c)
 	g, ok := s.Group(name)
@@ -350,14 +361,8 @@ func readGroupAt(c *Call, o *readOptions, ref *store.Ref, key []byte, from readF
 		return false
 	}
 	if from.fresh {
-		last := s.LastID()
-		if !waited {
-			if s.Len() == 0 {
-				return false
-			}
-			last = s.LastValidID()
-		}
-		if !g.LastID.Less(last) {
+		// Who has waited is woken by every new id, even if its entry is gone.
+		if waited && !g.LastID.Less(s.LastID()) || !waited && isBehind(&s.Reader, g.LastID) {
 			return false
 		}
 	}

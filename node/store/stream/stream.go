@@ -81,8 +81,9 @@ type Reader struct {
 }
 
 // Read returns the reader of a stream's value.
-func Read(v value.Value) Reader {
-	r := Reader{v: v}
+func Read(v value.Value) (r Reader) {
+	// It is large: it is made where it is wanted.
+	r.v = v
 	if v.Roots == 0 {
 		r.meta.nodes = 1
 		return r
@@ -153,7 +154,11 @@ type Stream struct {
 
 // Open returns the stream of a cell, which may be new and without a payload. The
 // stream in it is written by Save.
-func Open(c *value.Cell) Stream { return Stream{Reader: Read(c.Value()), cell: c} }
+func Open(c *value.Cell) (s Stream) {
+	s.cell = c
+	s.Reader = Read(c.Value())
+	return s
+}
 
 // tree opens a tree for change. What it refers to comes from the cell and not
 // from s, so that the compiler sees that s and the cell can stay on the stack.
