@@ -2,6 +2,7 @@ package command
 
 import (
 	"math"
+	"slices"
 
 	"slotmesh/node/resp"
 	"slotmesh/node/store"
@@ -25,7 +26,7 @@ func errNoGroup(key, group []byte) error {
 	return textErr("NOGROUP No such key '", cText(key), "' or consumer group '", cText(group), "'")
 }
 
-// claimGroup returns the stream and the group of XCLAIM and XAUTOCLAIM.
+// claimGroup returns the stream and the group of XAUTOCLAIM.
 func claimGroup(c *Call, ref *store.Ref) (s stream.Stream, g stream.Group, err error) {
 	s, ok, err := c.writeStream(c.Args[1], ref)
 	if err != nil {
@@ -102,11 +103,19 @@ func parseClaim(c *Call, words [][]byte) (o claimOptions, err error) {
 }
 
 func runXClaim(c *Call) error {
-	key := c.Args[1]
-	var ref store.Ref
-	s, g, err := claimGroup(c, &ref)
+	ref, err := c.WriteKind(c.Args[1], value.KindStream)
 	if err != nil {
 		return err
+	}
+	var s stream.Reader
+	var g stream.Group
+	found := false
+	if ref.OK() {
+		s = stream.Read(ref.Value())
+		g, found = s.Group(c.Args[2])
+	}
+	if !found {
+		return errNoGroup(c.Args[1], c.Args[2])
 	}
 	minIdle, ok := value.ParseInt(c.Args[4])
 	if !ok {
@@ -126,7 +135,25 @@ func runXClaim(c *Call) error {
 	if err != nil {
 		return err
 	}
-	r := groupReader{c: c, s: &s, key: key, groupName: c.Args[2], group: g, name: c.Args[3]}
+	isPending := func(id stream.ID) bool {
+		_, pending := s.Delivery(g.Number, id)
+		return pending
+	}
+	if !o.force && !o.told && !g.LastID.Less(o.last) && !slices.ContainsFunc(ids, isPending) {
+		// There is nothing to claim.
+		c.Reply.Array(0)
+		c.NoEffect()
+		return nil
+	}
+	claimAll(c, ref, g, ids, minIdle, o)
+	return nil
+}
+
+// claimAll gives those of ids that are pending to XCLAIM's consumer, and others
+// if it is forced to.
+func claimAll(c *Call, ref store.Ref, g stream.Group, ids []stream.ID, minIdle int64, o claimOptions) {
+	s := stream.Open(&ref.Cell)
+	r := groupReader{c: c, s: &s, key: c.Args[1], groupName: c.Args[2], group: g, name: c.Args[3]}
 	if g.LastID.Less(o.last) {
 		r.group.LastID, r.moved = o.last, true
 	}
@@ -160,7 +187,6 @@ func runXClaim(c *Call) error {
 		}
 	}
 	cl.finish()
-	return nil
 }
 
 // claimer gives pending entries to a consumer.
