@@ -60,7 +60,8 @@ func (d *Digest) addKey(ref store.Ref) {
 func (d *Digest) addHash(v value.Value) {
 	r := hash.Read(v, 0)
 	var text []byte
-	for it := r.All(); it.Next(); {
+	it := r.All()
+	for it.Next() {
 		var field Digest
 		text = it.Field.Append(text[:0])
 		field.mix(text)
@@ -77,7 +78,8 @@ func (d *Digest) addHash(v value.Value) {
 func (d *Digest) addZSet(v value.Value) {
 	r := zset.Read(v)
 	var text []byte
-	for at := r.At(0); at.Valid(); at.Next() {
+	at := r.At(0)
+	for ; at.Valid(); at.Next() {
 		var element Digest
 		element.mix(at.Member())
 		text = zset.AppendScore(text[:0], at.Score())

@@ -374,7 +374,8 @@ func replyHash(c *Call, fields, values bool) error {
 	if n == 0 {
 		return nil
 	}
-	for it := r.All(); it.Next(); {
+	it := r.All()
+	for it.Next() {
 		if fields {
 			bulkText(c.Reply, it.Field)
 		}

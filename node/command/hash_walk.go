@@ -105,7 +105,8 @@ func runHRandField(c *Call) error {
 		}
 	case count >= n:
 		show.open(n)
-		for it := r.All(); it.Next(); {
+		it := r.All()
+		for it.Next() {
 			show.item(it.Item)
 		}
 	default:
@@ -186,7 +187,8 @@ func (c *Call) below(n int) int { return int(c.engine.Random() % uint64(n)) }
 // their order. Each is taken with the chance that is left for it (Knuth's
 // selection sampling).
 func (c *Call) sampleFields(r *hash.Reader, n, count int, show func(hash.Item)) {
-	for it := r.All(); count > 0 && it.Next(); n-- {
+	it := r.All()
+	for ; count > 0 && it.Next(); n-- {
 		if c.below(n) < count {
 			show(it.Item)
 			count--

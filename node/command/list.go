@@ -337,7 +337,8 @@ func keep(c *Call, key []byte, v value.Value, first, end int) {
 	d := c.Draft(key, value.KindList, value.EncQuicklist)
 	l, r := lists.Open(&d.Cell), lists.Read(v)
 	var text []byte
-	for it := r.At(first); first < end; first++ {
+	it := r.At(first)
+	for ; first < end; first++ {
 		text = it.Take().Append(text[:0])
 		l.Push(text, false)
 	}
@@ -531,7 +532,8 @@ func positions(matches []int, r *lists.Reader, element []byte, o lposOptions) []
 func (d *Digest) addList(v value.Value) {
 	r := lists.Read(v)
 	var text []byte
-	for it := r.At(0); it.Valid(); {
+	it := r.At(0)
+	for it.Valid() {
 		text = it.Take().Append(text[:0])
 		d.mix(text)
 	}

@@ -257,7 +257,8 @@ func runSMembers(c *Call) error {
 // replyMembers answers with a whole set.
 func replyMembers(c *Call, r *set.Reader) {
 	c.Reply.Set(r.Len())
-	for it := r.All(); it.Next(); {
+	it := r.All()
+	for it.Next() {
 		c.Reply.Bulk(it.Member())
 	}
 }
@@ -335,7 +336,8 @@ func runSScan(c *Call) error {
 
 // addSet adds the members of a set.
 func (d *Digest) addSet(v value.Value) {
-	for it := set.Read(v).All(); it.Next(); {
+	it := set.Read(v).All()
+	for it.Next() {
 		d.add(it.Member())
 	}
 }

@@ -269,7 +269,8 @@ func runSUnion(c *Call) error {
 
 func addAll(b *set.Builder, sets []set.Reader) {
 	for _, r := range sets {
-		for it := r.All(); it.Next(); {
+		it := r.All()
+		for it.Next() {
 			b.AddFrom(&it)
 		}
 	}

@@ -180,7 +180,8 @@ func randomMembers(c *Call) error {
 		}
 	case count >= int64(n):
 		c.Reply.Array(n)
-		for it := r.All(); it.Next(); {
+		it := r.All()
+		for it.Next() {
 			c.Reply.Bulk(it.Member())
 		}
 	default:

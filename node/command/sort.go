@@ -308,7 +308,8 @@ func (s *sorter) load(ref store.Ref) (start, end int) {
 		}
 	case value.KindList:
 		r := lists.Read(v)
-		for it := r.At(from); it.Valid() && from < to; from++ {
+		it := r.At(from)
+		for ; it.Valid() && from < to; from++ {
 			if text := it.Take(); text.IsInt {
 				s.addInt(text.Int)
 			} else {

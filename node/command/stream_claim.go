@@ -441,7 +441,8 @@ func replyPendingSummary(w *resp.Writer, r *stream.Reader, g stream.Group) {
 	last, _ := r.LastPending(g.Number)
 	replyID(w, last)
 	out := openArray(w)
-	for names := r.Consumers(g.Number); names.Next(); {
+	names := r.Consumers(g.Number)
+	for names.Next() {
 		if n := r.PendingCount(names.Consumer.Number); n > 0 {
 			w.Array(2)
 			w.Bulk(names.Name)
@@ -456,7 +457,8 @@ func replyPendingSummary(w *resp.Writer, r *stream.Reader, g stream.Group) {
 func replyPending(c *Call, r *stream.Reader, g stream.Group, o *pendingOptions) {
 	out := openArray(c.Reply)
 	if o.count > 0 {
-		for it := r.Pending(g.Number, o.first); it.Next() && !o.last.Less(it.Delivery.ID); {
+		it := r.Pending(g.Number, o.first)
+		for it.Next() && !o.last.Less(it.Delivery.ID) {
 			if replyDelivery(c, r, &it.Delivery, nil, o); o.idle(c, &it.Delivery) {
 				if out.n++; int64(out.n) == o.count {
 					break
@@ -471,7 +473,8 @@ func replyPending(c *Call, r *stream.Reader, g stream.Group, o *pendingOptions) 
 func replyOwned(c *Call, r *stream.Reader, g stream.Group, consumer stream.Consumer, o *pendingOptions) {
 	out := openArray(c.Reply)
 	if o.count > 0 {
-		for it := r.Owned(consumer.Number, o.first); it.Next() && !o.last.Less(it.ID); {
+		it := r.Owned(consumer.Number, o.first)
+		for it.Next() && !o.last.Less(it.ID) {
 			d, _ := r.Delivery(g.Number, it.ID)
 			if replyDelivery(c, r, &d, o.consumer, o); o.idle(c, &d) {
 				if out.n++; int64(out.n) == o.count {

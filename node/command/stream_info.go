@@ -32,7 +32,8 @@ func xInfoConsumers(c *Call) error {
 	}
 	w := c.Reply
 	w.Array(r.ConsumerCount(g.Number))
-	for it := r.Consumers(g.Number); it.Next(); {
+	it := r.Consumers(g.Number)
+	for it.Next() {
 		w.Map(3)
 		w.BulkString("name")
 		w.Bulk(it.Name)
@@ -51,7 +52,8 @@ func xInfoGroups(c *Call) error {
 	}
 	w := c.Reply
 	w.Array(r.GroupCount())
-	for it := r.Groups(); it.Next(); {
+	it := r.Groups()
+	for it.Next() {
 		w.Map(6)
 		w.BulkString("name")
 		w.Bulk(it.Name)
@@ -170,7 +172,8 @@ func infoOptions(c *Call) (full bool, count int64, err error) {
 // entries at most unless that is 0.
 func replyFullGroups(w *resp.Writer, r *stream.Reader, count int64) {
 	w.Array(r.GroupCount())
-	for groups := r.Groups(); groups.Next(); {
+	groups := r.Groups()
+	for groups.Next() {
 		g := groups.Group
 		w.Map(7)
 		w.BulkString("name")
@@ -195,7 +198,8 @@ func replyFullGroups(w *resp.Writer, r *stream.Reader, count int64) {
 		out.close(w)
 		w.BulkString("consumers")
 		w.Array(r.ConsumerCount(g.Number))
-		for names := r.Consumers(g.Number); names.Next(); {
+		names := r.Consumers(g.Number)
+		for names.Next() {
 			replyFullConsumer(w, r, g, &names, count)
 		}
 	}

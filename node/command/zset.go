@@ -427,7 +427,8 @@ func runZScan(c *Call) error {
 	var found list
 	next := uint64(0)
 	if r.Packed() || r.Encoding() == value.EncListpack {
-		for at := r.At(0); at.Valid(); at.Next() {
+		at := r.At(0)
+		for ; at.Valid(); at.Next() {
 			if member := at.Member(); pattern == nil || Match(pattern, member) {
 				found.add(member)
 				var room [32]byte

@@ -417,13 +417,15 @@ func (w zsetReply) ranks(r *zset.Reader, from, to int, backward bool) {
 		return
 	}
 	if backward {
-		for at := r.At(to - 1); to > from; to-- {
+		at := r.At(to - 1)
+		for ; to > from; to-- {
 			w.member(&at)
 			at.Prev()
 		}
 		return
 	}
-	for at := r.At(from); from < to; from++ {
+	at := r.At(from)
+	for ; from < to; from++ {
 		w.member(&at)
 		at.Next()
 	}

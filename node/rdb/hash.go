@@ -172,7 +172,8 @@ func appendHash(b []byte, v value.Value, seen lzfTable, w *Writer) []byte {
 	}
 	b = appendLen(b, uint64(r.Size()))
 	var text []byte
-	for it := r.All(); it.Next(); {
+	it := r.All()
+	for it.Next() {
 		if t == typeHashTTL {
 			deadline := uint64(0)
 			if it.Deadline != 0 {

@@ -54,7 +54,8 @@ func appendSet(b []byte, v value.Value, seen lzfTable, w *Writer) []byte {
 		return appendString(b, ints, seen)
 	}
 	b = appendLen(b, uint64(r.Len()))
-	for it := r.All(); it.Next(); {
+	it := r.All()
+	for it.Next() {
 		b = w.spill(appendString(b, it.Member(), seen))
 	}
 	return b

@@ -187,7 +187,8 @@ func appendStream(b []byte, v value.Value, seen lzfTable, w *Writer) []byte {
 	r := stream.Read(v)
 	b = appendLen(b, uint64(r.Blocks()))
 	var name [16]byte
-	for it := r.EachBlock(); it.Next(); {
+	it := r.EachBlock()
+	for it.Next() {
 		b = appendString(b, appendStreamID(name[:0], it.ID), seen)
 		b = w.spill(appendString(b, it.Listpack, seen))
 	}
@@ -198,7 +199,8 @@ func appendStream(b []byte, v value.Value, seen lzfTable, w *Writer) []byte {
 	b = appendLengthsID(b, f.MaxDeleted)
 	b = appendLen(b, f.Added)
 	b = appendLen(b, uint64(r.GroupCount()))
-	for groups := r.Groups(); groups.Next(); {
+	groups := r.Groups()
+	for groups.Next() {
 		number := groups.Group.Number
 		b = appendString(b, groups.Name, seen)
 		b = appendLengthsID(b, groups.Group.LastID)
@@ -210,7 +212,8 @@ func appendStream(b []byte, v value.Value, seen lzfTable, w *Writer) []byte {
 			b = w.spill(appendLen(b, p.Count))
 		}
 		b = appendLen(b, uint64(r.ConsumerCount(number)))
-		for consumers := r.Consumers(number); consumers.Next(); {
+		consumers := r.Consumers(number)
+		for consumers.Next() {
 			b = appendString(b, consumers.Name, seen)
 			b = binary.LittleEndian.AppendUint64(b, uint64(consumers.Consumer.SeenMs))
 			b = appendLen(b, uint64(r.PendingCount(consumers.Consumer.Number)))

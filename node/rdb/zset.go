@@ -123,7 +123,8 @@ func appendZSet(b []byte, v value.Value, seen lzfTable, w *Writer) []byte {
 		}
 	}
 	b = appendLen(b, uint64(r.Len()))
-	for c := r.At(0); c.Valid(); c.Next() {
+	c := r.At(0)
+	for ; c.Valid(); c.Next() {
 		b = appendString(b, c.Member(), seen)
 		b = w.spill(binary.LittleEndian.AppendUint64(b, math.Float64bits(c.Score())))
 	}

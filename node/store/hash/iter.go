@@ -8,7 +8,8 @@ import (
 
 // Iter walks over the items of a hash that are not hidden:
 //
-//	for it := r.All(); it.Next(); {
+//	it := r.All()
+//	for it.Next() {
 //		use(it.Item)
 //	}
 type Iter struct {
@@ -71,7 +72,8 @@ const scanWhole = 4096
 // field that is there all the while, once. Source: the guarantees of SCAN.
 func (r *Reader) Scan(cursor uint64, count int, show func(Item)) uint64 {
 	if !r.isTree() || r.v.Enc == value.EncListpack && r.Size() <= scanWhole {
-		for it := r.All(); it.Next(); {
+		it := r.All()
+		for it.Next() {
 			show(it.Item)
 		}
 		return 0

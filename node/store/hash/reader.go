@@ -48,7 +48,8 @@ func (r *Reader) Len() int {
 		return n - c.Rank()
 	}
 	n = 0
-	for it := r.All(); it.Next(); {
+	it := r.All()
+	for it.Next() {
 		n++
 	}
 	return n

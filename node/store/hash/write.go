@@ -170,7 +170,8 @@ func (h *Hash) toTree() {
 	fields := tree.Tree{View: tree.View{Memory: memory}, Space: space}
 	deadlines := fields
 	var fieldBuf, valBuf [20]byte
-	for it := r.All(); it.Next(); {
+	it := r.All()
+	for it.Next() {
 		field, val := it.Field.bytes(&fieldBuf), it.Value.bytes(&valBuf)
 		prefix, c, _ := find(fields.View, field)
 		putItem(fields.Insert(&c, prefix, itemSize(len(field), len(val), it.Deadline)), field, val, it.Deadline)

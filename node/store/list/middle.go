@@ -176,7 +176,8 @@ func (b *big) renumber(rank, more int) {
 
 // shift adds to the positions of the blocks of ranks from to to-1.
 func (b *big) shift(from, to int, by uint64) {
-	for c := b.t.At(from); from < to; from++ {
+	c := b.t.At(from)
+	for ; from < to; from++ {
 		b.t.SetPrefix(&c, c.Prefix()+by)
 		c.Next()
 	}

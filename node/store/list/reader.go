@@ -173,7 +173,8 @@ func (r *Reader) Packs(yield func(lp []byte) bool) {
 		}
 		return
 	}
-	for c := r.view.At(0); c.Valid() && yield(packOf(c.Item())); c.Next() {
+	c := r.view.At(0)
+	for ; c.Valid() && yield(packOf(c.Item())); c.Next() {
 	}
 }
 

@@ -143,11 +143,13 @@ func (f *Filter) has(i int) bool {
 // better way when the others together are smaller than what Subtract would
 // look up.
 func SubtractByRemoval(first Reader, others []Reader, b *Builder) {
-	for it := first.All(); it.Next(); {
+	it := first.All()
+	for it.Next() {
 		b.AddFrom(&it)
 	}
 	for _, r := range others {
-		for it := r.All(); b.Len() > 0 && it.Next(); {
+		it := r.All()
+		for b.Len() > 0 && it.Next() {
 			b.Remove(&it)
 		}
 	}
@@ -268,7 +270,8 @@ func follows(it *Iterator, behind []Iterator) bool {
 			return true
 		}
 		// Different members of one hash: look at all of them.
-		for c := behind[i].tree; c.Next() && c.Prefix() == hash; {
+		c := behind[i].tree
+		for c.Next() && c.Prefix() == hash {
 			if string(c.Item()) == string(it.Member()) {
 				return true
 			}

@@ -93,7 +93,8 @@ func (b *Bundle) AddTo(to *Builder) {
 		return
 	}
 	r := Read(b.Value())
-	for it := r.All(); it.Next(); {
+	it := r.All()
+	for it.Next() {
 		to.Add(it.Member())
 	}
 }

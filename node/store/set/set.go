@@ -134,7 +134,8 @@ func (s Set) widen(r Reader, more []byte) {
 	if r.Len() >= packedEntries {
 		size = packedBytes + 1
 	}
-	for it := r.All(); size <= packedBytes && it.Next(); {
+	it := r.All()
+	for size <= packedBytes && it.Next() {
 		n, _ := it.Int()
 		size += listpack.IntSize(n)
 	}
@@ -144,7 +145,8 @@ func (s Set) widen(r Reader, more []byte) {
 	}
 	var room [packedBytes]byte
 	lp := listpack.AppendEmpty(room[:0])
-	for it := r.All(); it.Next(); {
+	it = r.All()
+	for it.Next() {
 		n, _ := it.Int()
 		lp = listpack.PushInt(lp, n)
 	}
@@ -179,7 +181,8 @@ func (s Set) push(lp, member []byte) bool {
 // plant makes a tree of a smaller form.
 func (s Set) plant(r Reader) {
 	t := tree.Tree{View: tree.View{Memory: s.cell.Memory()}, Space: s.cell.Space()}
-	for it := r.All(); it.Next(); {
+	it := r.All()
+	for it.Next() {
 		member := it.Member()
 		hash := r.Hash(member)
 		c, _ := findMember(&t.View, hash, member)

@@ -129,7 +129,8 @@ func (s *Stream) Assign(group, consumer uint32, id ID) error {
 // consumer now.
 func (s *Stream) CheckGroup(group uint32) error {
 	owned := 0
-	for it := s.Consumers(group); it.Next(); {
+	it := s.Consumers(group)
+	for it.Next() {
 		owned += s.PendingCount(it.Consumer.Number)
 	}
 	if owned != s.PendingCount(group) {

@@ -36,7 +36,8 @@ func (v Value) Clone(space tree.Space) *Draft {
 	for i := range int(v.Roots) {
 		old := v.Tree(i)
 		t := tree.Tree{View: tree.View{Memory: d.Memory(), Root: tree.Root{Plain: old.Root.Plain}}, Space: d.space}
-		for c := old.At(0); c.Valid(); c.Next() {
+		c := old.At(0)
+		for ; c.Valid(); c.Next() {
 			item := c.Item()
 			copy(t.Append(c.Prefix(), len(item)), item)
 		}

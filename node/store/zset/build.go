@@ -60,7 +60,8 @@ func (b *Builder) Append(member []byte, score float64) {
 		b.large = true
 		if n > 0 {
 			r := Reader{value.Value{Bytes: b.lp}}
-			for c := r.At(0); c.Valid(); c.Next() {
+			c := r.At(0)
+			for ; c.Valid(); c.Next() {
 				b.append(c.Member(), c.Score())
 			}
 		}
@@ -151,7 +152,8 @@ func (r *Reader) AppendListpack(dst []byte) []byte {
 		return append(dst, lp...)
 	}
 	lp := listpack.Empty()
-	for c := r.At(0); c.Valid(); c.Next() {
+	c := r.At(0)
+	for ; c.Valid(); c.Next() {
 		member, score := c.Member(), c.Score()+0
 		lp = appendPacked(lp, member, score, packedSize(member, score))
 	}
@@ -173,7 +175,8 @@ func (z *ZSet) SetListpack(lp []byte) error {
 	exact, longest := true, 0
 	var last []byte
 	lastScore := math.Inf(-1)
-	for c := r.At(0); c.Valid(); c.Next() {
+	c := r.At(0)
+	for ; c.Valid(); c.Next() {
 		score, ok := foreignScore(lp, listpack.Next(lp, c.pos))
 		if !ok {
 			return ErrCorrupt
@@ -199,7 +202,8 @@ func (z *ZSet) SetListpack(lp []byte) error {
 	}
 	limits := z.limits
 	z.limits.Value = max(longest, limits.Value)
-	for c := r.At(0); c.Valid(); c.Next() {
+	c = r.At(0)
+	for ; c.Valid(); c.Next() {
 		if _, outcome := z.Add(c.Member(), c.Score(), OnlyNew); outcome != Added {
 			return ErrCorrupt
 		}
@@ -214,7 +218,8 @@ func hasDuplicates(r *Reader, n int) bool {
 		return false
 	}
 	seen := make(map[string]struct{}, n)
-	for c := r.At(0); c.Valid(); c.Next() {
+	c := r.At(0)
+	for ; c.Valid(); c.Next() {
 		seen[string(c.Member())] = struct{}{}
 	}
 	return len(seen) < n

@@ -252,7 +252,8 @@ func (z *ZSet) unpack() {
 	scores := tree.Tree{View: tree.View{Memory: memory}, Space: space}
 	members := scores
 	hasSign := 0
-	for c := z.At(0); c.Valid(); c.Next() {
+	c := z.At(0)
+	for ; c.Valid(); c.Next() {
 		member, score := c.Member(), c.Score()
 		copy(scores.Append(order(score), len(member)), member)
 		insertMember(&members, member, score)
