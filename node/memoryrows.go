@@ -81,6 +81,7 @@ func memoryUsage(c *command.Call) error {
 
 // memoryPurge collects what is garbage and gives free memory back.
 func (n *Node) memoryPurge(c *command.Call) error {
+	n.store.Memory().Trim()
 	debug.FreeOSMemory()
 	c.Reply.OK()
 	return nil

@@ -369,8 +369,8 @@ const (
 	idleBeats = 10
 )
 
-// housekeep runs the active expiry cycle and keeps the gates true about the link
-// to the primary. A replica's engine expires nothing.
+// housekeep runs the active expiry cycle, keeps the gates true about the link to the
+// primary, and gives back the memory that nobody needs. A replica's engine expires nothing.
 func (n *Node) housekeep() {
 	const expiryBudget = 10_000
 	timer := time.NewTimer(busyPace)
@@ -387,6 +387,9 @@ func (n *Node) housekeep() {
 				n.engine.ExpireCycle(expiryBudget)
 			}
 			n.gates.setRole(n.replication.IsReplica(), n.replication.LinkUp())
+			for n.store.Memory().Settle() {
+				runtime.Gosched()
+			}
 		}
 		now := n.engine.Stats()
 		quiet++

@@ -72,6 +72,8 @@ func TestCompaction(t *testing.T) {
 			steps++
 		}
 	}
+	for m.Settle() {
+	}
 	t.Logf("%d keys: %d KiB in blocks; %d KiB mapped before, %d of them too many; %d mapped after %d walks, %d too many; %d steps, the longest moved %d blocks",
 		keys, m.Used()>>10, before>>10, excess>>10, m.Mapped()>>10, walks, m.Excess()>>10, steps, most)
 	if m.Excess() > excess/8 || before-m.Mapped() < excess*3/4 {

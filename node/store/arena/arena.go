@@ -201,8 +201,13 @@ func (m *Memory) Trim() int64 {
 		m.heaps[i].trim()
 	}
 	m.shared.trim()
-	return int64(m.runs.giveBack(0, allRuns, true)) * frameBytes
+	return int64(m.runs.giveBack(0, allFrames, true)) * frameBytes
 }
+
+// Settle gives back some MiB of the free frames that are too many, as Free does
+// with the first of them, and reports whether there are more. It is for whoever
+// has time; nobody waits for it.
+func (m *Memory) Settle() (more bool) { return m.runs.settle(4 * hugeFrames) }
 
 // word returns the first eight bytes of the block r.
 func (m *Memory) word(r Ref) *uint64 {

@@ -156,9 +156,20 @@ func TestHuge(t *testing.T) {
 		if h.Sparse(r) {
 			t.Error("a large block is sparse")
 		}
+		held := m.Mapped()
 		h.Free(r)
+		if given := held - m.Mapped(); given > 2*hugeBytes {
+			t.Errorf("Free itself gave %d bytes back", given)
+		}
 		if b[n/2] == 7 {
 			t.Error("what nobody wrote is there") // reading is no fault
+		}
+		before := m.Mapped()
+		for m.Settle() {
+			if given := before - m.Mapped(); given > 16<<20 {
+				t.Errorf("one Settle gave %d bytes back", given)
+			}
+			before = m.Mapped()
 		}
 		if m.Mapped() > 4<<20 {
 			t.Fatalf("%d bytes mapped after free", m.Mapped())

@@ -197,6 +197,8 @@ func trimmed(t interface {
 	if m.Used() != 0 {
 		t.Fatalf("%d bytes used by no block", m.Used())
 	}
+	for m.Settle() {
+	}
 	spare := 0
 	for i := range len(m.heaps) + 1 {
 		h := &m.shared

@@ -22,7 +22,8 @@
 // bytes keeps the Memory (or a Heap of it) reachable meanwhile.
 //
 // Space that is free goes back to the system when there is more of it than a
-// small share of what is in use: Mapped counts what has not gone back. What
+// small share of what is in use, 2 MiB with a Free and the rest with Settle, which
+// the owner calls now and then: Mapped counts what has not gone back. What
 // hinders that is a page with few blocks left in it. Excess says how much
 // that is, and Heap.Sparse points the blocks out, so that their owner can move them
 // (Refile once, then Alloc, copy, Free).

@@ -141,6 +141,7 @@ func TestAgainstModel(t *testing.T) {
 				}
 			},
 			"trim":   func(*rapid.T) { m.Trim() },
+			"settle": func(*rapid.T) { m.Settle() },
 			"refile": func(*rapid.T) { m.Refile() },
 			"": func(t *rapid.T) {
 				check(t, m)

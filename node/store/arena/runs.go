@@ -1,7 +1,6 @@
 package arena
 
 import (
-	"math"
 	"sync"
 	"sync/atomic"
 	"unsafe"
@@ -43,10 +42,10 @@ const (
 	openFrames    = (32 << 20) / frameBytes
 	openMaxFrames = (1 << 30) / frameBytes
 	openShare     = 4
-	// fewRuns bounds how long a Free may be busy with giving back; the next ones
-	// go on with it.
-	fewRuns = 32
-	allRuns = math.MaxInt
+	// fewFrames bounds how long a Free may be busy with giving back: whoever frees
+	// may hold what others wait for. The next ones go on with it, and Settle.
+	fewFrames = hugeFrames
+	allFrames = 1 << 31
 )
 
 func (r *runs) init(m *Memory, huge bool) {
@@ -63,7 +62,7 @@ func (r *runs) take(n uint32, kind uint8) uint32 {
 	if first == 0 {
 		// A run that is long enough may be dirty in parts.
 		r.mutex.Unlock()
-		r.giveBack(0, allRuns, true)
+		r.giveBack(0, allFrames, true)
 		r.mutex.Lock()
 		first = r.find(n)
 	}
@@ -204,16 +203,30 @@ func (r *runs) put(first uint32) {
 	if over {
 		// A quarter more than necessary, so that it is not to be done again at
 		// once.
-		r.giveBack(keep/4*3, fewRuns, false)
+		r.giveBack(keep/4*3, fewFrames, false)
 	}
 }
 
-// giveBack gives dirty frames to the system, the longest runs first, until no
-// more than keep are left or that many runs are given, and returns how many
-// frames that were. The mutex is free while the
-// system works; no other user of the range waits for it. Unless wait is set it
-// does nothing if it is being done already.
-func (r *runs) giveBack(keep uint32, most int, wait bool) (given uint32) {
+// settle gives back about most frames of those that are too many and reports
+// whether there are more.
+func (r *runs) settle(most uint32) (more bool) {
+	r.mutex.Lock()
+	keep := r.keep()
+	over := r.dirtyFrames > keep
+	r.mutex.Unlock()
+	if !over || r.giveBack(keep/4*3, most, true) == 0 {
+		return false
+	}
+	r.mutex.Lock()
+	defer r.mutex.Unlock()
+	return r.dirtyFrames > r.keep()
+}
+
+// giveBack gives dirty frames to the system, of the longest runs first, until no
+// more than keep are left or about most are given, and returns how many that
+// were. The mutex is free while the system works; no other user of the range
+// waits for it. Unless wait is set it does nothing if it is being done already.
+func (r *runs) giveBack(keep, most uint32, wait bool) (given uint32) {
 	if wait {
 		r.giving.Lock()
 	} else if !r.giving.TryLock() {
@@ -222,20 +235,23 @@ func (r *runs) giveBack(keep uint32, most int, wait bool) (given uint32) {
 	defer r.giving.Unlock()
 	r.mutex.Lock()
 	defer r.mutex.Unlock()
-	for ; r.dirtyFrames > keep && most > 0; most-- {
+	for r.dirtyFrames > keep && given < most {
 		x := r.dirty.longest()
 		n := r.drop(&r.dirty, x)
-		if from, to := (x+hugeFrames-1)&^(hugeFrames-1), (x+n)&^(hugeFrames-1); r.huge && keep > 0 && from < to {
+		from, to := x, x+n
+		if first, last := (x+hugeFrames-1)&^(hugeFrames-1), to&^(hugeFrames-1); r.huge && keep > 0 && first < last {
 			// To give a part of a huge page back breaks it up: whole ones only,
 			// as long as there are any.
-			if x < from {
-				r.add(&r.dirty, kindDirty, x, from-x)
-			}
-			if to < x+n {
-				r.add(&r.dirty, kindDirty, to, x+n-to)
-			}
-			x, n = from, to-from
+			from, to = first, last
 		}
+		to = from + min(to-from, (most-given+hugeFrames-1)&^(hugeFrames-1))
+		if x < from {
+			r.add(&r.dirty, kindDirty, x, from-x)
+		}
+		if to < x+n {
+			r.add(&r.dirty, kindDirty, to, x+n-to)
+		}
+		x, n = from, to-from
 		r.dirtyFrames -= n
 		r.mutex.Unlock()
 		err := discard(r.memory.bytesOf(x, n))
