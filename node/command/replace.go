@@ -21,6 +21,7 @@ func (e *Engine) Discard(loaded *store.Store) { e.store.Abandon(loaded) }
 // keyspace. adopt runs while nothing else does. Watched keys that were there
 // or are there now count as changed.
 func (e *Engine) Replace(loaded *store.Store, adopt func()) {
+	loaded.Settle()
 	e.Exclusive(func() {
 		e.touchDB(-1)
 		e.store.Replace(loaded)

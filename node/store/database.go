@@ -101,10 +101,12 @@ func (s *Store) FlushSlot(slot slots.Slot, db int) {
 			continue
 		}
 		d := sp.home
-		d.keys.Add(-int64(sp.index.n))
-		d.expires.Add(-int64(sp.keys.n))
 		d.fielded.Add(-int64(sp.fields.n))
-		d.deadlines.Add(-sp.keys.sum())
+		if !s.unsettled {
+			d.keys.Add(-int64(sp.index.n))
+			d.expires.Add(-int64(sp.keys.n))
+			d.deadlines.Add(-sp.keys.sum())
+		}
 		d.perSlot[slot].Store(0)
 		d.due[slot].Store(math.MaxInt64)
 		d.spaces[slot] = nil

@@ -204,7 +204,10 @@ func (sp *space) setDeadline(d *deadlines, record arena.Ref, at int64) arena.Ref
 	if place == 0 && at == 0 {
 		return record
 	}
-	due := sp.firstDue()
+	due, settled := int64(0), !sp.store.unsettled
+	if settled {
+		due = sp.firstDue()
+	}
 	switch {
 	case place == 0:
 		sp.count(d, 1, at)
@@ -230,6 +233,9 @@ func (sp *space) setDeadline(d *deadlines, record arena.Ref, at int64) arena.Ref
 		binary.LittleEndian.PutUint64(d.bytes(i), uint64(at))
 		d.fix(sp, i)
 	}
+	if !settled {
+		return record
+	}
 	if now := sp.firstDue(); now != due {
 		sp.home.due[sp.slot].Store(now)
 	}
@@ -240,6 +246,10 @@ func (sp *space) setDeadline(d *deadlines, record arena.Ref, at int64) arena.Ref
 func (sp *space) count(d *deadlines, by int, sum int64) {
 	if d.ofFields {
 		sp.home.fielded.Add(int64(by))
+		return
+	}
+	if sp.store.unsettled {
+		sp.untold += sum
 		return
 	}
 	sp.home.expires.Add(int64(by))

@@ -35,18 +35,11 @@ func (s *Store) insertSome(entries []Entry, now int64) {
 	for i, sp := range spaces[:len(entries)] {
 		touched += sp.touch(hashes[i])
 	}
-	counted, created := spaces[0].home, int64(0)
 	for i := range entries {
-		e, sp := &entries[i], spaces[i]
-		if sp.home != counted {
-			counted.keys.Add(created)
-			counted, created = sp.home, 0
-		}
-		if sp.insert(hashes[i], e, now) {
-			created++
+		if sp := spaces[i]; sp.insert(hashes[i], &entries[i], now) && !s.unsettled {
+			sp.home.keys.Add(1)
 		}
 	}
-	counted.keys.Add(created)
 	s.use(touched)
 }
 
@@ -56,7 +49,7 @@ func (sp *space) touch(hash uint32) (touched uint64) {
 	if home := t.home(hash); home < len(t.entries) {
 		touched = t.entries[home]
 	}
-	return touched + uint64(sp.index.n) + uint64(sp.home.perSlot[sp.slot].Load())
+	return touched + uint64(sp.index.n)
 }
 
 // WarmOwn is Warm for a caller who holds the slots of all keys and is about to

@@ -12,7 +12,41 @@ func (s *Store) Sibling() *Store {
 	o.version = s.version + siblingAhead
 	o.aged = s.version
 	o.clock.follow(&s.clock)
+	o.unsettled = true
 	return o
+}
+
+// Settle counts what is in a Sibling that has been filled. Until then it does not
+// know how many keys there are, nor when one expires: the workers that fill it
+// would wait for each other's counts. The caller has the store for itself. Replace
+// and Cut do it if it was not done; the time that it takes depends on how many
+// slots there are.
+func (s *Store) Settle() {
+	if !s.unsettled {
+		return
+	}
+	s.unsettled = false
+	for i := range s.dbs {
+		d := s.dbs[i].Load()
+		if d == nil {
+			continue
+		}
+		var keys, expires, deadlines int64
+		for slot, sp := range d.spaces {
+			if sp == nil {
+				continue
+			}
+			keys += int64(sp.index.n)
+			expires += int64(sp.keys.n)
+			deadlines += sp.untold
+			sp.untold = 0
+			d.perSlot[slot].Store(int32(sp.index.n))
+			d.due[slot].Store(sp.firstDue())
+		}
+		d.keys.Store(keys)
+		d.expires.Store(expires)
+		d.deadlines.Store(deadlines)
+	}
 }
 
 // Replace puts the content of loaded, a Sibling of this store, in the place of
@@ -20,6 +54,7 @@ func (s *Store) Sibling() *Store {
 // Open snapshots keep what they need of the old content. The time it takes does
 // not depend on how many keys there are.
 func (s *Store) Replace(loaded *Store) {
+	loaded.Settle()
 	for db := range s.dbs {
 		d := loaded.dbs[db].Swap(nil)
 		if d != nil {

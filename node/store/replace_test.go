@@ -71,3 +71,55 @@ func TestReplace(t *testing.T) {
 		t.Error("not empty after an empty store took the place")
 	}
 }
+
+// TestSettle: a sibling that has taken the place of a store counts what a store
+// does into which the same was put.
+func TestSettle(t *testing.T) {
+	const now = 1_700_000_000_000
+	fill := func(s *Store) {
+		for i := range 3000 {
+			key := fmt.Appendf(nil, "key:%d", i%2000)
+			e := Entry{DB: i % 3, Slot: slots.Of(key), Key: key, Value: value.IntValue(int64(i)), IdleSec: -1, Freq: -1}
+			if i%4 == 0 {
+				e.ExpireAtMs = now + int64(i)
+			}
+			s.InsertAll([]Entry{e}, now)
+			if i%7 == 0 {
+				s.Delete(e.DB, e.Slot, key)
+			}
+		}
+		s.FlushSlot(slots.Of([]byte("key:5")), 1)
+		s.Flush(2)
+	}
+	plain := New(Options{Databases: 3})
+	fill(plain)
+	s := New(Options{Databases: 3})
+	s.Set(0, 1, []byte("old"), value.IntValue(1), false, now)
+	loaded := s.Sibling()
+	fill(loaded)
+	s.Replace(loaded)
+	for db := range 3 {
+		if s.Len(db) != plain.Len(db) || s.Expires(db) != plain.Expires(db) || s.AverageTTL(db, now) != plain.AverageTTL(db, now) {
+			t.Errorf("database %d: %d keys, %d expire, in %d ms; want %d, %d, %d", db,
+				s.Len(db), s.Expires(db), s.AverageTTL(db, now), plain.Len(db), plain.Expires(db), plain.AverageTTL(db, now))
+		}
+		for slot := range slots.Slot(slots.Count) {
+			if s.CountInSlot(db, slot) != plain.CountInSlot(db, slot) {
+				t.Fatalf("database %d, slot %d: %d keys, want %d", db, slot, s.CountInSlot(db, slot), plain.CountInSlot(db, slot))
+			}
+		}
+	}
+	for slot := slots.Slot(0); ; slot++ {
+		got, more := s.NextDue(slot, now+1500)
+		want, wanted := plain.NextDue(slot, now+1500)
+		if got != want || more != wanted {
+			t.Fatalf("from slot %d on, %d is due (%v), want %d (%v)", slot, got, more, want, wanted)
+		}
+		if slot = got; !more {
+			break
+		}
+	}
+	if s.Len(0) == 0 || s.Expires(1) == 0 {
+		t.Error("there is nothing to count")
+	}
+}

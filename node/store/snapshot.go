@@ -73,6 +73,7 @@ const agingPeriod = 1 << 30
 // Cut opens a snapshot of the slots in only, or of all if only is nil. The
 // caller holds Engine.Exclusive. It must be closed.
 func (s *Store) Cut(only *slots.Set) *Snapshot {
+	s.Settle()
 	sn := &Snapshot{store: s, cut: s.version, all: only == nil, was: make([]int, len(s.dbs))}
 	if only != nil {
 		sn.only = *only

@@ -18,7 +18,10 @@ type space struct {
 	index index
 	// keys are the deadlines of keys, fields those of the first fields of hashes.
 	keys, fields deadlines
-	random       uint32
+	// untold is what the database has not been told of the sum of deadlines: see
+	// Settle.
+	untold int64
+	random uint32
 }
 
 func newSpace(s *Store, d *database, slot slots.Slot) *space {

@@ -53,6 +53,9 @@ type Store struct {
 	mu   sync.Mutex
 	open atomic.Pointer[[]*Snapshot]
 
+	// unsettled is true for a Sibling that is being filled: see Settle.
+	unsettled bool
+
 	reaper reaper
 	// turn is turnRecords, but for tests.
 	turn  int
@@ -209,7 +212,7 @@ func (s *Store) Set(db int, slot slots.Slot, key []byte, v value.Value, keepTTL 
 func (s *Store) SetAt(db int, p Place, key []byte, v value.Value, keepTTL bool, now int64) Ref {
 	sp := s.makeSpace(db, p.Slot)
 	ref, created := sp.set(p.hash, key, v, keepTTL, now)
-	if created {
+	if created && !s.unsettled {
 		sp.home.keys.Add(1)
 	}
 	return ref
@@ -248,7 +251,9 @@ func (sp *space) create(hash uint32, key []byte, v value.Value, clock uint32) Re
 	s := sp.store
 	at := value.NewRecord(sp.heap, key, v, s.version, clock)
 	sp.index.insert(hash, at)
-	sp.home.perSlot[sp.slot].Add(1)
+	if !s.unsettled {
+		sp.home.perSlot[sp.slot].Add(1)
+	}
 	if v.FieldsExpireAt != 0 {
 		at = sp.FieldsExpire(at, v.FieldsExpireAt)
 	}
@@ -295,8 +300,10 @@ func (sp *space) delete(hash uint32, key []byte, at arena.Ref, trees bool) {
 		at = sp.setDeadline(&sp.fields, at, 0)
 	}
 	sp.index.remove(hash, at)
-	sp.home.keys.Add(-1)
-	sp.home.perSlot[sp.slot].Add(-1)
+	if !sp.store.unsettled {
+		sp.home.keys.Add(-1)
+		sp.home.perSlot[sp.slot].Add(-1)
+	}
 	c = sp.cell(at)
 	if c.Header().Lent {
 		sp.Retire(at)
