@@ -60,6 +60,8 @@ func (s *session) runOffLoop() {
 		}
 	}
 	s.off = off
+	// The goroutine has a lane of its own.
+	s.srv.engine.Leave(&s.call)
 	s.suspend(parkOffLoop)
 }
 
