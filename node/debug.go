@@ -57,6 +57,10 @@ func debugCommands() []debugCommand {
 		{"error", 1, 1, debugError, []string{
 			"ERROR <string>", "    Return <string> as an error.",
 		}},
+		{"loadaof", 0, 0, debugLoadAOF, []string{
+			"LOADAOF",
+			"    Load the append only file again, in the place of the data.",
+		}},
 		{"log", 1, 1, debugLog, []string{
 			"LOG <message>", "    Write <message> to the log.",
 		}},

@@ -33,22 +33,53 @@ func parseReload(words [][]byte) (o reloadOptions, err error) {
 	return o, nil
 }
 
+// pauseToLoad has writes wait until resume is called, for DEBUG what.
+func (n *Node) pauseToLoad(c *command.Call, what string) (resume func(), err error) {
+	switch {
+	case c.InExec:
+		return nil, resp.Error("ERR DEBUG " + what + " is not allowed in transactions")
+	case n.replication.IsReplica():
+		return nil, resp.Error("ERR DEBUG " + what + " on a replica would lose what its primary sends meanwhile")
+	}
+	n.server.PauseClients(server.PauseWrites, shutdownPause)
+	// What was running when the pause began is over after this.
+	n.engine.Exclusive(func() {})
+	return n.server.UnpauseClients, nil
+}
+
+// debugLoadAOF loads the append only file again, while writes wait. While it is
+// off, what is in its directory is loaded: nothing, if there is nothing.
+func debugLoadAOF(n *Node, c *command.Call, _ [][]byte) error {
+	resume, err := n.pauseToLoad(c, "LOADAOF")
+	if err != nil {
+		return err
+	}
+	defer resume()
+	if aof := n.appendOnly.aof.Load(); aof != nil {
+		_, err = n.persistence.loadAOF(aof.Reload)
+	} else if aof, err = n.appendOnly.open(); err == nil {
+		_, err = n.persistence.loadAOF(aof.Load)
+	}
+	if err != nil {
+		n.log.Warn("DEBUG LOADAOF: " + err.Error())
+		return resp.Error("ERR Error trying to load the AOF files, check server logs")
+	}
+	n.log.Warn("Append Only File loaded by DEBUG LOADAOF")
+	c.Reply.OK()
+	return nil
+}
+
 // debugReload saves the data and loads them again, while writes wait.
 func debugReload(n *Node, c *command.Call, args [][]byte) error {
 	o, err := parseReload(args)
 	if err != nil {
 		return err
 	}
-	switch {
-	case c.InExec:
-		return resp.Error("ERR DEBUG RELOAD is not allowed in transactions")
-	case n.replication.IsReplica():
-		return resp.Error("ERR DEBUG RELOAD on a replica would lose what its primary sends meanwhile")
+	resume, err := n.pauseToLoad(c, "RELOAD")
+	if err != nil {
+		return err
 	}
-	n.server.PauseClients(server.PauseWrites, shutdownPause)
-	defer n.server.UnpauseClients()
-	// What was running when the pause began is over after this.
-	n.engine.Exclusive(func() {})
+	defer resume()
 	if !o.nosave {
 		if err := n.persistence.saveNow(); errors.Is(err, errSaving) {
 			return errSaveUnderWay

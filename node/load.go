@@ -245,7 +245,7 @@ func (p *persistence) dropForeign(own slots.Set) {
 // of.
 func (p *persistence) recoverAOF(aof *persist.AOF) error {
 	n := p.n
-	loaded, err := p.loadAOF(aof)
+	loaded, err := p.loadAOF(aof.Load)
 	if err != nil {
 		return &errLoad{err}
 	}
@@ -256,15 +256,15 @@ func (p *persistence) recoverAOF(aof *persist.AOF) error {
 	return nil
 }
 
-// loadAOF puts what the files of aof hold in the place of the keyspace.
-func (p *persistence) loadAOF(aof *persist.AOF) (persist.Loaded, error) {
+// loadAOF puts what the files hold that load reads in the place of the keyspace.
+func (p *persistence) loadAOF(load func(persist.Target, *persist.Progress) (persist.Loaded, error)) (persist.Loaded, error) {
 	n := p.n
 	l := &loading{begun: time.Now()}
 	p.loading.Store(l)
 	defer p.loading.Store(nil)
 	stop := p.report(l)
 	t := n.newApart()
-	loaded, err := aof.Load(t, &l.Progress)
+	loaded, err := load(t, &l.Progress)
 	stop()
 	if err != nil {
 		n.engine.Discard(t.into)

@@ -276,3 +276,51 @@ func TestDebugReload(t *testing.T) {
 		t.Errorf("RELOAD x: %s", got)
 	}
 }
+
+// TestDebugLoadAOF: the data are the same after they were read from the append
+// only file, also when a part of that is commands, and writes go on behind it.
+func TestDebugLoadAOF(t *testing.T) {
+	dir := t.TempDir()
+	_, dial, _ := startNode(t, "--dir", dir, "--save", "", "--appendonly", "yes")
+	c := dial()
+	fillAllKinds(c)
+	loaded := func(when string) {
+		t.Helper()
+		want := dumps(c)
+		if got := c.ask("debug", "loadaof"); got != `+"OK"` {
+			t.Errorf("%s: %s", when, got)
+		}
+		if got := dumps(c); !maps.Equal(got, want) {
+			t.Errorf("%s: %d keys, want %d, or what they hold differs", when, len(got), len(want))
+		}
+	}
+	loaded("commands only")
+	if got := c.ask("config", "set", "appendonly", "no"); got != `+"OK"` {
+		t.Fatal(got)
+	}
+	if got := c.ask("config", "set", "appendonly", "yes"); got != `+"OK"` {
+		t.Fatal(got)
+	}
+	for _, line := range []string{"multi", "set {t}a 1", "incr {t}a", "exec", "multi", "set a 1", "set b 2", "exec", "mset x 1 y 2 z 3", "rename x {q}x", "del y"} {
+		c.do(strings.Fields(line)...)
+	}
+	loaded("a base and commands")
+	if got := c.ask("get", "{t}a"); got != `$"2"` {
+		t.Errorf("what a transaction did is %s", got)
+	}
+	c.do("set", "behind", "it")
+	loaded("a write behind it")
+	if got := c.ask("debug", "loadaof", "x"); !strings.HasPrefix(got, `-"ERR`) {
+		t.Errorf("LOADAOF x: %s", got)
+	}
+	if got := c.ask("config", "set", "appendonly", "no"); got != `+"OK"` {
+		t.Fatal(got)
+	}
+	c.do("set", "not in", "the file")
+	if got := c.ask("debug", "loadaof"); got != `+"OK"` {
+		t.Errorf("while the file is off: %s", got)
+	}
+	if got := c.ask("exists", "not in", "behind"); got != ":1" {
+		t.Errorf("after it: %s keys of two", got)
+	}
+}

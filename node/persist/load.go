@@ -130,11 +130,37 @@ func (a *AOF) Load(t Target, p *Progress) (Loaded, error) {
 			return Loaded{}, err
 		}
 	}
+	return a.load(t, p, -1)
+}
+
+// errUnwritten: the files do not hold everything now.
+var errUnwritten = errors.New("aof: not everything is in the files")
+
+// Reload is Load while the file is written to: it gives t what the files hold
+// now. Nothing on the disk is changed, so that an incomplete end is an error too.
+func (a *AOF) Reload(t Target, p *Progress) (Loaded, error) {
+	a.admin.lock()
+	defer a.admin.unlock()
+	a.writing.Lock()
+	a.write()
+	w := &a.w
+	whole := w.reader != nil && !w.held && len(w.run) == 0 && a.failing.Load() == nil && !a.rebuild
+	end := w.size
+	a.writing.Unlock()
+	if !whole {
+		return Loaded{}, errors.Join(errUnwritten, a.Failing())
+	}
+	return a.load(t, p, end)
+}
+
+// load is Load, or with end >= 0 Reload, of which that is where the last file ends.
+// The caller holds admin.
+func (a *AOF) load(t Target, p *Progress, end int64) (Loaded, error) {
 	if p == nil {
 		p = new(Progress)
 	}
 	p.Total.Store(a.filesSize())
-	l := &load{a: a, target: t, progress: p, spread: newSpread(t, p)}
+	l := &load{a: a, target: t, progress: p, spread: newSpread(t, p), lastEnd: end}
 	defer l.spread.close()
 	files := a.manifest.files()
 	l.result.Files = len(files)
@@ -162,6 +188,9 @@ type load struct {
 	progress *Progress
 	result   Loaded
 
+	// lastEnd is where the last file ends, if it is not negative: it is being written
+	// to.
+	lastEnd int64
 	// first and last say which file it is; db is the database that is selected.
 	first, last bool
 	db          int
@@ -203,6 +232,9 @@ func (l *load) file(f aofFile) error {
 	defer in.Close()
 	l.db, l.headed, l.inGroup, l.skip, l.before = 0, false, false, false, l.result.At.Offset
 	counted := &countedReader{r: in, progress: l.progress}
+	if l.last && l.lastEnd >= 0 {
+		counted.r = io.LimitReader(in, l.lastEnd)
+	}
 	if l.entries, err = l.preamble(path, counted); err != nil {
 		return err
 	}
@@ -411,7 +443,7 @@ func (l *load) end(f aofFile, path string, bad *damage) error {
 			return l.damage(path, bad.found, false, errors.New(bad.why))
 		}
 	}
-	if !l.a.o.Settings().LoadTruncated {
+	if !l.a.o.Settings().LoadTruncated || l.lastEnd >= 0 {
 		return l.damage(path, at, true, errors.New(bad.why))
 	}
 	if !l.last {
@@ -441,7 +473,7 @@ func (l *load) leave(files []aofFile, cause error) error {
 	a := l.a
 	path := a.path(files[0].name)
 	joined, err := a.joined(files[0])
-	if err != nil || joined || !a.o.Settings().LoadTruncated {
+	if err != nil || joined || !a.o.Settings().LoadTruncated || l.lastEnd >= 0 {
 		return l.damage(path, 0, false, errors.Join(cause, err))
 	}
 	m := a.manifest
