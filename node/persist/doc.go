@@ -22,8 +22,9 @@
 //
 // fs.go is the disk; manifest.go says which files there are; aof.go is the API,
 // start.go its beginning and end, writer.go what happens all the time, rewrite.go
-// now and then, load.go at the start; entries.go cuts a file into entries and
+// now and then, load.go at the start, with spread.go, which has commands applied on
+// all cores; entries.go cuts a file into entries and
 // annotate.go is what the files say about offsets and time; check.go is slotmesh
-// check-aof. rdbfile.go saves and loads RDB files. memfs is the file system of the
-// tests. The package imports journal, rdb, resp, store and slots.
+// check-aof. rdbfile.go saves RDB files, rdbload.go loads them. memfs is the file system of the
+// tests. The package imports crew, journal, rdb, resp, store and slots.
 package persist
