@@ -31,17 +31,18 @@ type appendOnly struct {
 	scheduled atomic.Bool
 
 	mu sync.Mutex
-	// waiting are those to be told when the disk fails or works again.
-	waiting map[*waiter]struct{}
+	// waiting are those who are told when the file is far enough, or the disk fails or
+	// works again. last is the group that was made last.
+	waiting map[*waiters]struct{}
+	last    *waiters
 }
 
-// waiter is one of them.
-type waiter struct {
-	once sync.Once
-	fn   func()
+// waiters wait for the same position: the sessions of one round, mostly.
+type waiters struct {
+	mark *journal.Watermark
+	pos  int64
+	fns  []func()
 }
-
-func (w *waiter) call() { w.once.Do(w.fn) }
 
 // Position implements server.Barrier.
 func (a *appendOnly) Position() int64 { return a.n.journal.Offset() }
@@ -55,6 +56,9 @@ func (a *appendOnly) Passed(pos int64, wrote bool) bool {
 	if aof.Failing() != nil || aof.Unfounded() {
 		return !wrote
 	}
+	if aof.Written().Reached(pos) {
+		return false // it waits for the disk
+	}
 	aof.Flush()
 	return aof.Barrier().Reached(pos)
 }
@@ -66,29 +70,49 @@ func (a *appendOnly) Notify(pos int64, fn func()) {
 		fn()
 		return
 	}
-	w := &waiter{fn: fn}
+	mark := aof.Barrier()
 	a.mu.Lock()
+	if w := a.last; w != nil && w.mark == mark && w.pos == pos {
+		w.fns = append(w.fns, fn)
+		a.mu.Unlock()
+		return
+	}
+	w := &waiters{mark: mark, pos: pos, fns: []func(){fn}}
 	if a.waiting == nil {
-		a.waiting = make(map[*waiter]struct{})
+		a.waiting = make(map[*waiters]struct{})
 	}
 	a.waiting[w] = struct{}{}
+	a.last = w
 	a.mu.Unlock()
-	aof.Barrier().Notify(pos, func() {
-		a.mu.Lock()
-		delete(a.waiting, w)
-		a.mu.Unlock()
-		w.call()
-	})
+	mark.Notify(pos, func() { a.wake(w) })
+}
+
+// wake has a group ask again, unless it was woken before.
+func (a *appendOnly) wake(w *waiters) {
+	a.mu.Lock()
+	_, waiting := a.waiting[w]
+	delete(a.waiting, w)
+	if a.last == w {
+		a.last = nil
+	}
+	a.mu.Unlock()
+	if waiting {
+		for _, fn := range w.fns {
+			fn()
+		}
+	}
 }
 
 // wakeAll has everybody who waits ask again.
 func (a *appendOnly) wakeAll() {
 	a.mu.Lock()
 	waiting := a.waiting
-	a.waiting = nil
+	a.waiting, a.last = nil, nil
 	a.mu.Unlock()
 	for w := range waiting {
-		w.call()
+		for _, fn := range w.fns {
+			fn()
+		}
 	}
 }
 
