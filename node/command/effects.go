@@ -145,7 +145,7 @@ func (c *Call) unexpired(ref store.Ref, db int, slot slots.Slot, key []byte) sto
 
 // Put makes v the value of key, without expiry unless keepTTL.
 func (c *Call) Put(key []byte, v value.Value, keepTTL bool) store.Ref {
-	return c.engine.store.SetAt(c.DB, c.placeOf(key), key, v, keepTTL, c.Now)
+	return c.engine.store.SetAt(c.DB, c.placeOf(key), key, &v, keepTTL, c.Now)
 }
 
 // Delete removes key, if it is there.

@@ -174,7 +174,11 @@ func replyString(c *Call, ref store.Ref) {
 		c.Reply.Null()
 		return
 	}
-	c.Reply.Bulk(c.text(ref.Value()))
+	text, n, isInt := ref.Text()
+	if isInt {
+		text = c.Number(n)
+	}
+	c.Reply.Bulk(text)
 }
 
 func runGet(c *Call) error {
@@ -596,14 +600,13 @@ func increment(c *Call, by int64) error {
 	}
 	old := int64(0)
 	if ref.OK() {
-		v := ref.Value()
-		if v.Enc == value.EncInt {
-			old = v.Int
-		} else if n, ok := value.ParseInt(v.Bytes); ok {
-			old = n
-		} else {
-			return resp.ErrNotInteger
+		text, n, isInt := ref.Text()
+		if !isInt {
+			if n, isInt = value.ParseInt(text); !isInt {
+				return resp.ErrNotInteger
+			}
 		}
+		old = n
 	}
 	if by < 0 && old < math.MinInt64-by || by > 0 && old > math.MaxInt64-by {
 		return resp.ErrOverflow

@@ -29,10 +29,19 @@ func (w *Writer) Simple(text string) { w.Buf = redcon.AppendString(w.Buf, text) 
 func (w *Writer) Error(text string) { w.Buf = redcon.AppendError(w.Buf, text) }
 
 // Int appends an integer.
-func (w *Writer) Int(n int64) { w.Buf = redcon.AppendInt(w.Buf, n) }
+func (w *Writer) Int(n int64) {
+	if 0 <= n && n < 100 {
+		w.Buf = AppendHeader(w.Buf, ':', int(n))
+		return
+	}
+	w.Buf = redcon.AppendInt(w.Buf, n)
+}
 
 // Bulk appends a bulk string; a nil slice is the empty string, not null.
-func (w *Writer) Bulk(b []byte) { w.Buf = redcon.AppendBulk(w.Buf, b) }
+func (w *Writer) Bulk(b []byte) {
+	buf := append(AppendHeader(w.Buf, '$', len(b)), b...)
+	w.Buf = append(buf, '\r', '\n')
+}
 
 // BulkString appends a bulk string.
 func (w *Writer) BulkString(text string) { w.Buf = redcon.AppendBulkString(w.Buf, text) }

@@ -19,6 +19,8 @@ type pipeline struct {
 	taken    int
 	rows     [resp.BatchLen]*row
 	places   [resp.BatchLen]command.Place
+	// distinct is room for those that are to be warmed.
+	distinct [resp.BatchLen]command.Place
 	// warmth is what Warm read: it means nothing.
 	warmth uint64
 }
@@ -29,7 +31,6 @@ func (p *pipeline) drop() { p.requests, p.taken = nil, 0 }
 // fill looks ahead in the input of s.
 func (p *pipeline) fill(s *session) {
 	p.requests, p.taken = s.scan.Ahead(s.data, &p.batch), 0
-	var distinct [resp.BatchLen]command.Place
 	n := 0
 	var last []byte
 	var place command.Place
@@ -43,13 +44,13 @@ func (p *pipeline) fill(s *session) {
 		}
 		if key := args[r.onlyKey]; n == 0 || !bytes.Equal(key, last) {
 			place, last = s.srv.engine.Place(key), key
-			distinct[n] = place
+			p.distinct[n] = place
 			n++
 		}
 		p.places[i] = place
 	}
 	if n > 1 {
-		p.warmth += s.srv.engine.Warm(s.db, distinct[:n])
+		p.warmth += s.srv.engine.Warm(s.db, p.distinct[:n])
 	}
 }
 

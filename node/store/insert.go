@@ -84,7 +84,7 @@ func (sp *space) insert(hash uint32, e *Entry, now int64) (created bool) {
 		e.Value = e.Draft.Value()
 		defer e.Draft.Close()
 	}
-	ref, created := sp.set(hash, e.Key, e.Value, false, now)
+	ref, created := sp.set(hash, e.Key, &e.Value, false, now)
 	if e.ExpireAtMs > 0 {
 		ref.SetExpire(e.ExpireAtMs)
 	}

@@ -205,11 +205,11 @@ func (s *Store) FindAt(db int, p Place, key []byte) Ref {
 // store, but of this key only if it is a string. The trees of a collection go
 // over with it: they must be nobody else's any more.
 func (s *Store) Set(db int, slot slots.Slot, key []byte, v value.Value, keepTTL bool, now int64) Ref {
-	return s.SetAt(db, s.PlaceIn(slot, key), key, v, keepTTL, now)
+	return s.SetAt(db, s.PlaceIn(slot, key), key, &v, keepTTL, now)
 }
 
 // SetAt is Set for a key whose place is known.
-func (s *Store) SetAt(db int, p Place, key []byte, v value.Value, keepTTL bool, now int64) Ref {
+func (s *Store) SetAt(db int, p Place, key []byte, v *value.Value, keepTTL bool, now int64) Ref {
 	sp := s.makeSpace(db, p.Slot)
 	ref, created := sp.set(p.hash, key, v, keepTTL, now)
 	if created && !s.unsettled {
@@ -219,11 +219,14 @@ func (s *Store) SetAt(db int, p Place, key []byte, v value.Value, keepTTL bool, 
 }
 
 // set is Set, but for the number of the database's keys.
-func (sp *space) set(hash uint32, key []byte, v value.Value, keepTTL bool, now int64) (ref Ref, created bool) {
+func (sp *space) set(hash uint32, key []byte, v *value.Value, keepTTL bool, now int64) (ref Ref, created bool) {
 	s := sp.store
 	at := sp.find(hash, key)
 	if at == 0 {
-		return sp.create(hash, key, v, s.clock.fresh(now)), true
+		return sp.create(hash, key, *v, s.clock.fresh(now)), true
+	}
+	if value.Overwrite(s.memory, at, v, s.version, seconds(now), s.clock.lfu.Load()) {
+		return sp.ref(at), false
 	}
 	c := sp.cell(at)
 	sp.Preserve(at)
@@ -238,7 +241,7 @@ func (sp *space) set(hash uint32, key []byte, v value.Value, keepTTL bool, now i
 		at = sp.setDeadline(&sp.fields, at, 0)
 	}
 	c = sp.cell(at)
-	c.Replace(v)
+	c.Replace(*v)
 	if v.FieldsExpireAt != 0 {
 		c.FieldsExpire(v.FieldsExpireAt)
 	}
@@ -348,9 +351,6 @@ func (r *Ref) SetExpire(atMs int64) {
 	r.space.Preserve(r.At())
 	r.Cell = r.space.cell(r.space.setDeadline(&r.space.keys, r.At(), atMs))
 }
-
-// SetInt makes n the value of a string.
-func (r *Ref) SetInt(n int64) { r.Replace(value.IntValue(n)) }
 
 // SetValue replaces a string by another one and leaves the rest. v may be a
 // view.

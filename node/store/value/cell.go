@@ -61,25 +61,29 @@ func (c Cell) Encoding() Encoding { return Encoding(c.Memory().Bytes(c.at, 8)[7]
 
 // Value returns a view of the content.
 func (c Cell) Value() Value {
-	h := c.Header()
-	return h.value(c.Memory(), c.payload(&h))
-}
-
-func (h *Header) value(m *arena.Memory, payload []byte) Value {
-	if h.Kind == KindString {
-		if h.Enc == EncInt {
+	m := c.Memory()
+	payload := payloadOf(m, c.at)
+	kind := m.Bytes(c.at, 8)[7]
+	if Kind(kind>>4) == KindString {
+		if Encoding(kind) == EncInt {
 			return Value{Enc: EncInt, Int: int64(binary.LittleEndian.Uint64(payload))}
 		}
-		return Value{Enc: h.Enc, Bytes: payload}
+		return Value{Enc: Encoding(kind), Bytes: payload}
 	}
-	return Value{Kind: h.Kind, Enc: h.Enc, Roots: h.Roots, Bytes: payload, Memory: m}
+	return Value{Kind: Kind(kind >> 4), Enc: Encoding(kind & 0xf), Roots: uint8(c.Roots()), Bytes: payload, Memory: m}
+}
+
+// Text returns the content of a string: text, or the integer n.
+func (c Cell) Text() (text []byte, n int64, isInt bool) {
+	text = payloadOf(c.Memory(), c.at)
+	if c.Encoding() == EncInt {
+		return nil, int64(binary.LittleEndian.Uint64(text)), true
+	}
+	return text, 0, false
 }
 
 // Payload returns a view of the payload, to be read.
-func (c Cell) Payload() []byte {
-	h := c.Header()
-	return c.payload(&h)
-}
+func (c Cell) Payload() []byte { return payloadOf(c.Memory(), c.at) }
 
 // SetEncoding changes what OBJECT ENCODING says.
 func (c *Cell) SetEncoding(e Encoding) {
@@ -101,6 +105,9 @@ func (c *Cell) Splice(at, remove, insert int) []byte {
 // bytes soon: if it needs another block now, that one is larger.
 func (c *Cell) SpliceRoom(at, remove, insert, room int) []byte {
 	c.home.Preserve(c.at)
+	if insert == remove && !c.lent() {
+		return payloadOf(c.Memory(), c.at)
+	}
 	old := c.Header()
 	h := old
 	h.PayloadLen += insert - remove
@@ -199,6 +206,19 @@ func (c *Cell) Replace(v Value) {
 		c.rewrite(&old, &h, 0, old.PayloadLen, size, 0)
 	}
 	v.put(c.payload(&h))
+}
+
+// lent reports whether a snapshot may still read the block.
+func (c *Cell) lent() bool { return c.Memory().Bytes(c.at, 10)[8]&FlagLent != 0 }
+
+// SetInt makes n the content of a string.
+func (c *Cell) SetInt(n int64) {
+	c.home.Preserve(c.at)
+	if b := c.Memory().Bytes(c.at, 10); b[7] == byte(KindString)<<4|byte(EncInt) && b[8]&FlagLent == 0 {
+		binary.LittleEndian.PutUint64(payloadOf(c.Memory(), c.at), uint64(n))
+		return
+	}
+	c.Replace(IntValue(n))
 }
 
 // sameBytes reports whether a begins inside b.

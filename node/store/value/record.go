@@ -194,6 +194,67 @@ func Key(m *arena.Memory, at arena.Ref) []byte {
 	return m.Bytes(at, n+keyLen)[n:]
 }
 
+// payloadOf returns a view of the payload of the record at at. It reads as little
+// of the header as that needs.
+func payloadOf(m *arena.Memory, at arena.Ref) []byte {
+	b := m.Bytes(at, maxHeader)
+	flags := b[8]
+	n, keyLen := fixedLen+1, int(b[fixedLen])
+	if flags&flagWideKey != 0 {
+		n, keyLen = fixedLen+4, int(binary.LittleEndian.Uint32(b[fixedLen:]))
+	}
+	var size int
+	switch flags >> flagSizeShift & 3 {
+	case 0:
+		size = int(b[n])
+		n++
+	case 1:
+		size = int(binary.LittleEndian.Uint16(b[n:]))
+		n += 2
+	case 2:
+		size = int(binary.LittleEndian.Uint32(b[n:]))
+		n += 4
+	default:
+		size = int(binary.LittleEndian.Uint64(b[n:]))
+		n += 8
+	}
+	n += int(flags>>3&1)*4 + int(flags>>4&1)*4 + keyLen
+	return m.Bytes(at, n+size)[n : n+size : n+size]
+}
+
+// plainMask are the flags of a record that Overwrite leaves to others.
+const plainMask = FlagDeadline | FlagFieldDeadline | FlagLent | MaxRoots<<flagRootsShift
+
+// Overwrite puts the string v in the place of another one of the same length, in
+// a record that was changed at this version already, and marks it with clock,
+// unless keepClock. It reports whether that is all there was to do; else it has
+// done nothing.
+func Overwrite(m *arena.Memory, at arena.Ref, v *Value, version, clock uint32, keepClock bool) bool {
+	b := m.Bytes(at, fixedLen)
+	word := binary.LittleEndian.Uint64(b)
+	if uint32(word) != version || Kind(word>>60) != KindString || v.Kind != KindString ||
+		binary.LittleEndian.Uint16(b[8:])&plainMask != 0 {
+		return false
+	}
+	payload := payloadOf(m, at)
+	if v.Enc == EncInt {
+		if len(payload) != 8 {
+			return false
+		}
+		binary.LittleEndian.PutUint64(payload, uint64(v.Int))
+	} else {
+		if len(payload) != len(v.Bytes) {
+			return false
+		}
+		copy(payload, v.Bytes)
+	}
+	if keepClock {
+		clock = uint32(word>>32) & 0xffffff
+	}
+	binary.LittleEndian.PutUint64(b, uint64(version)|uint64(clock&0xffffff)<<32|uint64(v.Enc)<<56)
+	return true
+}
+
 // Version returns and SetVersion marks the version of the record at at; Clock
 // and SetClock its clock of access.
 func Version(m *arena.Memory, at arena.Ref) uint32 {
