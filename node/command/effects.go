@@ -96,26 +96,36 @@ var (
 // Read looks key up for a command that reads it: it counts a hit or a miss and
 // marks the access. An expired key is not found.
 func (c *Call) Read(key []byte) store.Ref {
-	ref := c.Peek(key)
 	if c.again {
-		return ref
+		return c.Peek(key)
 	}
-	if !ref.OK() {
+	ref := c.visit(key)
+	if ref.OK() {
+		c.counted.hits++
+	} else {
 		c.counted.misses++
+	}
+	return ref
+}
+
+// visit is Peek with the mark of access.
+func (c *Call) visit(key []byte) store.Ref {
+	ref, expires := c.engine.store.VisitAt(c.DB, c.placeOf(key), key, c.Now)
+	if !expires {
 		return ref
 	}
-	c.counted.hits++
-	ref.Touch(c.Now)
+	if ref = c.unexpired(ref, c.DB, ref.Slot(), key); ref.OK() {
+		ref.Touch(c.Now)
+	}
 	return ref
 }
 
 // Write looks key up for a command that is going to change it.
 func (c *Call) Write(key []byte) store.Ref {
-	ref := c.Peek(key)
-	if ref.OK() && !c.again {
-		ref.Touch(c.Now)
+	if c.again {
+		return c.Peek(key)
 	}
-	return ref
+	return c.visit(key)
 }
 
 // Peek looks key up and leaves no mark.

@@ -200,6 +200,28 @@ func (s *Store) FindAt(db int, p Place, key []byte) Ref {
 	return sp.ref(at)
 }
 
+// VisitAt is FindAt and Touch at once, for a key that does not expire: of one that
+// does, which may be over, it says so and leaves no mark.
+func (s *Store) VisitAt(db int, p Place, key []byte, now int64) (ref Ref, expires bool) {
+	sp := s.space(db, p.Slot)
+	if sp == nil {
+		return Ref{}, false
+	}
+	at := sp.index.find(p.hash, key)
+	if at == 0 {
+		return Ref{}, false
+	}
+	if value.Expires(s.memory, at) {
+		return sp.ref(at), true
+	}
+	if s.clock.lfu.Load() {
+		sp.ref(at).Touch(now)
+	} else {
+		value.SetClock(s.memory, at, seconds(now))
+	}
+	return sp.ref(at), false
+}
+
 // Set makes v the value of key, which is created if need be. The expiry of an
 // old value goes, unless keepTTL. key and v are copied; v may be a view of the
 // store, but of this key only if it is a string. The trees of a collection go

@@ -255,6 +255,9 @@ func Overwrite(m *arena.Memory, at arena.Ref, v *Value, version, clock uint32, k
 	return true
 }
 
+// Expires reports whether the key of the record at at expires.
+func Expires(m *arena.Memory, at arena.Ref) bool { return m.Bytes(at, fixedLen)[8]&FlagDeadline != 0 }
+
 // Version returns and SetVersion marks the version of the record at at; Clock
 // and SetClock its clock of access.
 func Version(m *arena.Memory, at arena.Ref) uint32 {
