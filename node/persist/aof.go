@@ -260,10 +260,15 @@ func (a *AOF) Synced() *journal.Watermark { return &a.marks.Load().synced }
 func (a *AOF) Barrier() *journal.Watermark {
 	marks := a.marks.Load()
 	s := a.o.Settings()
-	if s.Fsync == FsyncAlways && !(s.NoFsyncOnRewrite && a.rewriting.Load() != nil) {
+	if s.Fsync == FsyncAlways && !(s.NoFsyncOnRewrite && a.diskBusy()) {
 		return &marks.synced
 	}
 	return &marks.written
+}
+
+// diskBusy reports whether a base or an RDB file is being written.
+func (a *AOF) diskBusy() bool {
+	return a.rewriting.Load() != nil || a.o.Busy != nil && a.o.Busy()
 }
 
 // Failing returns why writes must be refused now, for the MISCONF error, or nil.

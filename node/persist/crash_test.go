@@ -114,6 +114,7 @@ type driver struct {
 	t        *testing.T
 	random   *rand.Rand
 	settings persist.AOFSettings
+	busy     func() bool
 	journal  *journal.Journal
 	aof      *persist.AOF
 	fs       *memfs.FS
@@ -145,7 +146,7 @@ type driver struct {
 func (d *driver) options(fsys persist.FS, j *journal.Journal) persist.AOFOptions {
 	return persist.AOFOptions{
 		FS: fsys, Dir: root, DirName: "appendonlydir", FileName: "appendonly.aof",
-		Journal: j, Source: d, Settings: func() persist.AOFSettings { return d.settings },
+		Journal: j, Source: d, Settings: func() persist.AOFSettings { return d.settings }, Busy: d.busy,
 		Log: slog.New(slog.NewTextHandler(io.Discard, nil)),
 	}
 }
@@ -217,6 +218,13 @@ func (d *driver) fullSync(random *rand.Rand) {
 	d.journal.Adopt(at.ID, at.Offset, at.StreamDB)
 	d.mu.Unlock()
 	d.aof.HistoryChanged(received)
+}
+
+// clear begins with no data.
+func (d *driver) clear() {
+	d.k = keyspace{}
+	d.histories, d.ids = []*history{{base: keyspace{}}}, map[string]int{firstID: 0, secondID: 0}
+	d.acked.Store(new(place))
 }
 
 // current is the history of the data. The caller holds mu.
@@ -423,9 +431,7 @@ func dump(image *memfs.FS) string {
 
 // run is one workload.
 func (d *driver) run(writers, each int) {
-	d.k = keyspace{}
-	d.histories, d.ids = []*history{{base: keyspace{}}}, map[string]int{firstID: 0, secondID: 0}
-	d.acked.Store(new(place))
+	d.clear()
 	d.images = make(map[memfs.Crash]int)
 	d.fs = memfs.New(root)
 	d.fs.Hook = d.crash

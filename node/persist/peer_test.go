@@ -129,7 +129,8 @@ func TestOursLoadThere(t *testing.T) {
 	for _, preamble := range []bool{true, false} {
 		t.Run(fmt.Sprintf("rdb-preamble=%v", preamble), func(t *testing.T) {
 			dir := t.TempDir()
-			d := &driver{t: t, k: keyspace{}, settings: persist.AOFSettings{RDBPreamble: preamble, Timestamps: true, Checksum: true, Version: "7.0.15", LoadTruncated: true}}
+			d := &driver{t: t, settings: persist.AOFSettings{RDBPreamble: preamble, Timestamps: true, Checksum: true, Version: "7.0.15", LoadTruncated: true}}
+			d.clear()
 			d.journal = journal.New(journal.Options{BacklogBytes: 1 << 20, ID: firstID})
 			o := d.options(persist.OS{}, d.journal)
 			o.Dir = dir

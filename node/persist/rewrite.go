@@ -541,8 +541,8 @@ func (a *AOF) considerRewrite() {
 	}
 	s := a.o.Settings()
 	size, base := a.stats.currentSize.Load(), max(a.stats.baseSize.Load(), 1)
-	if s.RewritePercentage <= 0 || size <= s.RewriteMinSize || a.o.Busy != nil && a.o.Busy() ||
-		a.rewriting.Load() != nil || a.failing.Load() != nil || a.now().Before(auto.notUntil) {
+	if s.RewritePercentage <= 0 || size <= s.RewriteMinSize || a.diskBusy() ||
+		a.failing.Load() != nil || a.now().Before(auto.notUntil) {
 		return
 	}
 	growth := size*100/base - 100

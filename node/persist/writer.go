@@ -384,7 +384,7 @@ func (a *AOF) keepSyncing() {
 		}
 		last = time.Now()
 		skip := settings.Fsync == FsyncNo ||
-			settings.Fsync == FsyncEverySec && settings.NoFsyncOnRewrite && a.rewriting.Load() != nil
+			settings.Fsync == FsyncEverySec && settings.NoFsyncOnRewrite && a.diskBusy()
 		a.sync(skip)
 		if skip && settings.Fsync == FsyncEverySec {
 			kick(a.kickSync)
