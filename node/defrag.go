@@ -26,8 +26,8 @@ const (
 	defragRest = time.Minute
 	// defragGain is the part of the excess that a walk is to give back.
 	defragGain = 16
-	// defragShare is the part of maxmemory that may be in sparse pages, if that is
-	// less than active-defrag-ignore-bytes: what they take is not there for data.
+	// defragShare is the part of maxmemory that may be in sparse pages, whatever the
+	// thresholds say: who sets a limit means the memory of the process.
 	defragShare = 32
 )
 
@@ -42,18 +42,15 @@ func (n *Node) defragEffort() (effort, excess int64) {
 	value := func(name string) int64 { return n.cfg.Int(name).Load() }
 	m := n.store.Memory()
 	excess = m.Excess()
-	least := value("active-defrag-ignore-bytes")
-	if limit := value("maxmemory"); limit > 0 {
-		least = min(least, limit/defragShare)
-	}
 	lower, upper := value("active-defrag-threshold-lower"), value("active-defrag-threshold-upper")
 	share := excess * 100 / max(m.Used(), 1)
-	if excess < least || share < lower {
+	limit := value("maxmemory")
+	if (excess < value("active-defrag-ignore-bytes") || share < lower) && (limit == 0 || excess < limit/defragShare) {
 		return 0, excess
 	}
 	low, high := value("active-defrag-cycle-min"), value("active-defrag-cycle-max")
 	if upper > lower {
-		return min(low+max(high-low, 0)*(share-lower)/(upper-lower), max(high, low)), excess
+		return min(low+max(high-low, 0)*max(share-lower, 0)/(upper-lower), max(high, low)), excess
 	}
 	return high, excess
 }

@@ -99,7 +99,9 @@ func New(cfg *config.Config, log *slog.Logger) (*Node, error) {
 			return nil, err
 		}
 	}
-	memory, err := arena.New(arena.Options{Heaps: store.Heaps})
+	// Four for each that may need memory at once: every heap has a page that is half
+	// full of each size, so more than help cost memory.
+	memory, err := arena.New(arena.Options{Heaps: min(store.Heaps, 4*runtime.GOMAXPROCS(0))})
 	if err != nil {
 		return nil, fmt.Errorf("set memory aside: %w", err)
 	}

@@ -1,6 +1,7 @@
 package node
 
 import (
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -17,9 +18,19 @@ type refusals struct {
 	fewReplicas atomic.Bool
 	// brokenDisk: the data could not be saved.
 	brokenDisk atomic.Bool
-	// besides is the memory in use that is not data, in bytes.
+	// besides is the memory in use that is not data, in bytes: as of ten times a
+	// second and of every besidesEvery commands that want memory. asked counts
+	// those, looking is held by who looks.
 	besides atomic.Int64
+	asked   atomic.Int64
+	looking sync.Mutex
 }
+
+// besidesEvery is after how many commands that want memory the memory that is not
+// data is looked at anew. On a busy machine the ten times a second are fewer, and a
+// replica that catches up turns megabytes of what does not count into garbage that
+// does.
+const besidesEvery = 64
 
 // refreshRefusals looks at the conditions.
 func (n *Node) refreshRefusals() error {
@@ -56,7 +67,7 @@ func (n *Node) refuse(spec *command.Spec) resp.Error {
 	switch {
 	case spec.Flags&command.Write != 0 && n.refusals.brokenDisk.Load():
 		return resp.ErrMisconf
-	case spec.Flags&command.DenyOOM != 0 && !n.engine.MakeRoom():
+	case spec.Flags&command.DenyOOM != 0 && !n.makeRoom():
 		return resp.ErrOOM
 	case spec.Flags&command.Write != 0 && n.refusals.fewReplicas.Load():
 		return resp.ErrNoReplicas
@@ -64,13 +75,25 @@ func (n *Node) refuse(spec *command.Spec) resp.Error {
 	return ""
 }
 
+// makeRoom evicts what must go before a command that wants memory, and reports
+// whether it may run.
+func (n *Node) makeRoom() bool {
+	r := &n.refusals
+	if n.cfg.Int("maxmemory").Load() > 0 && r.asked.Add(1)%besidesEvery == 0 && r.looking.TryLock() {
+		r.besides.Store(n.memoryBesides())
+		r.looking.Unlock()
+	}
+	return n.engine.MakeRoom()
+}
+
 // memoryBesides is the process's memory that is not data: all that the runtime
 // has of the system's and did not give back. What garbage and headroom take is
 // not there for data, so it counts. What replicas have yet to fetch does not: the
 // effects of evictions would make it more, and so on until nothing is left.
 func (n *Node) memoryBesides() int64 {
-	m := n.readMemory()
-	repl := n.replication.Info()
-	slow := max(repl.RetainedBytes-repl.BacklogLen, 0)
-	return max(m.runtime-slow, 0)
+	slow := int64(0)
+	if j := n.journal; j.Active() {
+		slow = max(j.RetainedBytes()-max(j.Offset()-j.FirstOffset(), 0), 0)
+	}
+	return max(runtimeBytes()-slow, 0)
 }
