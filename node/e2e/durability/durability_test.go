@@ -1,9 +1,11 @@
 package durability
 
 import (
+	"errors"
 	"fmt"
 	"os"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -40,51 +42,151 @@ func TestKilledUnderWriters(t *testing.T) {
 			// acknowledged is the last value of each writer's key that was answered.
 			var acknowledged [writers]int64
 			for round := range rounds() {
-				total += writeUntilKilled(t, p, &acknowledged, 300*time.Millisecond)
-				p.Restart()
-				harness.Await(t, 30*time.Second, "the data are loaded", func() string {
-					if loading := p.Info("persistence")["loading"]; loading != "0" {
-						return "loading:" + loading
-					}
-					return ""
+				total += writeWhile(p, &acknowledged, increment, func() {
+					pause(300 * time.Millisecond)
+					p.Kill()
 				})
-				for i, want := range acknowledged {
-					if got := p.Do("GET", fmt.Sprint("key", i)).Int(); got < want {
-						t.Fatalf("round %d: key%d is %d, and %d was acknowledged", round, i, got, want)
-					}
-				}
+				p.Restart()
+				allThere(t, p, round, &acknowledged)
 			}
 			t.Logf("%d acknowledged writes, %d kills, none lost", total, rounds())
 		})
 	}
 }
 
-// writeUntilKilled has every writer count its key up until the process, which is
-// killed after a while, is gone.
-func writeUntilKilled(t *testing.T, p *harness.Process, acknowledged *[writers]int64, after time.Duration) (writes int64) {
+// TestKilledAfterSwitchingOn: once CONFIG SET appendonly yes has answered, the data
+// that were there and every write since survive a kill, although the first base
+// takes a while.
+func TestKilledAfterSwitchingOn(t *testing.T) {
+	if testing.Short() {
+		t.Skip("kills processes: left out by -short")
+	}
+	rig := harness.New(t, harness.UnderTest(t))
+	total := int64(0)
+	for round := range rounds() {
+		p := rig.Start(harness.Options{Name: fmt.Sprint("switched", round)})
+		p.Do("DEBUG", "POPULATE", "100000", "filler", "100")
+		var acknowledged [writers]int64
+		total += writeWhile(p, &acknowledged, increment, func() {
+			pause(50 * time.Millisecond)
+			if reply := p.Do("CONFIG", "SET", "appendonly", "yes"); reply.IsError() {
+				t.Errorf("CONFIG SET: %v", reply)
+			}
+			// The kill comes at once, or a little later.
+			pause(time.Duration(round%5) * 10 * time.Millisecond)
+			p.Kill()
+		})
+		if err := p.WriteConfig("appendonly yes"); err != nil {
+			t.Fatal(err)
+		}
+		p.Restart()
+		allThere(t, p, round, &acknowledged)
+		if got := p.Do("DBSIZE").Int(); got < 100_000+writers {
+			t.Fatalf("round %d: %d keys", round, got)
+		}
+		p.Kill()
+	}
+	t.Logf("%d acknowledged writes, %d kills after the switch, none lost", total, rounds())
+}
+
+// TestReplicaHasWhatItReports: what WAITAOF says to be on a replica's disk is there
+// after a kill of the replica, however close behind its full sync, and with
+// everything that was there before.
+func TestReplicaHasWhatItReports(t *testing.T) {
+	if testing.Short() {
+		t.Skip("kills processes: left out by -short")
+	}
+	rig := harness.New(t, harness.UnderTest(t))
+	primary := rig.Start(harness.Options{Name: "primary"})
+	replica := rig.Start(harness.Options{Name: "replica", Directives: []string{"appendonly yes"}})
+	primary.Do("DEBUG", "POPULATE", "50000", "filler", "100")
+	var acknowledged [writers]int64
+	total := int64(0)
+	for round := range rounds() {
+		replica.Do("SET", "of", "another history")
+		replica.Do("CONFIG", "SET", "appendfsync", []string{"everysec", "always"}[round%2])
+		replica.Do("REPLICAOF", primary.Host, fmt.Sprint(primary.Port))
+		var done atomic.Bool
+		total += writeWhile(primary, &acknowledged, func(conn *harness.Conn, key string) (int64, error) {
+			if done.Load() {
+				return 0, errors.New("over")
+			}
+			n, err := increment(conn, key)
+			if err != nil {
+				return 0, err
+			}
+			reply, err := conn.Do("WAITAOF", "0", "1", "2000")
+			if err != nil || len(reply.Elems) != 2 || reply.Elems[1].Int() < 1 {
+				return 0, errors.New("not on the replica's disk")
+			}
+			return n, nil
+		}, func() {
+			harness.Await(t, 30*time.Second, "the full sync", func() string {
+				if status := replica.Info("replication")["master_link_status"]; status != "up" {
+					return "master_link_status:" + status
+				}
+				return ""
+			})
+			pause(time.Duration(100+round%5*300) * time.Millisecond)
+			replica.Kill()
+			done.Store(true)
+		})
+		replica.Restart()
+		allThere(t, replica, round, &acknowledged)
+		if got := replica.Do("DBSIZE").Int(); got < 50_000 {
+			t.Fatalf("round %d: %d keys", round, got)
+		}
+		if reply := replica.Do("EXISTS", "of"); reply.Int() != 0 {
+			t.Fatalf("round %d: the replica has gone back behind its full sync", round)
+		}
+	}
+	t.Logf("%d writes reported by the replica, %d kills, none lost", total, rounds())
+}
+
+// allThere waits until the data are loaded and looks for what was acknowledged.
+func allThere(t *testing.T, p *harness.Process, round int, acknowledged *[writers]int64) {
 	t.Helper()
+	harness.Await(t, 30*time.Second, "the data are loaded", func() string {
+		if loading := p.Info("persistence")["loading"]; loading != "0" {
+			return "loading:" + loading
+		}
+		return ""
+	})
+	for i, want := range acknowledged {
+		if got := p.Do("GET", fmt.Sprint("key", i)).Int(); got < want {
+			t.Fatalf("round %d: key%d is %d, and %d was acknowledged", round, i, got, want)
+		}
+	}
+}
+
+// pause lets writers write.
+func pause(d time.Duration) { <-time.After(d) }
+
+// increment counts a key up.
+func increment(conn *harness.Conn, key string) (int64, error) {
+	reply, err := conn.Do("INCR", key)
+	return reply.Int(), err
+}
+
+// writeWhile has every writer count its key up while act runs, and until a write
+// fails, and returns how many writes were acknowledged.
+func writeWhile(p *harness.Process, acknowledged *[writers]int64, write func(conn *harness.Conn, key string) (int64, error), act func()) (writes int64) {
 	var running sync.WaitGroup
-	var mu sync.Mutex
+	var total atomic.Int64
 	for i := range writers {
 		conn := p.Connect()
 		running.Go(func() {
-			key, n := fmt.Sprint("key", i), int64(0)
 			for {
-				reply, err := conn.Do("INCR", key)
+				n, err := write(conn, fmt.Sprint("key", i))
 				if err != nil {
-					break
+					return
 				}
-				acknowledged[i] = reply.Int()
-				n++
+				acknowledged[i] = n
+				total.Add(1)
 			}
-			mu.Lock()
-			writes += n
-			mu.Unlock()
 		})
 	}
-	timer := time.NewTimer(after)
-	<-timer.C
-	p.Kill()
+	act()
 	running.Wait()
-	return writes
+	return total.Load()
 }
