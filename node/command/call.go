@@ -90,8 +90,9 @@ type Call struct {
 	sets []set.Reader
 	// bundle is room for what they store.
 	bundle set.Bundle
-	// sorted is room for SORT.
+	// sorted is room for SORT, places for what a search on the map finds.
 	sorted sortRoom
+	places geoMatches
 	// ahead is the value that Spec.Ahead unpacked, until the handler takes it.
 	ahead *unpacked
 	// readied are the keys that somebody waits for and that the call made worth a

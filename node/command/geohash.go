@@ -60,8 +60,9 @@ func geoCellOf(p position, steps uint, latMax float64) geoCell {
 // area returns what the cell covers.
 func (c geoCell) area() (a geoArea) {
 	lat, lon := gather(c.bits), gather(c.bits>>1)
-	scale := float64(uint64(1) << c.steps)
-	at := func(low, high, n float64) float64 { return low + float64(n/scale*(high-low)) }
+	// A power of two: multiplying by it loses nothing.
+	scale := 1 / float64(uint64(1)<<c.steps)
+	at := func(low, high, n float64) float64 { return low + float64(n*scale*(high-low)) }
 	a.min = position{at(geoLonMin, geoLonMax, float64(lon)), at(geoLatMin, geoLatMax, float64(lat))}
 	a.max = position{at(geoLonMin, geoLonMax, float64(lon+1)), at(geoLatMin, geoLatMax, float64(lat+1))}
 	return a
@@ -137,19 +138,19 @@ type geoShape struct {
 	// radius of a circle, width and height of a box, in meters.
 	radius, width, height float64
 
-	// What prepare worked out: the center's latitude in radians and its cosine, and
-	// the haversine of the radius, a little more than that.
-	lat, cosLat, most float64
+	// What prepare worked out: the center in radians, the cosine of its latitude,
+	// and the haversine of the radius, a little less and a little more than that.
+	lon, lat, cosLat, least, most float64
 }
 
 // prepare is to be called before contains.
 func (s *geoShape) prepare() {
-	s.lat = toRadians(s.center.lat)
+	s.lon, s.lat = toRadians(s.center.lon), toRadians(s.center.lat)
 	s.cosLat = math.Cos(s.lat)
-	s.most = math.Inf(1)
+	s.least, s.most = math.Inf(-1), math.Inf(1)
 	if half := s.radius / (2 * earthRadius); half < math.Pi/2 {
 		h := math.Sin(half)
-		s.most = h*h*(1+1e-9) + 1e-300
+		s.least, s.most = h*h*(1-1e-9)-1e-300, h*h*(1+1e-9)+1e-300
 	}
 }
 
@@ -172,11 +173,15 @@ func (s *geoShape) bounds() (a geoArea) {
 	return a
 }
 
-// contains returns the distance of p from the center if p is in the shape.
-func (s *geoShape) contains(p position) (distance float64, ok bool) {
+// contains reports whether p is in the shape, and how far from the center it is.
+// Unless measured, the distance may be left out.
+func (s *geoShape) contains(p position, measured bool) (distance float64, ok bool) {
 	if s.box {
 		if geoBeyond(p.lon, p.lat, p.lon, s.center.lat, s.height/2) || geoBeyond(p.lon, p.lat, s.center.lon, p.lat, s.width/2) {
 			return 0, false
+		}
+		if !measured {
+			return 0, true
 		}
 		return geoDistance(s.center.lon, s.center.lat, p.lon, p.lat, false), true
 	}
@@ -187,10 +192,13 @@ func (s *geoShape) contains(p position) (distance float64, ok bool) {
 		return 0, false
 	}
 	u := math.Sin((lat - s.lat) / 2)
-	v := math.Sin((toRadians(p.lon) - toRadians(s.center.lon)) / 2)
+	v := math.Sin((toRadians(p.lon) - s.lon) / 2)
 	a := float64(u*u) + float64(s.cosLat*math.Cos(lat)*v*v)
 	if a > s.most {
 		return 0, false
+	}
+	if !measured && v != 0 && a < s.least {
+		return 0, true
 	}
 	if distance = 2 * earthRadius * math.Asin(math.Sqrt(a)); v == 0 {
 		distance = earthRadius * math.Abs(lat-s.lat)

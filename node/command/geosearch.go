@@ -112,10 +112,19 @@ type geoFound struct {
 	score    float64
 }
 
-// geoMatches are what a search has found.
+// geoMatches are what a search has found. A call keeps the memory of one that is
+// not large.
 type geoMatches struct {
 	list  []geoFound
 	texts []byte
+}
+
+func (m *geoMatches) reset() {
+	const kept = 2048
+	if cap(m.list) > kept || cap(m.texts) > 16*kept {
+		*m = geoMatches{}
+	}
+	m.list, m.texts = m.list[:0], m.texts[:0]
 }
 
 func (m *geoMatches) member(f *geoFound) []byte { return m.texts[f.from:f.to] }
@@ -268,21 +277,35 @@ func geoSearchCall(c *Call, g geoSearch) error {
 	if err := g.parse(c, &r, there); err != nil {
 		return err
 	}
-	found := geoMatches{list: make([]geoFound, 0, 32), texts: make([]byte, 0, 512)}
+	found := &c.places
+	found.reset()
 	if there {
+		var packedRoom [128]zset.PackedPlace
+		packed := packedRoom[:0]
+		if r.Packed() {
+			// Once from end to end rather than once for every cell.
+			packed = r.AppendPlaces(packed)
+		}
 		var room [len(geoDirections)]geoRanks
-		parts, total := g.look(&r, room[:0])
-		if c.tooLong(total, zsetTurn) {
+		parts, total := g.look(&r, packed, room[:0])
+		// As many as are wanted may be found soon, but nobody knows.
+		if !g.any && c.tooLong(total, zsetTurn) {
 			return ErrLong
 		}
-		g.search(&r, parts, &found)
+		limit := total
+		if g.any && c.OnLoop {
+			limit = zsetTurn
+		}
+		if looked := g.search(&r, packed, parts, limit, found); looked > limit {
+			return ErrLong
+		}
 	}
-	g.sort(&found)
+	g.sort(found)
 	if g.store != nil {
-		g.keep(c, &found)
+		g.keep(c, found)
 		return nil
 	}
-	g.reply(c, &found)
+	g.reply(c, found)
 	return nil
 }
 
@@ -290,74 +313,102 @@ func geoSearchCall(c *Call, g geoSearch) error {
 type geoRanks struct{ from, to int }
 
 // look appends to parts where the members near the area are, cell by cell; total
-// is how many.
-func (g *geoSearch) look(r *zset.Reader, parts []geoRanks) (near []geoRanks, total int) {
+// is how many. If r is packed, packed are all its members.
+func (g *geoSearch) look(r *zset.Reader, packed []zset.PackedPlace, parts []geoRanks) (near []geoRanks, total int) {
 	g.shape.prepare()
 	cells := g.shape.cells()
 	last := 0
-	var room [128]float64
-	scores := room[:0]
-	if r.Packed() {
-		// Once from end to end rather than once for every cell.
-		scores = r.AppendScores(scores)
-	}
 	for i, cell := range cells {
 		// The neighbors of a cell of a quarter of the map, or of half of it, are the
 		// same, some of them. As in the reference, one after the other is left out.
 		if cell == (geoCell{}) || last > 0 && cell == cells[last] {
 			continue
 		}
-		from, to := cell.ranks(r, scores)
-		if from < to {
-			parts = append(parts, geoRanks{from, to})
-			total += to - from
+		part := cell.ranks(r, packed)
+		if part.from < part.to {
+			parts = append(parts, part)
+			total += part.to - part.from
 		}
 		last = i
 	}
 	return parts, total
 }
 
-// search finds the members in the area among those of parts.
-func (g *geoSearch) search(r *zset.Reader, parts []geoRanks, found *geoMatches) {
-	for _, part := range parts {
-		if g.any && len(found.list) > 0 && int64(len(found.list)) >= g.count {
-			return
-		}
-		g.searchRanks(r, part.from, part.to, found)
-	}
-}
-
-// ranks returns the ranks of the members of r in the cell. scores are those of
-// all members, if r is packed.
-func (c geoCell) ranks(r *zset.Reader, scores []float64) (from, to int) {
+// ranks returns the ranks of the members of r in the cell.
+func (c geoCell) ranks(r *zset.Reader, packed []zset.PackedPlace) geoRanks {
 	s := zset.ScoreRange{WithoutMax: true}
 	s.Min, s.Max = c.scores()
 	if !r.Packed() {
-		return r.RanksByScore(s)
+		from, to := r.RanksByScore(s)
+		return geoRanks{from, to}
 	}
-	from, _ = slices.BinarySearch(scores, s.Min)
-	to, _ = slices.BinarySearch(scores, s.Max)
-	return from, to
-}
-
-// searchRanks looks at the members of ranks from up to, without it, to.
-func (g *geoSearch) searchRanks(r *zset.Reader, from, to int, found *geoMatches) {
-	at := r.At(from)
-	for ; from < to; from++ {
-		f := geoFound{score: at.Score()}
-		f.at = geoPosition(f.score)
-		var in bool
-		if f.distance, in = g.shape.contains(f.at); in {
-			f.from = len(found.texts)
-			found.texts = append(found.texts, at.Member()...)
-			f.to = len(found.texts)
-			found.list = append(found.list, f)
-			if g.any && int64(len(found.list)) >= g.count {
-				return
+	before := func(score float64) int {
+		low, high := 0, len(packed)
+		for low < high {
+			if middle := int(uint(low+high) >> 1); packed[middle].Score < score {
+				low = middle + 1
+			} else {
+				high = middle
 			}
 		}
-		at.Next()
+		return low
 	}
+	return geoRanks{before(s.Min), before(s.Max)}
+}
+
+// search finds the members in the area among those of parts. It gives up after
+// limit of them, and returns how many it would have looked at so far.
+func (g *geoSearch) search(r *zset.Reader, packed []zset.PackedPlace, parts []geoRanks, limit int, found *geoMatches) (looked int) {
+	for _, part := range parts {
+		if r.Packed() {
+			for _, place := range packed[part.from:part.to] {
+				if looked++; looked > limit {
+					return looked
+				}
+				if !g.admits(place.Score, found) {
+					continue
+				}
+				e := r.PackedIn(place)
+				found.texts = e.AppendMember(found.texts)
+				if g.end(found) {
+					return looked
+				}
+			}
+			continue
+		}
+		at := r.At(part.from)
+		for range part.to - part.from {
+			if looked++; looked > limit {
+				return looked
+			}
+			if g.admits(at.Score(), found) {
+				found.texts = append(found.texts, at.Member()...)
+				if g.end(found) {
+					return looked
+				}
+			}
+			at.Next()
+		}
+	}
+	return looked
+}
+
+// admits adds the member with this score to what was found, if it is in the area.
+// Its text is to follow, and then end.
+func (g *geoSearch) admits(score float64, found *geoMatches) bool {
+	f := geoFound{score: score, at: geoPosition(score), from: len(found.texts)}
+	var in bool
+	if f.distance, in = g.shape.contains(f.at, g.order != 0 || g.withDist); in {
+		found.list = append(found.list, f)
+	}
+	return in
+}
+
+// end completes the last member that was found, and reports whether no more are
+// wanted.
+func (g *geoSearch) end(found *geoMatches) bool {
+	found.list[len(found.list)-1].to = len(found.texts)
+	return g.any && int64(len(found.list)) >= g.count
 }
 
 // sort puts what was found in order and cuts it to the number that is wanted.

@@ -138,10 +138,45 @@ func (r *Reader) PackedAt(rank int) (e Element) {
 	return e
 }
 
+// PackedPlace is a member of a packed set, by its score.
+type PackedPlace struct {
+	Score float64
+	pos   int
+}
+
+// AppendPlaces appends all members of a packed set, in order.
+func (r *Reader) AppendPlaces(places []PackedPlace) []PackedPlace {
+	lp := r.v.Bytes
+	if len(lp) == 0 {
+		return places
+	}
+	for pos := listpack.First(lp); pos >= 0; {
+		score, next := packedScore(lp, listpack.Next(lp, pos))
+		places = append(places, PackedPlace{score, pos})
+		pos = next
+	}
+	return places
+}
+
+// PackedIn returns the member of a place that AppendPlaces found.
+func (r *Reader) PackedIn(p PackedPlace) (e Element) {
+	e.lp = r.v.Bytes
+	e.load(p.pos)
+	return e
+}
+
 func (e *Element) load(pos int) {
 	if e.pos, e.score = pos, -1; pos >= 0 {
 		e.Text, e.Int, e.IsInt, e.score = listpack.Entry(e.lp, pos)
 	}
+}
+
+// AppendMember appends the text of the member to dst.
+func (e *Element) AppendMember(dst []byte) []byte {
+	if e.IsInt {
+		return strconv.AppendInt(dst, e.Int, 10)
+	}
+	return append(dst, e.Text...)
 }
 
 // Score returns the member's score.

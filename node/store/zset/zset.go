@@ -100,16 +100,6 @@ func findScore(v tree.View, score float64, member []byte) (tree.Cursor, bool) {
 	return v.Find(order(score), func(item []byte) int { return bytes.Compare(item, member) })
 }
 
-// AppendScores appends the scores of all members, in order.
-func (r *Reader) AppendScores(scores []float64) []float64 {
-	at := r.At(0)
-	for at.Valid() {
-		scores = append(scores, at.Score())
-		at.Next()
-	}
-	return scores
-}
-
 // HashCursor walks the members in the order of their hashes, from the first one
 // whose hash is not before from: what a scan in pieces does. It must not be
 // used on a packed set.
