@@ -32,7 +32,9 @@ import (
 // a journal, and a listener that knows what a replica says.
 type node struct {
 	// sealed is what the last load was told of its file.
-	sealed   string
+	sealed string
+	// disk is how far its file is on the disk; nil without one.
+	disk     *journal.Watermark
 	t        testing.TB
 	journal  *journal.Journal
 	primary  *repl.Primary
@@ -101,6 +103,7 @@ func (n *node) follow(port int) {
 	n.primary.DropAll()
 	n.link = repl.Follow("127.0.0.1", port, repl.ReplicaOptions{
 		Journal: n.journal, Target: n, Settings: n.getSettings, Log: testLog(n.t), OnHistory: n.primary.DropAll, Pauses: n.pauses,
+		Disk: func() *journal.Watermark { return n.disk },
 	})
 }
 

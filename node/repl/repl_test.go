@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"fmt"
 	"io"
+	"math"
 	"math/rand/v2"
 	"net"
 	"strconv"
@@ -182,6 +183,64 @@ func TestWait(t *testing.T) {
 	time.AfterFunc(10*time.Millisecond, primary.primary.Depose)
 	if _, deposed := wait(2, 0); !deposed {
 		t.Error("WAIT went on after the role changed")
+	}
+}
+
+// TestWaitLasting: a replica counts when it says that it has everything on its disk,
+// which it says again as soon as it has, and a file that it has closed counts for
+// nothing.
+func TestWaitLasting(t *testing.T) {
+	primary, quick, slow, without := newNode(t), newNode(t), newNode(t), newNode(t)
+	quick.disk, slow.disk = new(journal.Watermark), new(journal.Watermark)
+	closed := newNode(t)
+	closed.disk = new(journal.Watermark)
+	closed.disk.Advance(math.MaxInt64)
+	for _, replica := range []*node{quick, slow, without, closed} {
+		replica.follow(primary.port())
+	}
+	eventually(t, "online", func() bool { return primary.primary.Online(0) == 4 })
+	primary.set(0, "k", "1")
+	offset := primary.journal.EffectOffset()
+	answers := make(chan int, 2)
+	for _, replicas := range []int{1, 2} {
+		primary.primary.WaitLasting(offset, replicas, 0, func(n int, _ bool) { answers <- n })
+	}
+	eventually(t, "acknowledged", func() bool { return primary.primary.Acknowledged(offset) == 4 })
+	if n := primary.primary.Lasting(offset); n != 0 {
+		t.Fatalf("%d replicas have it on their disks", n)
+	}
+	for i, replica := range []*node{quick, slow} {
+		began := time.Now()
+		replica.disk.Advance(offset - 1)
+		replica.disk.Advance(offset)
+		if n := <-answers; n != i+1 {
+			t.Fatalf("on %d disks, want %d", n, i+1)
+		}
+		if took := time.Since(began); took > 500*time.Millisecond {
+			t.Errorf("it took %s to hear of it", took)
+		}
+	}
+}
+
+// TestSnapshotIsHandedOn: a load is given every byte of the snapshot, and is told
+// what the file says of itself.
+func TestSnapshotIsHandedOn(t *testing.T) {
+	primary, replica := newNode(t), newNode(t)
+	for i := range 2000 {
+		primary.set(0, fmt.Sprint("key:", i), strings.Repeat("v", i%100))
+	}
+	replica.follow(primary.port())
+	eventually(t, "loaded", func() bool { return len(replica.content()) == 2000 })
+	offset := replica.journal.Offset()
+	id, _, _ := primary.journal.IDs()
+	size, err := rdb.WriteSnapshot(io.Discard, rdb.Header{
+		RedisVersion: "7.2.4", CreatedSec: time.Now().Unix(), Repl: &rdb.Position{ID: id, Offset: offset}, Compress: true, Checksum: true,
+	}, primary.Snapshot(func() {}), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if want := fmt.Sprintf("%d bytes, version 10, true at %d", size, offset); replica.sealed != want {
+		t.Errorf("sealed with %s, want %s", replica.sealed, want)
 	}
 }
 
