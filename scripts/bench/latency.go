@@ -42,7 +42,7 @@ func (b bench) latency(rounds int) {
 			slices.Reverse(order)
 		}
 		for _, p := range order {
-			tail, most := b.steady(p, keys)
+			tail, most := b.steady(p, keys, after(steadyTime))
 			tails[p], worst[p] = append(tails[p], tail), append(worst[p], most)
 		}
 	}
@@ -78,15 +78,27 @@ func (b bench) latency(rounds int) {
 	l.finish()
 	l.close()
 	collections = len(collectorCosts(node))
-	b.steady(node, keys/2)
+	b.steady(node, keys/2, after(steadyTime))
 	b.collector("half of it in collections of 5,000", "20", collectorCosts(node)[collections:])
 	node.Kill()
 	reference.Kill()
 }
 
-// steady writes evenly for a few seconds and returns the 99.9th percentile and
-// the greatest time of GET, in µs.
-func (b bench) steady(p *harness.Process, keys int) (tail, most float64) {
+// steadyTime is how long a client is watched beside writes.
+const steadyTime = 5 * time.Second
+
+// leastTimes is what a 99.9th percentile needs.
+const leastTimes = 1000
+
+// after returns what is true once that long has passed.
+func after(d time.Duration) func() bool {
+	end := time.Now().Add(d)
+	return func() bool { return time.Now().After(end) }
+}
+
+// steady writes evenly until over and returns the 99.9th percentile and the
+// greatest time of GET, in µs.
+func (b bench) steady(p *harness.Process, keys int, over func() bool) (tail, most float64) {
 	stop := make(chan struct{})
 	var writer sync.WaitGroup
 	writer.Go(func() {
@@ -117,7 +129,7 @@ func (b bench) steady(p *harness.Process, keys int) (tail, most float64) {
 	}
 	defer conn.Close()
 	var times []float64
-	for end := time.Now().Add(5 * time.Second); time.Now().Before(end); {
+	for !over() || len(times) < leastTimes {
 		begun := time.Now()
 		if _, err := conn.Do("GET", keyName(rand.IntN(keys))); err != nil {
 			b.console.Fatalf("GET: %v", err)

@@ -9,7 +9,7 @@
 //
 // main.go has the flags and GET and SET; families.go one command of every
 // family; bytes.go memory; latency.go collector and waiting; fullsync.go waiting
-// beside a full sync; load.go the client.
+// beside a full sync; durability.go files; load.go the client.
 package main
 
 import (
@@ -97,6 +97,8 @@ func main() {
 			b.latency(*rounds)
 		case "fullsync":
 			b.fullSync(*rounds)
+		case "durability":
+			b.durability(*rounds)
 		case "idle":
 			if *idle > 0 {
 				b.idle(*idle)
@@ -108,7 +110,7 @@ func main() {
 }
 
 // tables are what -rows names.
-var tables = []string{"operations", "families", "bytes", "latency", "fullsync", "idle"}
+var tables = []string{"operations", "families", "bytes", "latency", "fullsync", "durability", "idle"}
 
 type bench struct {
 	console         *harness.Console
