@@ -2,7 +2,7 @@
 // multi-part append only file and RDB files.
 //
 // It knows no server and no cluster. It follows the journal like a replica
-// does, takes snapshots through a Source, and gives what it loads to a Target;
+// does, takes snapshots through a rdb.Source, and gives what it loads to a Target;
 // package node supplies both. Everything it does to the disk goes through FS,
 // so that tests can lose power at any call.
 //
@@ -22,7 +22,8 @@
 //
 // fs.go is the disk; manifest.go says which files there are; aof.go is the API,
 // start.go its beginning and end, writer.go what happens all the time, rewrite.go
-// now and then, load.go at the start, with spread.go, which has commands applied on
+// now and then, plain.go bases of commands, received.go bases that a primary sends;
+// load.go is what happens at the start, with spread.go, which has commands applied on
 // all cores; entries.go cuts a file into entries and
 // annotate.go is what the files say about offsets and time; check.go is slotmesh
 // check-aof. rdbfile.go saves RDB files, rdbload.go loads them. memfs is the file system of the
