@@ -2,7 +2,6 @@ package node
 
 import (
 	"context"
-	"errors"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -283,7 +282,7 @@ func (a *appendOnly) begun() error {
 	if b.err == nil || !b.keep.Load() {
 		return nil
 	}
-	return errors.New("CONFIG SET failed (possibly related to argument 'appendonly') - " + cannotTurnOn)
+	return config.Refusal("CONFIG SET failed (possibly related to argument 'appendonly') - " + cannotTurnOn)
 }
 
 // stop ends the file in order, when nothing is served any more.
