@@ -56,6 +56,13 @@ func (a *apart) Target(slot slots.Slot) rdb.Target {
 	return rdb.Target{Space: a.into.DraftSpace(slot), Limits: &a.engine.Limits().Limits}
 }
 
+// Expect implements persist.Target.
+func (a *apart) Expect(db int, keys int64) {
+	if db < a.into.Databases() {
+		a.into.Expect(db, keys)
+	}
+}
+
 // Insert implements persist.Target.
 func (a *apart) Insert(entries []rdb.Entry) (int, error) {
 	return insertInto(a.into, entries, a.now)

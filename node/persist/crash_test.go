@@ -77,6 +77,7 @@ func (t *target) Route(c persist.Command) (slots.Slot, int, bool) {
 	return slots.Of(c.Args[1]), 1, true
 }
 
+func (t *target) Expect(int, int64)  {}
 func (t *target) Warm(int, [][]byte) {}
 
 func (t *target) Apply(_ int, commands []persist.Command) error {

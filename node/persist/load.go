@@ -20,6 +20,9 @@ type Target interface {
 	Workers() int
 	// Target says where collections of a slot come to lie while they are read.
 	Target(slot slots.Slot) rdb.Target
+	// Expect is told how many keys of a database an RDB part has: a claim, but for
+	// its size in bytes.
+	Expect(db int, keys int64)
 	// Insert adds keys of an RDB part, as rdb.LoadOptions.Insert does. A key that is
 	// there already is replaced.
 	Insert(entries []rdb.Entry) (int, error)
@@ -319,6 +322,7 @@ func (l *load) preamble(path string, in io.Reader) (*entryReader, error) {
 	}
 	r := rdb.NewReader(io.MultiReader(bytes.NewReader(magic), in), l.target.Target)
 	r.Notice = func(text string) { l.a.o.Log.Info("AOF: " + text) }
+	r.OnResize = expectKeys(l.target, l.progress.Total.Load())
 	err = r.Load(rdb.LoadOptions{Workers: l.target.Workers(), Insert: func(entries []rdb.Entry) (int, error) {
 		l.progress.Keys.Add(int64(len(entries)))
 		return l.target.Insert(entries)

@@ -64,6 +64,7 @@ func LoadRDB(fsys FS, o LoadOptions, t Target) (loaded LoadedRDB, err error) {
 	if o.Notice != nil {
 		r.Notice = o.Notice
 	}
+	r.OnResize = expectKeys(t, size)
 	in := &living{target: t, expired: o.Expired, delay: o.KeyDelay, progress: p}
 	workers := t.Workers()
 	if o.KeyDelay > 0 {
@@ -117,4 +118,11 @@ func (l *living) insert(entries []rdb.Entry) (taken int, err error) {
 
 func (l *living) passed(e *rdb.Entry) bool {
 	return l.expired != nil && e.ExpireAtMs != 0 && l.expired(e.ExpireAtMs)
+}
+
+// expectKeys tells t what a file of that size says about its databases, as far as
+// it can be true.
+func expectKeys(t Target, size int64) func(db int, keys, expires uint64) {
+	const leastEntry = 4 // type, key, value
+	return func(db int, keys, _ uint64) { t.Expect(db, int64(min(keys, uint64(size)/leastEntry))) }
 }

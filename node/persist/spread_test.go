@@ -31,6 +31,7 @@ type numbered struct {
 func (n *numbered) Workers() int                            { return 3 }
 func (n *numbered) Target(slots.Slot) rdb.Target            { return rdb.Target{} }
 func (n *numbered) Insert(entries []rdb.Entry) (int, error) { return len(entries), nil }
+func (n *numbered) Expect(int, int64)                       {}
 func (n *numbered) Warm(int, [][]byte)                      {}
 
 func (n *numbered) Route(c persist.Command) (slots.Slot, int, bool) {

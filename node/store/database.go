@@ -21,6 +21,9 @@ type database struct {
 	// deadlines is the sum of all expiry times, for the average.
 	deadlines atomic.Int64
 
+	// expected is how large the index of a slot is made at once: see Expect.
+	expected atomic.Int32
+
 	// spaces hold the keys of each slot, nil where nothing was stored, guarded
 	// by the slot's lock.
 	spaces [slots.Count]*space
@@ -51,14 +54,20 @@ func (s *Store) space(db int, slot slots.Slot) *space {
 	return nil
 }
 
-// makeSpace returns the space of db in slot, made if need be.
-func (s *Store) makeSpace(db int, slot slots.Slot) *space {
+// makeDatabase returns database db, made if need be.
+func (s *Store) makeDatabase(db int) *database {
 	d := s.dbs[db].Load()
 	if d == nil {
 		// The first writes of two slots may meet here.
 		s.dbs[db].CompareAndSwap(nil, newDatabase(db))
 		d = s.dbs[db].Load()
 	}
+	return d
+}
+
+// makeSpace returns the space of db in slot, made if need be.
+func (s *Store) makeSpace(db int, slot slots.Slot) *space {
+	d := s.makeDatabase(db)
 	sp := d.spaces[slot]
 	if sp == nil {
 		sp = newSpace(s, d, slot)

@@ -24,6 +24,8 @@ type index struct {
 	// before it.
 	oldAt int
 	n     int
+	// least is how many homes the first table gets: see Expect.
+	least int
 	// hint tells Warm where current is.
 	hint *atomic.Uint64
 }
@@ -124,7 +126,8 @@ func (x *index) in(hash uint32) *table {
 func (x *index) insert(hash uint32, at arena.Ref) {
 	x.n++
 	if x.old.block == 0 && x.n*fullDen > int(x.current.size)*fullNum {
-		x.resize(grown(x.n))
+		x.resize(max(grown(x.n), x.least))
+		x.least = 0
 	}
 	x.put(entryOf(hash, at))
 	x.step()

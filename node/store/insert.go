@@ -9,6 +9,16 @@ func (s *Store) Insert(e Entry, now int64) {
 	s.InsertAll([]Entry{e}, now)
 }
 
+// Expect says that about so many keys are going to be inserted into db, of any
+// slots: the indexes of slots are then made large enough at once. It costs memory
+// if it is not so: eleven bytes for each key, at most.
+func (s *Store) Expect(db int, keys int64) {
+	const most = 1 << 20
+	perSlot := min(keys/slots.Count, most)
+	// Slots do not have the same number of keys.
+	s.makeDatabase(db).expected.Store(int32((perSlot + perSlot/8) * fullDen / fullNum))
+}
+
 // insertAhead is for how many keys memory is asked for at once.
 const insertAhead = 16
 

@@ -28,6 +28,7 @@ func newSpace(s *Store, d *database, slot slots.Slot) *space {
 	heap := s.memory.Heap(int(slot))
 	sp := &space{store: s, home: d, slot: slot, heap: heap, random: uint32(slot)*2654435761 | 1}
 	sp.index.heap, sp.index.hint = heap, &d.hints[slot]
+	sp.index.least = int(d.expected.Load())
 	sp.keys = deadlines{heap: heap}
 	sp.fields = deadlines{heap: heap, ofFields: true}
 	return sp
