@@ -1,6 +1,7 @@
 package command
 
 import (
+	"bytes"
 	"errors"
 
 	"slotmesh/node/rdb"
@@ -35,7 +36,8 @@ func keyRows() []Spec {
 				{Flags: KeyRO | KeyAccess, Begin: 1, Step: 1},
 				{Flags: KeyOW | KeyUpdate, Begin: 2, Step: 1},
 			},
-			Since: "6.2.0", Complexity: "O(N) where N is the size of the value.", Summary: "Copies a key to another key.", Run: runCopy,
+			Since: "6.2.0", Complexity: "O(N) where N is the size of the value.", Summary: "Copies a key to another key.",
+			Run: runCopy, Sized: true, Ahead: cloneAhead,
 		},
 		{
 			Name: "del", Syntax: "key [key ...]", Arity: -2, Flags: Write, Keys: everyKey(KeyRM | KeyDelete),
@@ -184,12 +186,22 @@ func runCopy(c *Call) error {
 		return resp.ErrSameObject
 	}
 	old := c.Read(from)
+	if old.OK() && old.Roots() > 0 && c.tooLong(int(old.Size()), aheadBytes) {
+		return ErrLong
+	}
 	if !old.OK() || c.PeekIn(db, to).OK() && !replace {
 		c.Reply.Int(0)
 		return nil
 	}
 	// Looking up the target may have deleted it, and moved the source.
-	c.engine.store.Copy(c.Peek(from), db, c.slotOf(to), to, c.Now)
+	old = c.Peek(from)
+	if u := c.ahead; u != nil && old.UnchangedSince(u.since) && bytes.Equal(old.Value().Bytes, u.v.Bytes) {
+		// It is the very value: the roots of its trees stand in the bytes.
+		c.ahead = nil
+		c.engine.store.CopyMade(old, u.draft, db, c.slotOf(to), to, c.Now)
+	} else {
+		c.engine.store.Copy(old, db, c.slotOf(to), to, c.Now)
+	}
 	c.ChangedIn(db, to)
 	c.Reply.Int(1)
 	return nil
@@ -305,12 +317,57 @@ var (
 	wordAbsTTL  = []byte("ABSTTL")
 )
 
-// unpacked is the value in the payload of RESTORE, or what is wrong with it. A
-// draft belongs to whoever takes it.
+// unpacked is the value in the payload of RESTORE, or what is wrong with it, or a
+// clone of the source of COPY as of since. A draft belongs to whoever takes it.
 type unpacked struct {
 	v     value.Value
 	draft *value.Draft
 	err   error
+	since *store.Snapshot
+}
+
+// aheadBytes is how much memory the trees of a value have that is made or cloned
+// before its slot is held.
+const aheadBytes = 64 << 10
+
+// cloneAhead clones a large collection while its slot is free: a snapshot keeps its
+// trees as they are meanwhile. If it is changed before the slot is held again, COPY
+// clones it then.
+func cloneAhead(c *Call) {
+	if len(c.Args) < 3 {
+		return
+	}
+	e, from := c.engine, c.Args[1]
+	slot := slots.Of(from)
+	find := func(use func(store.Ref)) {
+		e.WithSlot(slot, func() {
+			if ref := e.store.Find(c.DB, slot, from); ref.OK() && ref.Roots() > 0 && ref.Size() > aheadBytes {
+				use(ref)
+			}
+		})
+	}
+	large := false
+	find(func(store.Ref) { large = true })
+	if !large {
+		return
+	}
+	only := slots.SetOf(slots.Range{First: slot, Last: slot})
+	var sn *store.Snapshot
+	e.Exclusive(func() { sn = e.store.Cut(&only) })
+	defer sn.Close()
+	var v value.Value
+	find(func(ref store.Ref) {
+		if ref.UnchangedSince(sn) {
+			v = ref.Value().Detach()
+		}
+	})
+	if v.Roots == 0 {
+		return
+	}
+	var space tree.Space
+	to := slots.Of(c.Args[2])
+	e.WithSlot(to, func() { space = e.store.DraftSpace(to) })
+	c.ahead = &unpacked{v: v, draft: v.Clone(space), since: sn}
 }
 
 func (c *Call) unpack(space tree.Space) *unpacked {

@@ -37,6 +37,8 @@ type Transaction struct {
 	// all stands for the transaction as a whole, with all its keys and locks;
 	// each is the command that runs.
 	all, each Call
+	// ahead is what Spec.Ahead made for each of Commands; empty for nothing.
+	ahead []*unpacked
 }
 
 // Queued is one command of a transaction. Args must stay as they are until EXEC.
@@ -86,6 +88,47 @@ func (e *Engine) ExecuteAll(tx *Transaction, resume func()) bool {
 	defer e.Recover(c)
 	e.runAll(tx)
 	return true
+}
+
+// ExecuteAllWait is ExecuteAll for a goroutine that may block and take its time.
+func (e *Engine) ExecuteAllWait(tx *Transaction) {
+	tx.OnLoop = false
+	e.prepareAhead(tx)
+	defer tx.dropAhead()
+	granted := make(chan struct{}, 1)
+	for !e.ExecuteAll(tx, func() { granted <- struct{}{} }) {
+		<-granted
+	}
+}
+
+// prepareAhead does what can be done for the commands of tx before it has its
+// slots.
+func (e *Engine) prepareAhead(tx *Transaction) {
+	tx.ahead = tx.ahead[:0]
+	if !slices.ContainsFunc(tx.Commands, func(q Queued) bool { return q.Spec.Ahead != nil }) {
+		return
+	}
+	c := &Call{engine: e, DB: tx.DB, Lane: tx.Lane}
+	if tx.Conn != nil {
+		c.DB = tx.Conn.DB()
+	}
+	for _, q := range tx.Commands {
+		if c.Spec, c.Args, c.ahead = q.Spec, q.Args, nil; q.Spec.Ahead != nil {
+			q.Spec.Ahead(c)
+		}
+		tx.ahead = append(tx.ahead, c.ahead)
+	}
+}
+
+// dropAhead gives back what no command has taken.
+func (tx *Transaction) dropAhead() {
+	for _, u := range tx.ahead {
+		if u != nil && u.draft != nil {
+			u.draft.Discard()
+		}
+	}
+	clear(tx.ahead)
+	tx.ahead = tx.ahead[:0]
 }
 
 // AbandonAll gives up a parked transaction whose client has gone.
@@ -159,14 +202,20 @@ func (e *Engine) runAll(tx *Transaction) {
 	c := &tx.each
 	c.Now = now
 	changed := int64(0)
-	for _, q := range tx.Commands {
+	for i, q := range tx.Commands {
 		c.Spec, c.Args = q.Spec, q.Args
 		if c.Conn != nil {
 			c.DB = c.Conn.DB()
 		}
+		if len(tx.ahead) > 0 {
+			c.ahead, tx.ahead[i] = tx.ahead[i], nil
+		}
 		c.Err, c.Rejected, c.dirty, c.replaced = nil, false, 0, false
 		if err := tx.runOne(); err != nil {
 			c.fail(err)
+		}
+		if c.ahead != nil { // not taken: given back without the slots
+			tx.ahead[i], c.ahead = c.ahead, nil
 		}
 		changed += c.dirty
 		if c.dirty > 0 && !c.replaced && e.journal.Active() {

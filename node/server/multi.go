@@ -207,12 +207,9 @@ func (s *session) stampAll() {
 // executeAllWait runs the transaction on a goroutine that may wait.
 func (s *session) executeAllWait(reply *resp.Writer, lane int) {
 	tx := s.tx
-	tx.all.Reply, tx.all.Lane, tx.all.OnLoop = reply, lane, false
+	tx.all.Reply, tx.all.Lane = reply, lane
 	tx.since = s.srv.clock()
-	granted := make(chan struct{}, 1)
-	for !s.srv.engine.ExecuteAll(&tx.all, func() { granted <- struct{}{} }) {
-		<-granted
-	}
+	s.srv.engine.ExecuteAllWait(&tx.all)
 }
 
 // ranInExec is told of every command that ran inside EXEC.

@@ -77,6 +77,7 @@ type Engine interface {
 	ExecuteWait(c *command.Call)
 	Abandon(c *command.Call)
 	ExecuteAll(tx *command.Transaction, resume func()) bool
+	ExecuteAllWait(tx *command.Transaction)
 	AbandonAll(tx *command.Transaction)
 	Unwatch(w *command.Watcher)
 	Routing() *slots.Table

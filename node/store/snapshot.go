@@ -146,6 +146,13 @@ func (sn *Snapshot) Close() {
 	s.settle()
 }
 
+// UnchangedSince reports whether the key is as it was at the cut of sn, which may
+// be closed. While sn is open, the trees of a value that was unchanged once may be
+// read without a lock. The slot is locked.
+func (r Ref) UnchangedSince(sn *Snapshot) bool {
+	return !after(value.Version(r.space.store.memory, r.At()), sn.cut)
+}
+
 func (sn *Snapshot) covers(slot slots.Slot) bool { return sn.all || sn.only.Has(slot) }
 
 // hand gives the record at at, whose version is given, to every snapshot of

@@ -412,18 +412,23 @@ func (r *Ref) Extend(size int) []byte {
 // access. An old value of key goes. Both slots are locked; from is good until
 // this call only.
 func (s *Store) Copy(from Ref, db int, slot slots.Slot, key []byte, now int64) Ref {
-	v, mark, at := from.Value(), from.mark(), from.ExpireAt()
-	v.FieldsExpireAt = from.FieldsExpireAt()
-	if v.Roots == 0 {
-		// A record may move when another one is made.
-		v = v.Detach()
-	} else {
-		d := v.Clone(s.DraftSpace(slot))
-		defer d.Close()
-		fields := v.FieldsExpireAt
-		v = d.Value()
-		v.FieldsExpireAt = fields
+	v := from.Value()
+	if v.Roots != 0 {
+		return s.CopyMade(from, v.Clone(s.DraftSpace(slot)), db, slot, key, now)
 	}
+	mark, at := from.mark(), from.ExpireAt()
+	v.FieldsExpireAt = from.FieldsExpireAt()
+	// A record may move when another one is made.
+	return s.settled(s.Set(db, slot, key, v.Detach(), false, now), at, mark)
+}
+
+// CopyMade is Copy with a clone of the value that was made before, which it takes
+// over: see Ref.UnchangedSince.
+func (s *Store) CopyMade(from Ref, made *value.Draft, db int, slot slots.Slot, key []byte, now int64) Ref {
+	defer made.Close()
+	mark, at := from.mark(), from.ExpireAt()
+	v := made.Value()
+	v.FieldsExpireAt = from.FieldsExpireAt()
 	return s.settled(s.Set(db, slot, key, v, false, now), at, mark)
 }
 

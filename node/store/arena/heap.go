@@ -23,6 +23,8 @@ type Heap struct {
 
 	mutex sync.Mutex
 	used  int64 // bytes of blocks
+	// operations is how many blocks were handed out and taken back.
+	operations int64
 	// spare is the shelf whose current page may be empty, plus 1. All other
 	// empty pages are given up: a heap keeps one, so that a block which comes and
 	// goes alone does not take a page with it each time.
@@ -129,6 +131,7 @@ func (h *Heap) alloc(k int) Ref {
 		f.bin, s.current = binFull, 0
 	}
 	s.blocks++
+	h.operations++
 	h.used += int64(c.size)
 	h.published.Store(h.used)
 	h.mutex.Unlock()
@@ -214,6 +217,7 @@ func (h *Heap) free(r Ref, page uint32, k int) {
 	f.used--
 	s := &h.shelves[k]
 	s.blocks--
+	h.operations++
 	h.used -= int64(c.size)
 	h.published.Store(h.used)
 
@@ -301,6 +305,7 @@ func (h *Heap) unlink(s *shelf, page uint32) {
 // add counts bytes of blocks that do not lie in the heap's own pages.
 func (h *Heap) add(n int64) {
 	h.mutex.Lock()
+	h.operations++
 	h.used += n
 	h.published.Store(h.used)
 	h.mutex.Unlock()
