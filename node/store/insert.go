@@ -94,12 +94,13 @@ func (sp *space) insert(hash uint32, e *Entry, now int64) (created bool) {
 		e.Value = e.Draft.Value()
 		defer e.Draft.Close()
 	}
-	ref, created := sp.set(hash, e.Key, &e.Value, false, now)
+	at, created := sp.set(hash, e.Key, &e.Value, false, now)
 	if e.ExpireAtMs > 0 {
-		ref.SetExpire(e.ExpireAtMs)
+		sp.Preserve(at)
+		at = sp.setDeadline(&sp.keys, at, e.ExpireAtMs)
 	}
 	if e.IdleSec >= 0 || e.Freq >= 0 {
-		ref.SetAccess(e.IdleSec, e.Freq, now)
+		sp.ref(at).SetAccess(e.IdleSec, e.Freq, now)
 	}
 	return created
 }

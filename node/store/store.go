@@ -233,22 +233,24 @@ func (s *Store) Set(db int, slot slots.Slot, key []byte, v value.Value, keepTTL 
 // SetAt is Set for a key whose place is known.
 func (s *Store) SetAt(db int, p Place, key []byte, v *value.Value, keepTTL bool, now int64) Ref {
 	sp := s.makeSpace(db, p.Slot)
-	ref, created := sp.set(p.hash, key, v, keepTTL, now)
+	at, created := sp.set(p.hash, key, v, keepTTL, now)
 	if created && !s.unsettled {
 		sp.home.keys.Add(1)
 	}
-	return ref
+	return sp.ref(at)
 }
 
-// set is Set, but for the number of the database's keys.
-func (sp *space) set(hash uint32, key []byte, v *value.Value, keepTTL bool, now int64) (ref Ref, created bool) {
+// set is Set, but for the number of the database's keys. It returns where the
+// record is: a Ref is put together in memory, and who reads that at once waits
+// until the new record has been written.
+func (sp *space) set(hash uint32, key []byte, v *value.Value, keepTTL bool, now int64) (at arena.Ref, created bool) {
 	s := sp.store
-	at := sp.find(hash, key)
+	at = sp.find(hash, key)
 	if at == 0 {
-		return sp.create(hash, key, *v, s.clock.fresh(now)), true
+		return sp.create(hash, key, v, s.clock.fresh(now)), true
 	}
 	if value.Overwrite(s.memory, at, v, s.version, seconds(now), s.clock.lfu.Load()) {
-		return sp.ref(at), false
+		return at, false
 	}
 	c := sp.cell(at)
 	sp.Preserve(at)
@@ -268,13 +270,13 @@ func (sp *space) set(hash uint32, key []byte, v *value.Value, keepTTL bool, now 
 		c.FieldsExpire(v.FieldsExpireAt)
 	}
 	value.SetClock(s.memory, c.At(), s.clock.overwritten(h.Clock, now))
-	return sp.ref(c.At()), false
+	return c.At(), false
 }
 
 // create makes a new key, which the caller counts.
-func (sp *space) create(hash uint32, key []byte, v value.Value, clock uint32) Ref {
+func (sp *space) create(hash uint32, key []byte, v *value.Value, clock uint32) arena.Ref {
 	s := sp.store
-	at := value.NewRecord(sp.heap, key, v, s.version, clock)
+	at := value.NewRecord(sp.heap, key, *v, s.version, clock)
 	sp.index.insert(hash, at)
 	if !s.unsettled {
 		sp.home.perSlot[sp.slot].Add(1)
@@ -282,7 +284,7 @@ func (sp *space) create(hash uint32, key []byte, v value.Value, clock uint32) Re
 	if v.FieldsExpireAt != 0 {
 		at = sp.FieldsExpire(at, v.FieldsExpireAt)
 	}
-	return sp.ref(at)
+	return at
 }
 
 // DraftSpace is where the trees of a draft come from that will be the value of
