@@ -278,7 +278,11 @@ func (a *appendOnly) begun() error {
 	if b == nil {
 		return nil
 	}
-	<-b.done
+	select {
+	case <-b.done:
+	case <-a.n.stopping:
+		return config.Refusal("the server is going down")
+	}
 	if b.err == nil || !b.keep.Load() {
 		return nil
 	}

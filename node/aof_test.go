@@ -234,6 +234,30 @@ func TestFullSyncIsTheBase(t *testing.T) {
 	}
 }
 
+// TestStartFromRDB: a node that finds an RDB file and no append only file serves when
+// that holds the data: a crash right after the first write loses nothing.
+func TestStartFromRDB(t *testing.T) {
+	dir := t.TempDir()
+	_, dial, ended := startNode(t, "--dir", dir)
+	c := dial()
+	c.do("debug", "populate", "50000", "key", "100")
+	stopNode(t, c, ended, "save")
+	_, dial, _ = startNode(t, "--dir", dir, "--appendonly", "yes", "--save", "")
+	c = dial()
+	waitFor(t, "a write", func() bool { return c.ask("set", "later", "1") == `+"OK"` })
+	// What a kill would leave behind.
+	left := t.TempDir()
+	if err := os.CopyFS(filepath.Join(left, "appendonlydir"), os.DirFS(filepath.Join(dir, "appendonlydir"))); err != nil {
+		t.Fatal(err)
+	}
+	_, dial, _ = startNode(t, "--dir", left, "--appendonly", "yes", "--save", "")
+	c = dial()
+	waitFor(t, "the data", func() bool { return !strings.HasPrefix(c.ask("dbsize"), "-") })
+	if got := c.ask("dbsize") + c.ask("get", "later"); got != `:50001$"1"` {
+		t.Errorf("after the crash: %s", got)
+	}
+}
+
 // TestOneAtATime: a rewrite beside a save is for later, and a save beside a
 // rewrite, as in the reference.
 func TestOneAtATime(t *testing.T) {
