@@ -24,9 +24,10 @@ type link struct {
 	writing sync.Mutex
 
 	// lasting receives when more is on the disk that was asked for; awaiting is
-	// true while that is being waited for.
+	// true while that is being waited for, and forget ends it.
 	lasting  chan struct{}
 	awaiting atomic.Bool
+	forget   func() bool
 }
 
 func newLink(r *Replica, conn net.Conn) *link {

@@ -33,6 +33,11 @@ func (l *link) follow() error {
 	ending.Go(func() { l.keepAcknowledging(ctx) })
 	defer ending.Wait()
 	defer cancel()
+	defer func() {
+		if l.forget != nil {
+			l.forget()
+		}
+	}()
 
 	s := &stream{l: l, scanner: resp.Scanner{MaxBulk: maxBulk}, db: max(l.r.o.Journal.StreamDB(), 0)}
 	buf := make([]byte, 0, firstInput)
@@ -126,7 +131,7 @@ func (l *link) answerGetAck() error {
 	if disk == nil || disk.Reached(offset) || l.awaiting.Swap(true) {
 		return nil
 	}
-	disk.Notify(offset, func() {
+	l.forget = disk.Notify(offset, func() {
 		l.awaiting.Store(false)
 		select {
 		case l.lasting <- struct{}{}:
