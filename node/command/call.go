@@ -93,6 +93,8 @@ type Call struct {
 	// sorted is room for SORT, places for what a search on the map finds.
 	sorted sortRoom
 	places geoMatches
+	// zsets is room for what commands on several sorted sets find.
+	zsets zsetRoom
 	// ahead is the value that Spec.Ahead unpacked, until the handler takes it.
 	ahead *unpacked
 	// readied are the keys that somebody waits for and that the call made worth a

@@ -457,7 +457,10 @@ func (g *geoSearch) keep(c *Call, found *geoMatches) {
 		c.storeNothing(g.store)
 		return
 	}
-	t := scoreTable{memory: c.Store().Memory(), texts: found.texts, entries: make([]scoreEntry, len(found.list))}
+	t := &c.zsets.found
+	defer c.zsets.giveBack()
+	t.memory, t.texts = c.Store().Memory(), append(t.texts[:0], found.texts...)
+	t.entries = slices.Grow(t.entries[:0], len(found.list))[:len(found.list)]
 	for i := range found.list {
 		f := &found.list[i]
 		score := f.score
@@ -468,8 +471,10 @@ func (g *geoSearch) keep(c *Call, found *geoMatches) {
 	}
 	t.sort()
 	// Round the globe a member can be met twice.
-	t.entries = slices.CompactFunc(t.entries, func(a, b scoreEntry) bool { return bytes.Equal(t.member(&a), t.member(&b)) })
-	n := len(t.entries)
+	t.order = slices.CompactFunc(t.order, func(a, b scoreKey) bool {
+		return bytes.Equal(t.member(&t.entries[a.at]), t.member(&t.entries[b.at]))
+	})
+	n := len(t.order)
 	c.PutDraft(g.store, t.draft(c, g.store), false)
 	c.changedTimes(g.store, int64(n))
 	c.Reply.Int(int64(len(found.list)))

@@ -129,7 +129,7 @@ func (a *zsetAlgebra) parse(c *Call) error {
 	if n > int64(len(c.Args)-number-1) {
 		return resp.ErrSyntax
 	}
-	a.inputs = make([]zsetInput, n)
+	a.inputs = c.zsets.take(int(n))
 	for i := range a.inputs {
 		in := &a.inputs[i]
 		in.key, in.weight = c.Args[number+1+i], 1
@@ -231,13 +231,13 @@ const (
 )
 
 // indexFor prepares the inputs to be asked for n members each.
-func indexFor(inputs []zsetInput, n int, memory *arena.Memory) {
+func indexFor(inputs []zsetInput, n int, room *zsetRoom) {
 	for i := range inputs {
 		in := &inputs[i]
 		if in.isSet || in.n < indexedLen || n < indexedFor || !in.zset.Packed() {
 			continue
 		}
-		in.index = &scoreTable{memory: memory}
+		in.index = room.index(i)
 		in.index.expect(in.n)
 		in.each(func(member []byte, score float64) bool {
 			e, _ := in.index.find(member)
@@ -273,32 +273,35 @@ func (in *zsetInput) each(visit func(member []byte, score float64) bool) {
 }
 
 func zsetAlgebraCall(c *Call, a zsetAlgebra) error {
+	room := &c.zsets
+	defer room.giveBack()
 	if err := a.parse(c); err != nil {
 		return err
 	}
+	room.found.memory = c.Store().Memory()
 	if a.onlyCount {
-		c.Reply.Int(a.countCommon(c.Store().Memory()))
+		c.Reply.Int(a.countCommon(room))
 		return nil
 	}
-	found := scoreTable{memory: c.Store().Memory()}
+	found := &room.found
 	found.expect(a.most())
 	switch a.op {
 	case opUnion:
-		a.unite(&found)
+		a.unite(found)
 	case opInter:
-		a.intersect(found.memory, func(member []byte, score float64) bool {
+		a.intersect(room, func(member []byte, score float64) bool {
 			found.add(member, score)
 			return true
 		})
 	default:
-		a.subtract(&found)
+		a.subtract(room)
 	}
 	found.sort()
 	if !a.store {
 		reply := zsetReply{c, a.withScores, false}
-		reply.open(len(found.entries))
-		for i := range found.entries {
-			reply.pair(found.member(&found.entries[i]), found.entries[i].score)
+		reply.open(len(found.order))
+		for _, key := range found.order {
+			reply.pair(found.member(&found.entries[key.at]), key.score)
 		}
 		return nil
 	}
@@ -348,13 +351,13 @@ func (a *zsetAlgebra) unite(found *scoreTable) {
 }
 
 // intersect visits the members that all inputs have.
-func (a *zsetAlgebra) intersect(memory *arena.Memory, visit func(member []byte, score float64) bool) {
+func (a *zsetAlgebra) intersect(room *zsetRoom, visit func(member []byte, score float64) bool) {
 	a.bySize()
 	if len(a.inputs) == 0 || a.inputs[0].n == 0 {
 		return
 	}
 	first := &a.inputs[0]
-	indexFor(a.inputs[1:], first.n, memory)
+	indexFor(a.inputs[1:], first.n, room)
 	first.each(func(member []byte, score float64) bool {
 		total := first.weigh(score)
 		for i := range a.inputs[1:] {
@@ -369,9 +372,9 @@ func (a *zsetAlgebra) intersect(memory *arena.Memory, visit func(member []byte, 
 	})
 }
 
-func (a *zsetAlgebra) countCommon(memory *arena.Memory) int64 {
+func (a *zsetAlgebra) countCommon(room *zsetRoom) int64 {
 	n := int64(0)
-	a.intersect(memory, func([]byte, float64) bool {
+	a.intersect(room, func([]byte, float64) bool {
 		n++
 		return n != a.limit
 	})
@@ -380,7 +383,8 @@ func (a *zsetAlgebra) countCommon(memory *arena.Memory) int64 {
 
 // subtract takes the others away from the first input: by asking each of them
 // for its members, or, where that is less work, by removing theirs from a copy.
-func (a *zsetAlgebra) subtract(found *scoreTable) {
+func (a *zsetAlgebra) subtract(room *zsetRoom) {
+	found := &room.found
 	first, others := &a.inputs[0], a.inputs[1:]
 	asked, removed := 0, first.n
 	for i := range others {
@@ -388,7 +392,7 @@ func (a *zsetAlgebra) subtract(found *scoreTable) {
 		removed += others[i].n
 	}
 	if asked/2 <= removed {
-		indexFor(others, first.n, found.memory)
+		indexFor(others, first.n, room)
 		first.each(func(member []byte, score float64) bool {
 			for i := range others {
 				if _, there := others[i].score(member); there {
@@ -413,6 +417,42 @@ func (a *zsetAlgebra) subtract(found *scoreTable) {
 	found.entries = slices.DeleteFunc(found.entries, func(e scoreEntry) bool { return e.gone })
 }
 
+// zsetRoom is memory that a call keeps from one operation on sorted sets to the
+// next, if it is not large.
+type zsetRoom struct {
+	inputs []zsetInput
+	found  scoreTable
+	// indexes are those of the inputs.
+	indexes []*scoreTable
+}
+
+// take hands out n inputs.
+func (m *zsetRoom) take(n int) []zsetInput {
+	m.inputs = slices.Grow(m.inputs[:0], n)[:n]
+	clear(m.inputs)
+	return m.inputs
+}
+
+// index hands out the table of input i.
+func (m *zsetRoom) index(i int) *scoreTable {
+	for len(m.indexes) <= i {
+		m.indexes = append(m.indexes, new(scoreTable))
+	}
+	m.indexes[i].memory = m.found.memory
+	return m.indexes[i]
+}
+
+// giveBack drops what is too large to keep.
+func (m *zsetRoom) giveBack() {
+	const kept = 1024
+	if cap(m.found.entries) > kept || cap(m.found.texts) > 32*kept {
+		m.found = scoreTable{}
+	}
+	if clear(m.inputs); len(m.inputs) > 8 {
+		m.inputs, m.indexes = nil, nil
+	}
+}
+
 // scoreTable gathers members and their scores: a hash table over entries whose
 // texts lie one after the other in memory of their own.
 type scoreTable struct {
@@ -420,8 +460,17 @@ type scoreTable struct {
 	entries []scoreEntry
 	texts   []byte
 	// places holds numbers of entries plus one, by the entry's hash, open addressed.
-	// It is made with the first find.
-	places []int32
+	// It is made with the first find, large enough for expected entries.
+	places   []int32
+	expected int
+	// order are the entries as sort has put them, spare is room for it.
+	order, spare []scoreKey
+}
+
+// scoreKey is what is moved about in place of an entry.
+type scoreKey struct {
+	score float64
+	at    int32
 }
 
 type scoreEntry struct {
@@ -436,9 +485,11 @@ func (t *scoreTable) member(e *scoreEntry) []byte { return t.texts[e.from : e.fr
 
 // expect makes room for n members, within reason.
 func (t *scoreTable) expect(n int) {
+	t.expected = n
 	n = min(n, 1<<12)
-	t.entries = make([]scoreEntry, 0, n)
-	t.texts = make([]byte, 0, 16*n)
+	t.entries = slices.Grow(t.entries[:0], n)
+	t.texts = slices.Grow(t.texts[:0], 16*n)
+	t.places = t.places[:0]
 }
 
 // add adds a member that is not there yet.
@@ -482,7 +533,7 @@ func (t *scoreTable) lookup(member []byte) *scoreEntry {
 }
 
 func (t *scoreTable) remove(member []byte) {
-	if t.places == nil {
+	if len(t.places) == 0 {
 		for i := range t.entries {
 			t.entries[i].hash = t.memory.Hash(t.member(&t.entries[i]))
 		}
@@ -495,10 +546,11 @@ func (t *scoreTable) remove(member []byte) {
 
 func (t *scoreTable) grow() {
 	size := 16
-	for size < 2*len(t.entries) || 3*size < 4*cap(t.entries) {
+	for size < 2*len(t.entries) || 3*size < 4*min(t.expected, 1<<12) {
 		size *= 2
 	}
-	t.places = make([]int32, size)
+	t.places = slices.Grow(t.places[:0], size)[:size]
+	clear(t.places)
 	mask := uint64(size - 1)
 	for i := range t.entries {
 		at := t.entries[i].hash & mask
@@ -509,14 +561,59 @@ func (t *scoreTable) grow() {
 	}
 }
 
-// sort puts the entries in the order of a sorted set.
+// sort finds the order of a sorted set. Members come from sets that have that
+// order, so that there are few ascending runs: these are merged.
 func (t *scoreTable) sort() {
-	slices.SortFunc(t.entries, func(a, b scoreEntry) int {
-		if a.score != b.score {
-			return cmp.Compare(a.score, b.score)
+	n := len(t.entries)
+	keys := slices.Grow(t.order[:0], n)[:n]
+	for i := range keys {
+		keys[i] = scoreKey{t.entries[i].score, int32(i)}
+	}
+	other := slices.Grow(t.spare[:0], n)[:n]
+	for {
+		runs := 0
+		for from := 0; from < n; runs++ {
+			middle := t.runEnd(keys, from)
+			end := middle
+			if middle < n {
+				end = t.runEnd(keys, middle)
+			}
+			t.mergeRuns(other[from:end], keys[from:middle], keys[middle:end])
+			from = end
 		}
-		return bytes.Compare(t.member(&a), t.member(&b))
-	})
+		keys, other = other, keys
+		if runs <= 1 {
+			break
+		}
+	}
+	t.order, t.spare = keys, other
+}
+
+// less reports whether a comes before b.
+func (t *scoreTable) less(a, b scoreKey) bool {
+	if a.score != b.score {
+		return a.score < b.score
+	}
+	return bytes.Compare(t.member(&t.entries[a.at]), t.member(&t.entries[b.at])) < 0
+}
+
+// runEnd returns where the ascending run ends that begins at from.
+func (t *scoreTable) runEnd(keys []scoreKey, from int) int {
+	for from++; from < len(keys) && !t.less(keys[from], keys[from-1]); {
+		from++
+	}
+	return from
+}
+
+// mergeRuns merges two ascending runs into out.
+func (t *scoreTable) mergeRuns(out, a, b []scoreKey) {
+	for i := range out {
+		if len(b) == 0 || len(a) > 0 && !t.less(b[0], a[0]) {
+			out[i], a = a[0], a[1:]
+		} else {
+			out[i], b = b[0], b[1:]
+		}
+	}
 }
 
 // draft makes a sorted set of the entries, which are sorted.
@@ -524,16 +621,15 @@ func (t *scoreTable) draft(c *Call, key []byte) *value.Draft {
 	d := c.Draft(key, value.KindZSet, value.EncListpack)
 	limits := c.Limits().ZSet
 	enc := value.EncListpack
-	if len(t.entries) > limits.Entries || slices.ContainsFunc(t.entries, func(e scoreEntry) bool { return e.size > limits.Value }) {
+	if len(t.order) > limits.Entries || slices.ContainsFunc(t.entries, func(e scoreEntry) bool { return e.size > limits.Value }) {
 		// The encoding decides how the first scores are kept.
 		enc = value.EncSkiplist
 	}
 	d.SetEncoding(enc)
 	b := zset.NewBuilder(&d.Cell, limits)
-	b.Expect(len(t.entries), len(t.texts))
-	for i := range t.entries {
-		e := &t.entries[i]
-		b.Append(t.member(e), e.score)
+	b.Expect(len(t.order), len(t.texts))
+	for _, key := range t.order {
+		b.Append(t.member(&t.entries[key.at]), key.score)
 	}
 	b.Close()
 	return d

@@ -2,10 +2,9 @@ package zset
 
 import (
 	"bytes"
-	"cmp"
 	"errors"
 	"math"
-	"slices"
+	"math/bits"
 
 	"slotmesh/node/store/listpack"
 	"slotmesh/node/store/tree"
@@ -96,12 +95,7 @@ func (b *Builder) membersOf(scores *tree.Tree) tree.Tree {
 	for _, rank := range b.signed {
 		list[rank].score = math.Copysign(0, -1)
 	}
-	slices.SortFunc(list, func(x, y hashed) int {
-		if x.hash != y.hash {
-			return cmp.Compare(x.hash, y.hash)
-		}
-		return bytes.Compare(x.member, y.member)
-	})
+	list = byHash(list)
 	members := tree.Tree{View: tree.View{Memory: scores.Memory}, Space: scores.Space}
 	for i := range list {
 		h := &list[i]
@@ -110,6 +104,45 @@ func (b *Builder) membersOf(scores *tree.Tree) tree.Tree {
 		copy(item[scoreSize:], h.member)
 	}
 	return members
+}
+
+// byHash returns list in the order of hashes. As these are spread evenly, their
+// first bits tell about where each member belongs, and little is left to sort.
+func byHash(list []hashed) []hashed {
+	width := bits.Len(uint(len(list)))
+	shift := 64 - width
+	// ends are where the members of each beginning end.
+	ends := make([]int32, 1<<width)
+	for i := range list {
+		ends[list[i].hash>>shift]++
+	}
+	sum := int32(0)
+	for i, n := range ends {
+		ends[i] = sum
+		sum += n
+	}
+	sorted := make([]hashed, len(list))
+	for i := range list {
+		at := &ends[list[i].hash>>shift]
+		sorted[*at] = list[i]
+		*at++
+	}
+	for i := 1; i < len(sorted); i++ {
+		h := sorted[i]
+		j := i
+		for ; j > 0 && h.before(&sorted[j-1]); j-- {
+			sorted[j] = sorted[j-1]
+		}
+		sorted[j] = h
+	}
+	return sorted
+}
+
+func (h *hashed) before(other *hashed) bool {
+	if h.hash != other.hash {
+		return h.hash < other.hash
+	}
+	return bytes.Compare(h.member, other.member) < 0
 }
 
 // appendPacked adds a member at the end of a listpack that fills lp.
