@@ -39,6 +39,12 @@ func Open(c *value.Cell, limits Limits) ZSet {
 
 func (z *ZSet) refresh() { z.v = z.cell.Value() }
 
+// trees opens both trees of a large set for change.
+func (z *ZSet) trees() (scores, members tree.Tree) {
+	space := z.cell.Space()
+	return tree.Tree{View: z.v.Tree(byScore), Space: space}, tree.Tree{View: z.v.Tree(byMember), Space: space}
+}
+
 // Mode says which changes Add makes.
 type Mode uint8
 
@@ -75,15 +81,15 @@ func (z *ZSet) Add(member []byte, score float64, mode Mode) (float64, Outcome) {
 	if z.packed() {
 		return z.addPacked(member, score, mode)
 	}
-	members := z.cell.Tree(byMember)
-	at, found := findMember(members.View, member)
+	scores, members := z.trees()
+	hash := members.Memory.Hash(member)
+	at, found := findHashed(members.View, hash, member)
 	if !found {
 		if mode&OnlyOld != 0 {
 			return 0, Left
 		}
 		stored := z.grow(member, score)
-		scores := z.cell.Tree(byScore)
-		item := members.Insert(&at, members.Memory.Hash(member), scoreSize+len(member))
+		item := members.Insert(&at, hash, scoreSize+len(member))
 		putScore(item, stored)
 		copy(item[scoreSize:], member)
 		insertScore(&scores, member, stored)
@@ -96,7 +102,6 @@ func (z *ZSet) Add(member []byte, score float64, mode Mode) (float64, Outcome) {
 		return score, outcome
 	}
 	stored := z.storable(score)
-	scores := z.cell.Tree(byScore)
 	putScore(members.Resize(&at, scoreSize+len(member)), stored)
 	c, _ := findScore(scores.View, old, member)
 	scores.Delete(&c)
@@ -157,7 +162,7 @@ func (z *ZSet) keep(scores, members *tree.Tree, score float64) {
 	}
 	scores.Root.Put(b[byScore*tree.RootSize:])
 	members.Root.Put(b[byMember*tree.RootSize:])
-	z.refresh()
+	z.v.Bytes = b
 }
 
 func (z *ZSet) addPacked(member []byte, score float64, mode Mode) (float64, Outcome) {
@@ -235,14 +240,14 @@ func (z *ZSet) insertPacked(member []byte, score float64, size int) {
 	}
 	putPacked(lp[pos:], member, score)
 	listpack.Fix(lp, 2)
-	z.refresh()
+	z.v.Bytes = lp
 }
 
 // cutPacked removes the n members that lie from offset from to to.
 func (z *ZSet) cutPacked(from, to, n int) {
 	lp := z.cell.Splice(from, to-from, 0)
 	listpack.Fix(lp, -2*n)
-	z.refresh()
+	z.v.Bytes = lp
 }
 
 // unpack makes trees of a packed set.
@@ -295,13 +300,12 @@ func (z *ZSet) Remove(member []byte) bool {
 		z.cutPacked(pos, listpack.Skip(lp, pos, 2), 1)
 		return true
 	}
-	members := z.cell.Tree(byMember)
+	scores, members := z.trees()
 	at, found := findMember(members.View, member)
 	if !found {
 		return false
 	}
 	score := getScore(at.Item())
-	scores := z.cell.Tree(byScore)
 	members.Delete(&at)
 	c, _ := findScore(scores.View, score, member)
 	scores.Delete(&c)
@@ -320,14 +324,20 @@ func (z *ZSet) RemoveRanks(from, to int) {
 		z.cutPacked(start, listpack.Skip(lp, start, 2*(to-from)), to-from)
 		return
 	}
-	scores, members := z.cell.Tree(byScore), z.cell.Tree(byMember)
-	rank, c := from, scores.At(from)
-	for ; rank < to; rank++ {
+	scores, members := z.trees()
+	c := scores.At(from)
+	for rank := from; rank < to; rank++ {
 		if at, found := findMember(members.View, c.Item()); found {
 			members.Delete(&at)
 		}
-		c.Next()
+		if to-from > 1 {
+			c.Next()
+		}
 	}
-	scores.DeleteRange(from, to)
+	if to-from == 1 {
+		scores.Delete(&c)
+	} else {
+		scores.DeleteRange(from, to)
+	}
 	z.keep(&scores, &members, 0)
 }

@@ -92,7 +92,12 @@ func rankPacked(lp []byte, at int) int {
 
 // findMember finds a member in the tree by members.
 func findMember(v tree.View, member []byte) (tree.Cursor, bool) {
-	return v.Find(v.Memory.Hash(member), func(item []byte) int { return bytes.Compare(item[scoreSize:], member) })
+	return findHashed(v, v.Memory.Hash(member), member)
+}
+
+// findHashed is findMember for a member whose hash is known.
+func findHashed(v tree.View, hash uint64, member []byte) (tree.Cursor, bool) {
+	return v.Find(hash, func(item []byte) int { return bytes.Compare(item[scoreSize:], member) })
 }
 
 // findScore finds a score and member in the tree by scores.
