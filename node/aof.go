@@ -26,6 +26,8 @@ type appendOnly struct {
 	switching sync.Mutex
 	beginning atomic.Pointer[beginning]
 	latest    *beginning
+	// rewrites outlives the file, as INFO does.
+	rewrites persist.Rewrites
 	// scheduled is true when a rewrite waits for the end of a save.
 	scheduled atomic.Bool
 
@@ -139,7 +141,7 @@ func (a *appendOnly) open() (*persist.AOF, error) {
 		Journal:  n.journal,
 		Source:   n.source,
 		Settings: aofSettings(n.cfg), Log: n.log, OnHealth: a.health,
-		Busy: n.persistence.saving.Load,
+		Busy: n.persistence.saving.Load, Rewrites: &a.rewrites,
 	})
 }
 
@@ -411,6 +413,7 @@ func infoAOF(n *Node, s *infoScene) {
 	if b := a.beginning.Load(); b != nil && !on {
 		aof, on = b.aof, b.keep.Load()
 	}
+	a.rewrites.Fill(&st)
 	if aof != nil {
 		st = aof.Status()
 	}

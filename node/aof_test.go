@@ -312,8 +312,10 @@ func TestRewriteWhileOff(t *testing.T) {
 	waitFor(t, "the base", func() bool {
 		return infoOf(c, "aof_rewrite_in_progress") == "0" && len(aofBytes(t, dir, "base")) == 1
 	})
-	if got := infoOf(c, "aof_enabled"); got != "0" {
-		t.Errorf("aof_enabled: %s", got)
+	for field, want := range map[string]string{"aof_enabled": "0", "aof_rewrites": "1", "aof_last_rewrite_time_sec": "0", "aof_last_bgrewrite_status": "ok"} {
+		if got := infoOf(c, field); got != want {
+			t.Errorf("%s: %s, want %s", field, got, want)
+		}
 	}
 	stopNode(t, c, ended, "nosave")
 	_, dial, _ = startNode(t, "--dir", dir, "--save", "", "--appendonly", "yes")

@@ -61,6 +61,8 @@ type AOFOptions struct {
 	// OnHealth, if set, is told, on some goroutine, whenever Failing may have
 	// changed: held replies and refused writes are to be looked at again.
 	OnHealth func()
+	// Rewrites, if set, is where account is kept of rewrites.
+	Rewrites *Rewrites
 	// Busy, if set, reports whether a save runs in the background, so that no
 	// automatic rewrite begins.
 	Busy func() bool
@@ -211,13 +213,41 @@ func (m *watermarks) release() {
 	m.synced.Advance(math.MaxInt64)
 }
 
+// Rewrites is what is known of the rewrites of a node, which may have several AOFs,
+// one after the other.
+type Rewrites struct {
+	count atomic.Int64
+	// last is how long the last one took, and one second more, so that zero means
+	// that there was none.
+	last   atomic.Int64
+	failed atomic.Bool
+	// failures counts those that failed since one did not.
+	failures atomic.Int64
+}
+
+// note keeps account of one more.
+func (r *Rewrites) note(took time.Duration, failed, counts bool) {
+	r.count.Add(1)
+	r.last.Store(int64(took + time.Second))
+	r.failed.Store(failed)
+	switch {
+	case !failed:
+		r.failures.Store(0)
+	case counts:
+		r.failures.Add(1)
+	}
+}
+
+// Fill puts what is known into s.
+func (r *Rewrites) Fill(s *AOFStatus) {
+	s.Rewrites, s.Failures = r.count.Load(), r.failures.Load()
+	s.LastRewrite = time.Duration(r.last.Load()) - time.Second
+	s.RewriteOK = !r.failed.Load()
+}
+
 // aofStats is what Status tells.
 type aofStats struct {
 	currentSize, baseSize atomic.Int64
-	rewrites              atomic.Int64
-	lastRewrite           atomic.Int64 // duration, -1 s if there was none
-	rewriteFailed         atomic.Bool
-	failures              atomic.Int64 // rewrites that failed since one did not
 	writeFailed           atomic.Bool
 	rewriteKeys           atomic.Int64
 	syncs, delayed        atomic.Int64
@@ -237,7 +267,9 @@ func OpenAOF(o AOFOptions) (*AOF, error) {
 	if a.now == nil {
 		a.now = time.Now
 	}
-	a.stats.lastRewrite.Store(int64(-time.Second))
+	if a.o.Rewrites == nil {
+		a.o.Rewrites = new(Rewrites)
+	}
 	a.ctx, a.stop = context.WithCancel(context.Background())
 	a.marks.Store(newWatermarks(0))
 	var err error
@@ -289,10 +321,6 @@ func (a *AOF) Status() AOFStatus {
 	s := AOFStatus{
 		Failing:      a.Failing(),
 		WriteOK:      !a.stats.writeFailed.Load(),
-		RewriteOK:    !a.stats.rewriteFailed.Load(),
-		Failures:     a.stats.failures.Load(),
-		Rewrites:     a.stats.rewrites.Load(),
-		LastRewrite:  time.Duration(a.stats.lastRewrite.Load()),
 		CurrentSize:  a.stats.currentSize.Load(),
 		BaseSize:     a.stats.baseSize.Load(),
 		PendingBytes: max(a.o.Journal.Offset()-a.stats.position.Load(), 0),
@@ -300,6 +328,7 @@ func (a *AOF) Status() AOFStatus {
 		DelayedSyncs: a.stats.delayed.Load(),
 		RewriteKeys:  a.stats.rewriteKeys.Load(),
 	}
+	a.o.Rewrites.Fill(&s)
 	if r := a.rewriting.Load(); r != nil {
 		s.Rewriting = true
 		s.CurrentRewrite = a.now().Sub(r.began)

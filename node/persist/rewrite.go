@@ -68,14 +68,7 @@ func (a *AOF) timed(work func() error) error {
 	a.stats.rewriteKeys.Store(0)
 	err := work()
 	a.rewriting.Store(nil)
-	a.stats.rewrites.Add(1)
-	a.stats.lastRewrite.Store(int64(a.now().Sub(r.began)))
-	a.stats.rewriteFailed.Store(err != nil)
-	if err == nil {
-		a.stats.failures.Store(0)
-	} else if a.ctx.Err() == nil {
-		a.stats.failures.Add(1)
-	}
+	a.o.Rewrites.note(a.now().Sub(r.began), err != nil, a.ctx.Err() == nil)
 	if err != nil {
 		if !errors.Is(err, context.Canceled) {
 			a.o.Log.Warn("Background AOF rewrite terminated with error", "err", err)
@@ -530,7 +523,7 @@ func (a *AOF) considerRewrite() {
 			if err == nil {
 				break
 			}
-			if failures := a.stats.failures.Load(); failures >= failuresBeforePause {
+			if failures := a.o.Rewrites.failures.Load(); failures >= failuresBeforePause {
 				pause := min(firstRewritePause<<min(failures-failuresBeforePause, 6), maxRewritePause)
 				auto.notUntil = a.now().Add(pause)
 				a.o.Log.Warn(fmt.Sprintf("Background AOF rewrite has repeatedly failed and triggered the limit, will retry in %d minutes", int(pause.Minutes())))
