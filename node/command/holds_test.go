@@ -201,6 +201,11 @@ func liveShortly(t *testing.T, command string, add func([]string, int) []string,
 	n.now.Add(1000)
 	m.do("EXISTS", "{k}copy")
 	m.do("COPY", key, "{k}copy")
+	if command == "RPUSH" {
+		m.do("LTRIM", "{k}copy", fmt.Sprint(members/3), "-1")
+		m.do("LTRIM", "{k}copy", "0", fmt.Sprint(members/3))
+		m.do("LTRIM", "{k}copy", "100", "200")
+	}
 	m.do("DEL", "{k}copy")
 	m.do("UNLINK", key)
 	if used := n.engine.store.Used(); used > 1<<20 {

@@ -66,6 +66,9 @@ func (sp *space) Moved(from, to arena.Ref) {
 // Retire frees a block as soon as no open snapshot can read it.
 func (sp *space) Retire(block arena.Ref) { sp.store.retire(sp.heap, block) }
 
+// RetireTree frees a part of a tree that was cut off, later.
+func (sp *space) RetireTree(t tree.Tree) { sp.store.discard(garbage{tree: t}) }
+
 // Space is where the nodes of trees come from.
 func (sp *space) Space() tree.Space {
 	s := sp.store

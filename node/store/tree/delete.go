@@ -151,14 +151,15 @@ func (t *Tree) DeleteRange(from, to int) {
 		t.Free()
 		return
 	}
-	t.Root.Node = t.cut(t.Root.Node, from, to)
+	perItem := float64(t.Root.Bytes) / float64(t.Root.Count)
+	t.Root.Node = t.cut(t.Root.Node, from, to, perItem)
 	t.Root.Count -= uint64(to - from)
 	t.mend(from)
 }
 
 // cut removes the items from to to-1 under a node, but not all of them, and
-// returns the node that is in its place.
-func (t *Tree) cut(r arena.Ref, from, to int) arena.Ref {
+// returns the node that is in its place. perItem is what an item takes on average.
+func (t *Tree) cut(r arena.Ref, from, to int, perItem float64) arena.Ref {
 	n := t.node(r)
 	if t.shared(n.version) {
 		old := r
@@ -185,10 +186,12 @@ func (t *Tree) cut(r arena.Ref, from, to int) arena.Ref {
 		switch {
 		case a >= b:
 		case b-a == int(kid.count):
-			t.dropAll(kid.node)
+			if !t.handOver(kid, perItem) {
+				t.dropAll(kid.node)
+			}
 			continue
 		default:
-			kid = t.sum(t.cut(kid.node, a, b))
+			kid = t.sum(t.cut(kid.node, a, b, perItem))
 		}
 		children[kept] = kid
 		kept++
@@ -196,6 +199,25 @@ func (t *Tree) cut(r arena.Ref, from, to int) arena.Ref {
 	n.count = uint16(kept)
 	return r
 }
+
+// handOver gives a node that goes with everything under it to a TreeRetirer, and
+// reports whether there is one and it is worth while.
+func (t *Tree) handOver(kid child, perItem float64) bool {
+	taker, ok := t.Space.Retirer.(TreeRetirer)
+	n := t.node(kid.node)
+	if !ok || n.height == 0 && n.externals < fewExternals {
+		return false
+	}
+	bytes := min(uint64(perItem*float64(kid.count)), t.Root.Bytes)
+	t.Root.Bytes -= bytes
+	part := Tree{View: t.View, Space: t.Space}
+	part.Root = Root{Node: kid.node, Count: kid.count, Bytes: bytes, Height: n.height, Plain: t.Root.Plain}
+	taker.RetireTree(part)
+	return true
+}
+
+// fewExternals are so few blocks of items in a leaf that it is freed at once.
+const fewExternals = 8
 
 // dropExternals gives up the blocks of the items from to to-1 of a leaf.
 func (t *Tree) dropExternals(n *node, from, to int) {

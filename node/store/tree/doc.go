@@ -20,7 +20,7 @@
 // freed while Space.Frozen is set. So whoever keeps an old Root reads it through
 // a View, without a lock, while the tree goes on changing, until the blocks that
 // the Retirer was given are freed. Root.Count and Root.Bytes are exact after
-// every call.
+// every call, Bytes as long as no TreeRetirer has taken parts of the tree.
 //
 // A Tree has one writer at a time and no locks. Items and cursors are good until
 // the tree changes; the cursor that a change was made with stays good.

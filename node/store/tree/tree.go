@@ -22,6 +22,15 @@ type Space struct {
 // Retirer frees blocks when no open snapshot can read them any more.
 type Retirer interface{ Retire(arena.Ref) }
 
+// TreeRetirer is a Retirer that takes whole trees, too: DeleteRange then hands over
+// what lies under a large node that goes as a whole, instead of freeing it.
+type TreeRetirer interface {
+	Retirer
+	// RetireTree frees a tree that nothing leads to any more, now or later. Its
+	// Root.Bytes is an estimate.
+	RetireTree(Tree)
+}
+
 // RootSize is the length of an encoded Root.
 const RootSize = 24
 
@@ -30,7 +39,8 @@ const RootSize = 24
 type Root struct {
 	// Node is the top node, 0 for an empty tree.
 	Node arena.Ref
-	// Count is the number of items, Bytes the memory of all blocks of the tree.
+	// Count is the number of items, Bytes the memory of all blocks of the tree: about
+	// that of a tree of which a TreeRetirer has taken parts.
 	Count, Bytes uint64
 	// Height is the number of levels above the leaves.
 	Height uint8
@@ -90,7 +100,7 @@ func (t *Tree) alloc(n int) (r arena.Ref, size int) {
 
 // drop gives up a block that the tree does not refer to any more.
 func (t *Tree) drop(r arena.Ref, version uint32, size int) {
-	t.Root.Bytes -= uint64(size)
+	t.Root.Bytes -= min(uint64(size), t.Root.Bytes)
 	if t.shared(version) {
 		t.Space.Retirer.Retire(r)
 	} else {
