@@ -355,15 +355,9 @@ func (l *replicationLoad) Target(slot slots.Slot) rdb.Target {
 	return rdb.Target{Space: l.into.DraftSpace(slot), Limits: &l.target.engine.Limits().Limits}
 }
 
-func (l *replicationLoad) Insert(e rdb.Entry) error {
-	if e.DB >= l.into.Databases() {
-		if e.Draft != nil {
-			e.Draft.Discard()
-		}
-		return fmt.Errorf("key %.128q is of database %d, and there are %d", e.Key, e.DB, l.into.Databases())
-	}
-	l.into.Insert(e, l.now)
-	return nil
+// Insert implements repl.Load.
+func (l *replicationLoad) Insert(entries []rdb.Entry) (int, error) {
+	return insertInto(l.into, entries, l.now)
 }
 
 func (l *replicationLoad) Commit(adopt func()) error {

@@ -18,6 +18,8 @@ type LoadOptions struct {
 	// Workers is how many goroutines build values; 0 means one for each core, and
 	// never more than there are heaps.
 	Workers int
+	// Serving leaves a core to the event loops, if there are several.
+	Serving bool
 	// Insert takes entries over, all of slots that no other call is about at the
 	// same time: those of one heap are always one worker's. Keys and strings are
 	// views, good until it returns. It returns how many it has taken and why the
@@ -26,6 +28,9 @@ type LoadOptions struct {
 	// Advanced, if not nil, is told now and then how much of the file was read. An
 	// error ends the load.
 	Advanced func(offset int64) error
+	// Stop, if not nil, ends a read that waits for more of the file: a worker that
+	// fails calls it.
+	Stop func()
 
 	// chunk is chunkBytes, but for tests.
 	chunk int
@@ -58,6 +63,9 @@ func (r *Reader) Load(o LoadOptions) error {
 	workers := o.Workers
 	if workers == 0 {
 		workers = crew.Size(store.Heaps)
+		if o.Serving {
+			workers = max(1, workers-1)
+		}
 	}
 	l := &loader{r: r, o: o, workers: make([]worker, workers)}
 	chunks := 2*workers + 2
@@ -296,8 +304,9 @@ func (l *loader) sized(n int) int {
 // refill makes at least n unread bytes available, in this chunk or the next.
 func (l *loader) refill(n int) error {
 	d := &l.r.d
+	// Reading may have to wait, which the workers need not.
+	l.deal()
 	if room := cap(d.buf) - len(d.buf); room < l.o.chunk/8 || cap(d.buf)-d.pos < n {
-		l.deal()
 		if l.crew.Failed() {
 			return errStopped
 		}
@@ -335,6 +344,9 @@ func (l *loader) work(i int, s share) *crew.Failure {
 		}
 		pieces = pieces[n:]
 		runtime.Gosched()
+	}
+	if failed != nil && l.o.Stop != nil {
+		l.o.Stop()
 	}
 	// What the chunk is used for next is not to be seen from here.
 	d.buf = nil

@@ -233,6 +233,7 @@ func (n *node) Load() (repl.Load, error) { return &load{n: n, data: make(map[str
 
 type load struct {
 	n    *node
+	mu   sync.Mutex
 	data map[string]string
 	size int
 }
@@ -252,13 +253,16 @@ var memory = sync.OnceValue(func() *arena.Memory {
 })
 
 // Insert takes strings only.
-func (l *load) Insert(e rdb.Entry) error {
-	if e.Draft != nil {
-		e.Draft.Discard()
-		return errors.New("a collection")
+func (l *load) Insert(entries []rdb.Entry) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for i, e := range entries {
+		if e.Draft != nil {
+			return i, errors.New("a collection")
+		}
+		l.data[fmt.Sprintf("%d/%s", e.DB, e.Key)] = string(e.Value.AppendText(nil))
 	}
-	l.data[fmt.Sprintf("%d/%s", e.DB, e.Key)] = string(e.Value.AppendText(nil))
-	return nil
+	return len(entries), nil
 }
 
 func (l *load) Write(b []byte) (int, error) {

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"runtime"
 	"strconv"
 	"strings"
 	"time"
@@ -71,38 +70,34 @@ func (l *link) load(answer answer) error {
 // fill reads the file's entries into load.
 func (l *link) fill(load Load, file *rdb.Reader) error {
 	alive := time.Now()
-	yielded := int64(0)
-	for {
-		e, err := file.Next()
-		if err == io.EOF {
+	insert := func(entries []rdb.Entry) (int, error) {
+		n, err := load.Insert(entries)
+		if err != nil {
+			err = unusableError{fmt.Errorf("repl: load key: %w", err)}
+		}
+		return n, err
+	}
+	advanced := func(at int64) error {
+		l.r.loadRead.Store(at)
+		now := time.Now()
+		if now.Sub(alive) < time.Second {
 			return nil
 		}
-		if err != nil {
-			var refused *rdb.TypeError
-			if errors.As(err, &refused) {
-				return unusableError{err}
-			}
-			return fmt.Errorf("repl: load snapshot: %w", err)
-		}
-		if err := load.Insert(e); err != nil {
-			return unusableError{fmt.Errorf("repl: load key: %w", err)}
-		}
-		at := file.Offset()
-		l.r.loadRead.Store(at)
-		if at-yielded < yieldBytes {
-			continue
-		}
-		yielded = at
-		runtime.Gosched()
-		if now := time.Now(); now.Sub(alive) >= time.Second {
-			// A sign of life for a primary that would otherwise hear nothing
-			// during a long load.
-			alive = now
-			if err := l.sendRaw([]byte("\n")); err != nil {
-				return err
-			}
-		}
+		// A sign of life for a primary that would otherwise hear nothing during a
+		// long load.
+		alive = now
+		return l.sendRaw([]byte("\n"))
 	}
+	err := file.Load(rdb.LoadOptions{Serving: true, Insert: insert, Advanced: advanced, Stop: func() { l.conn.Close() }})
+	l.r.loadRead.Store(file.Offset())
+	if err == nil {
+		return nil
+	}
+	var refused *rdb.TypeError
+	if errors.As(err, &refused) {
+		return unusableError{err}
+	}
+	return fmt.Errorf("repl: load snapshot: %w", err)
 }
 
 // snapshotStream is the snapshot's bytes; finish checks that nothing is left of

@@ -42,7 +42,9 @@ type Load interface {
 	io.Writer
 	// Target says where values of keys of slot come to lie.
 	Target(slots.Slot) rdb.Target
-	Insert(rdb.Entry) error
+	// Insert takes keys over, as rdb.LoadOptions.Insert does: several goroutines
+	// call it at once.
+	Insert(entries []rdb.Entry) (int, error)
 	// Seal is called when the file is complete: it is of a version, and its data
 	// stand at a position, which is known only if the file itself says so.
 	Seal(version int, at rdb.Position, known bool)
