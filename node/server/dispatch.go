@@ -162,7 +162,7 @@ func (s *session) passFence(row *row) bool {
 	case state == FenceDown:
 		s.refuse(row, string(resp.ErrClusterDown))
 		return false
-	case state == FenceHeld, state == FenceWritesHeld && row.spec.Flags&(command.Write|command.MayReplicate) != 0:
+	case state == FenceHeld, state == FenceWritesHeld && row.writes:
 		s.suspend(parkGate)
 		park := s.park
 		s.srv.fence.Notify(func() { s.wakeLater(park) })
@@ -186,7 +186,9 @@ func (s *session) execute() {
 	var err error
 	var rejected bool
 	s.bench.tally.begin(s.bench, s.row)
-	s.outWrote = s.outWrote || s.row.spec.Flags&(command.Write|command.MayReplicate) != 0 || s.tx != nil && s.tx.executing
+	if s.row.writes || s.tx != nil && s.tx.executing {
+		s.outWrote = true
+	}
 	if s.tx != nil && s.tx.executing {
 		s.executeAll()
 	} else {
@@ -223,7 +225,7 @@ func (s *session) execute() {
 func (s *session) stampRow() {
 	if s.row.spec.Flags&command.NoFence == 0 {
 		_, term := s.bench.fence(s.srv.fence)
-		s.stamp(s.row.spec.Flags&(command.Write|command.MayReplicate) != 0, term)
+		s.stamp(s.row.writes, term)
 	}
 }
 

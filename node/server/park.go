@@ -56,7 +56,7 @@ func (s *session) runOffLoop() {
 			off.keyed, off.writes = s.tx.keyed, s.tx.writes
 		} else {
 			off.keyed = s.row.keyed && s.row.spec.Flags&command.NoFence == 0
-			off.writes = s.row.spec.Flags&(command.Write|command.MayReplicate) != 0
+			off.writes = s.row.writes
 		}
 	}
 	s.off = off

@@ -70,10 +70,12 @@ type owner interface {
 
 // row is what sessions know of a command beyond its Spec.
 type row struct {
-	spec     *command.Spec
-	index    int
-	keyed    bool
-	onlyKey  int
+	spec    *command.Spec
+	index   int
+	keyed   bool
+	onlyKey int
+	// writes is true for what a reply may have to wait for.
+	writes   bool
 	needs    needs
 	heavy    func(*command.Call) bool
 	rejected atomic.Int64
@@ -138,6 +140,7 @@ func (srv *Server) Start(table *command.Table, engine Engine) error {
 	for i, spec := range all {
 		r := &srv.rows[i]
 		r.spec, r.index, r.keyed, r.onlyKey, r.heavy = spec, i, spec.Keyed(), spec.OnlyKey(), spec.Heavy
+		r.writes = spec.Flags&(command.Write|command.MayReplicate) != 0
 		if spec.Parent() != nil {
 			if spec.Parent().Flags&command.ProtectedCommand != 0 {
 				r.needs |= needsPermission

@@ -35,10 +35,12 @@ type big struct {
 	n     int
 }
 
-func (l List) big(v *value.Value) big {
-	b := big{t: tree.Tree{View: v.Tree(0), Space: l.c.Space()}}
-	b.first, b.n = parseState(v.Rest())
-	return b
+// open fills b, which is in the place where it will be used: it is too large to
+// be handed around.
+func (l List) open(b *big, payload []byte) {
+	b.t.Memory, b.t.Root = l.c.Memory(), tree.ParseRoot(payload)
+	b.t.Space = l.c.Space()
+	b.first, b.n = parseState(payload[tree.RootSize:])
 }
 
 func (b *big) save(c *value.Cell) {
@@ -71,7 +73,8 @@ func (l List) PushAll(texts [][]byte, front bool) int {
 		l.unpack(v.Bytes)
 		v = l.c.Value()
 	}
-	b := l.big(&v)
+	var b big
+	l.open(&b, v.Bytes)
 	for _, text := range texts {
 		b.push(text, listpack.EntrySize(text), front)
 	}
@@ -252,7 +255,8 @@ func (l List) Pop(front bool, dst []byte) (_ []byte, left int) {
 		listpack.Fix(lp, -1)
 		return dst, listpack.Len(lp)
 	}
-	b := l.big(&v)
+	var b big
+	l.open(&b, v.Bytes)
 	dst = b.pop(front, dst)
 	if !b.settle(l.c) {
 		b.save(l.c)
@@ -336,7 +340,8 @@ func (l List) PushPack(lp []byte) {
 		l.unpack(v.Bytes)
 		v = l.c.Value()
 	}
-	b := l.big(&v)
+	var b big
+	l.open(&b, v.Bytes)
 	if b.n > 0 {
 		c := b.end(false)
 		b.tighten(&c)

@@ -32,7 +32,8 @@ func (l List) Set(i int, text []byte) {
 		l.unpack(lp)
 		v = l.c.Value()
 	}
-	b := l.big(&v)
+	var b big
+	l.open(&b, v.Bytes)
 	c, k := b.find(i)
 	lp := packOf(c.Item())
 	pos := listpack.Seek(lp, k)
@@ -125,7 +126,8 @@ func (l List) Insert(i int, text []byte) {
 		l.unpack(lp)
 		v = l.c.Value()
 	}
-	b := l.big(&v)
+	var b big
+	l.open(&b, v.Bytes)
 	b.fixHead()
 	b.insert(i, text, need)
 	b.save(l.c)
@@ -196,7 +198,8 @@ func (l List) DeleteRange(from, to int) {
 		listpack.Fix(l.c.Splice(pos, end-pos, 0), from-to)
 		return
 	}
-	b := l.big(&v)
+	var b big
+	l.open(&b, v.Bytes)
 	b.fixHead()
 	b.deleteRange(from, to)
 	if !b.settle(l.c) {
@@ -325,7 +328,8 @@ func (l List) Remove(text []byte, limit int, back bool) int {
 		l.c.Splice(size, len(lp)-size, 0)
 		return removed
 	}
-	b := l.big(&v)
+	var b big
+	l.open(&b, v.Bytes)
 	b.fixHead()
 	removed := b.remove(text, limit, back)
 	if removed > 0 && b.n > 0 && b.settle(l.c) {
