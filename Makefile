@@ -6,7 +6,7 @@ FUZZ    ?= 20s
 E2E     = $(shell go list ./... | grep -E '/node/e2e/|/scripts/cluster$$')
 UNIT    = $(shell go list ./... | grep -vE '/node/e2e/|/scripts/cluster$$|/gossip/sim$$')
 
-.PHONY: run build test test-long race lint fuzz bench failover tools clean
+.PHONY: run build test test-long race lint fuzz bench profile failover tools clean
 
 run:
 	@go build -o bin/ ./cmd/slotmesh ./scripts/cluster
@@ -37,6 +37,10 @@ fuzz:
 
 bench: tools
 	go run ./scripts/bench
+
+# The compiler takes what it needs to know of the hot path from this file.
+profile:
+	go test -run '^$$' -bench Pipeline -benchtime 3000000x -o bin/pipeline.test -cpuprofile cmd/slotmesh/default.pgo ./node/server
 
 failover: tools
 	go run ./scripts/failover
