@@ -124,20 +124,23 @@ func newLCSTable(left, right []byte, keep bool) *lcsTable {
 	}
 	// above is the row before, row the one under way.
 	above, row := make([]uint32, len(right)+1), make([]uint32, len(right)+1)
-	for i := range left {
-		for j := range right {
-			switch {
-			case left[i] == right[j]:
-				row[j+1] = above[j] + 1
-			case above[j+1] > row[j]:
-				row[j+1] = above[j+1]
+	for i, l := range left {
+		// best is the cell before, diagonal the one above that.
+		best, diagonal := uint32(0), uint32(0)
+		from, to := above[1:len(right)+1], row[1:len(right)+1]
+		for j, r := range right {
+			higher := from[j]
+			if l == r {
+				best = diagonal + 1
+			} else if higher > best {
+				best = higher
 				if keep {
-					bit := i*t.width + j
+					bit := uint(i*t.width + j)
 					t.up[bit/64] |= 1 << (bit % 64)
 				}
-			default:
-				row[j+1] = row[j]
 			}
+			to[j] = best
+			diagonal = higher
 		}
 		above, row = row, above
 	}
