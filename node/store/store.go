@@ -276,7 +276,7 @@ func (sp *space) set(hash uint32, key []byte, v *value.Value, keepTTL bool, now 
 // create makes a new key, which the caller counts.
 func (sp *space) create(hash uint32, key []byte, v *value.Value, clock uint32) arena.Ref {
 	s := sp.store
-	at := value.NewRecord(sp.heap, key, *v, s.version, clock)
+	at := value.NewRecord(sp.heap, key, v, s.version, clock)
 	sp.index.insert(hash, at)
 	if !s.unsettled {
 		sp.home.perSlot[sp.slot].Add(1)

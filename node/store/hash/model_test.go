@@ -47,7 +47,7 @@ func newMemory(t testing.TB) *arena.Memory {
 
 func newHome(heap *arena.Heap) *home {
 	h := &home{heap: heap, version: 1}
-	h.cell = value.Open(h, heap, value.NewRecord(heap, []byte("key"), value.Value{Kind: value.KindHash, Enc: value.EncListpack}, 0, 0))
+	h.cell = value.Open(h, heap, value.NewRecord(heap, []byte("key"), &value.Value{Kind: value.KindHash, Enc: value.EncListpack}, 0, 0))
 	return h
 }
 

@@ -71,7 +71,7 @@ func newWorld(m *arena.Memory, draw func(n int) int) *world {
 	if draw(3) == 0 {
 		enc, w.hashed = value.EncHashtable, true
 	}
-	w.home.at = value.NewRecord(w.heap, []byte("key"), value.Value{Kind: value.KindSet, Enc: enc}, 7, 0)
+	w.home.at = value.NewRecord(w.heap, []byte("key"), &value.Value{Kind: value.KindSet, Enc: enc}, 7, 0)
 	w.cell = value.Open(w.home, w.heap, w.home.at)
 	return w
 }

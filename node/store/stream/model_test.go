@@ -110,7 +110,7 @@ func newWorld(m *arena.Memory, draw func(int) int) *world {
 	w := &world{draw: draw, heap: m.Heap(0)}
 	w.base = w.heap.Used()
 	w.space = tree.Space{Heap: w.heap, Version: 1}
-	w.at = value.NewRecord(w.heap, []byte("key"), value.Value{Kind: value.KindStream, Enc: value.EncStream}, 1, 0)
+	w.at = value.NewRecord(w.heap, []byte("key"), &value.Value{Kind: value.KindStream, Enc: value.EncStream}, 1, 0)
 	w.model.groups = map[string]*modelGroup{}
 	w.limits = []Limits{DefaultLimits, {MaxBytes: 200, MaxEntries: 10}, {MaxEntries: 3}, {MaxBytes: 100}}[draw(4)]
 	return w

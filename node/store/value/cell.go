@@ -271,7 +271,7 @@ func (c *Cell) FieldsExpire(atMs int64) { c.at = c.home.FieldsExpire(c.at, atMs)
 
 // NewRecord returns a new record in a block of heap. The trees of v go over
 // with it.
-func NewRecord(heap *arena.Heap, key []byte, v Value, version, clock uint32) arena.Ref {
+func NewRecord(heap *arena.Heap, key []byte, v *Value, version, clock uint32) arena.Ref {
 	h := Header{
 		Version: version, Clock: clock, Kind: v.Kind, Enc: v.Enc, Roots: v.Roots,
 		KeyLen: len(key), PayloadLen: len(v.Bytes),
@@ -288,10 +288,10 @@ func NewRecord(heap *arena.Heap, key []byte, v Value, version, clock uint32) are
 	return at
 }
 
-func (v Value) isInt() bool { return v.Kind == KindString && v.Enc == EncInt }
+func (v *Value) isInt() bool { return v.Kind == KindString && v.Enc == EncInt }
 
 // put writes the payload.
-func (v Value) put(payload []byte) {
+func (v *Value) put(payload []byte) {
 	if v.isInt() {
 		binary.LittleEndian.PutUint64(payload, uint64(v.Int))
 		return

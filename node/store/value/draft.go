@@ -17,7 +17,7 @@ type Draft struct {
 func NewDraft(space tree.Space, kind Kind, enc Encoding) *Draft {
 	space.Frozen = false
 	d := &Draft{space: space}
-	d.Cell = Open(d, space.Heap, NewRecord(space.Heap, nil, Value{Kind: kind, Enc: enc}, space.Version, 0))
+	d.Cell = Open(d, space.Heap, NewRecord(space.Heap, nil, &Value{Kind: kind, Enc: enc}, space.Version, 0))
 	return d
 }
 

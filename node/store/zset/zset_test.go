@@ -39,7 +39,7 @@ func newMemory(t testing.TB) *arena.Memory {
 func newHome(m *arena.Memory) *home {
 	h := &home{space: tree.Space{Heap: m.Heap(0), Version: 1}}
 	h.space.Retirer = h
-	h.cell = value.Open(h, h.space.Heap, value.NewRecord(h.space.Heap, []byte("key"), value.Value{Kind: value.KindZSet, Enc: value.EncListpack}, 1, 0))
+	h.cell = value.Open(h, h.space.Heap, value.NewRecord(h.space.Heap, []byte("key"), &value.Value{Kind: value.KindZSet, Enc: value.EncListpack}, 1, 0))
 	return h
 }
 
