@@ -319,6 +319,8 @@ func (s *session) mustFlush() bool {
 // run is the loop over the requests at hand.
 func (s *session) run() {
 	if s.parked != running {
+		// The request that was tried again has parked the session anew.
+		s.srv.engine.Leave(&s.call)
 		return
 	}
 	s.borrowOut()
