@@ -121,7 +121,7 @@ func (p goPackage) short() string {
 
 func packages(t *testing.T) []goPackage {
 	t.Helper()
-	list := exec.Command("go", "list", "-e", "-json=ImportPath,Dir,Name,GoFiles,TestGoFiles,XTestGoFiles,Imports,TestImports,XTestImports", module+"/...")
+	list := exec.Command("go", "list", "-pgo=off", "-e", "-json=ImportPath,Dir,Name,GoFiles,TestGoFiles,XTestGoFiles,Imports,TestImports,XTestImports", module+"/...")
 	out, err := list.Output()
 	if err != nil {
 		t.Fatalf("go list: %v", err)
