@@ -39,10 +39,13 @@ func Open(c *value.Cell, limits Limits) ZSet {
 
 func (z *ZSet) refresh() { z.v = z.cell.Value() }
 
-// trees opens both trees of a large set for change.
+// trees opens both trees of a large set for change. Only their roots come from z,
+// so that the compiler sees that z and the cell can stay on the stack.
 func (z *ZSet) trees() (scores, members tree.Tree) {
-	space := z.cell.Space()
-	return tree.Tree{View: z.v.Tree(byScore), Space: space}, tree.Tree{View: z.v.Tree(byMember), Space: space}
+	scores = tree.Tree{View: tree.View{Memory: z.cell.Memory(), Root: tree.ParseRoot(z.v.Bytes)}, Space: z.cell.Space()}
+	members = scores
+	members.Root = tree.ParseRoot(z.v.Bytes[byMember*tree.RootSize:])
+	return scores, members
 }
 
 // Mode says which changes Add makes.
@@ -240,7 +243,7 @@ func (z *ZSet) insertPacked(member []byte, score float64, size int) {
 	}
 	putPacked(lp[pos:], member, score)
 	listpack.Fix(lp, 2)
-	z.v.Bytes = lp
+	z.refresh()
 }
 
 // cutPacked removes the n members that lie from offset from to to.
