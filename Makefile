@@ -4,7 +4,9 @@ PORT    ?= 7000
 DATA    ?= data
 FUZZ    ?= 20s
 E2E     = $(shell go list ./... | grep -E '/node/e2e/|/scripts/cluster$$')
-UNIT    = $(shell go list ./... | grep -vE '/node/e2e/|/scripts/cluster$$|/gossip/sim$$')
+# What these count is part of what they prove: it is printed.
+PROOFS  = ./gossip/sim ./node/command ./node/persist
+UNIT    = $(shell go list ./... | grep -vE '/node/e2e/|/scripts/cluster$$|/gossip/sim$$|/node/command$$|/node/persist$$')
 
 .PHONY: run build test test-long race lint fuzz bench profile failover tools clean
 
@@ -17,14 +19,14 @@ build:
 
 test: tools
 	go test -timeout 10m $(UNIT)
-	go test -v -timeout 30m ./gossip/sim
+	go test -v -timeout 30m $(PROOFS)
 	go test -v -p 1 -timeout 20m $(E2E)
 
 test-long: tools
 	SLOTMESH_LONG=1 SIM_SEEDS=20000 go test -v -p 1 -timeout 180m ./...
 
 race: tools
-	go test -race -short -timeout 20m $(UNIT) ./gossip/sim
+	go test -race -short -timeout 20m $(UNIT) $(PROOFS)
 
 lint:
 	@out="$$(go tool gofumpt -l .)"; test -z "$$out" || { echo "gofumpt would change:"; echo "$$out"; exit 1; }

@@ -21,7 +21,7 @@ func TestScripts(t *testing.T) {
 	if err != nil || len(files) == 0 {
 		t.Fatal("no scripts", err)
 	}
-	total := 0
+	replies, different := 0, 0
 	for _, proto := range []string{"2", "3"} {
 		for _, file := range files {
 			t.Run(filepath.Base(file)+"/RESP"+proto, func(t *testing.T) {
@@ -33,14 +33,15 @@ func TestScripts(t *testing.T) {
 					ref.do("HELLO", "3")
 					ours.out.Proto = 3
 				}
-				total += runScript(t, file, ours, ref)
+				compared, differ := runScript(t, file, ours, ref)
+				replies, different = replies+compared, different+differ
 			})
 		}
 	}
-	t.Logf("%d replies compared", total)
+	t.Logf("%d replies compared, %d differ", replies, different)
 }
 
-func runScript(t *testing.T, file string, ours *node, ref *reference) (compared int) {
+func runScript(t *testing.T, file string, ours *node, ref *reference) (compared, differ int) {
 	f, err := os.Open(file)
 	if err != nil {
 		t.Fatal(err)
@@ -66,10 +67,11 @@ func runScript(t *testing.T, file string, ours *node, ref *reference) (compared 
 		our := ours.do(args...)
 		compared++
 		if !same(our, theirs) {
+			differ++
 			t.Errorf("%s:%d: %s\n ours:   %q\n theirs: %q", filepath.Base(file), number, line, our, theirs)
 		}
 	}
-	return compared
+	return compared, differ
 }
 
 func splitLine(t *testing.T, line string) []string {

@@ -26,7 +26,7 @@ func TestScripts(t *testing.T) {
 	if err != nil || len(paths) == 0 {
 		t.Fatalf("no scripts: %v", err)
 	}
-	replies := 0
+	replies, different := 0, 0
 	for _, path := range paths {
 		s, err := parseScript(path)
 		if err != nil {
@@ -35,24 +35,27 @@ func TestScripts(t *testing.T) {
 		name := strings.TrimSuffix(filepath.Base(path), ".script")
 		for _, proto := range []int{2, 3} {
 			t.Run(name+"/resp"+strconv.Itoa(proto), func(t *testing.T) {
-				replies += runScript(t, s, proto)
+				replies += len(s.lines)
+				different += runScript(t, s, proto)
 			})
 		}
 	}
-	t.Logf("%d replies compared", replies)
+	t.Logf("%d replies compared, %d differ", replies, different)
 }
 
-func runScript(t *testing.T, s script, proto int) int {
+// runScript returns how many replies differ.
+func runScript(t *testing.T, s script, proto int) (differ int) {
 	t.Helper()
 	ours := startOracle(t, harness.UnderTest(t), s.cluster, proto)
 	reference := startOracle(t, harness.Reference(t), s.cluster, proto)
 	for _, l := range s.lines {
 		got, want := ours.run(l), reference.run(l)
 		if got != want {
+			differ++
 			t.Errorf("line %d: %s\n  node:      %s\n  reference: %s", l.number, l.text, clip(got), clip(want))
 		}
 	}
-	return len(s.lines)
+	return differ
 }
 
 func clip(text string) string {
