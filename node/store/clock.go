@@ -86,7 +86,7 @@ func (k *clock) access(mark uint32, now int64) (idleSec int64, freq int) {
 
 // Touch marks an access.
 func (r Ref) Touch(now int64) {
-	s := r.space.store
+	s := r.space().store
 	k := &s.clock
 	if !k.lfu.Load() {
 		value.SetClock(s.memory, r.At(), seconds(now))
@@ -97,31 +97,31 @@ func (r Ref) Touch(now int64) {
 	if counter < 255 {
 		base := int64(max(counter, lfuInit) - lfuInit)
 		// One in base*logFactor+1 accesses counts.
-		if uint64(r.space.next())*uint64(base*k.logFactor.Load()+1) < 1<<32 {
+		if uint64(r.space().next())*uint64(base*k.logFactor.Load()+1) < 1<<32 {
 			counter++
 		}
 	}
 	value.SetClock(s.memory, r.At(), minutes(now)<<8|counter)
 }
 
-func (r Ref) mark() uint32 { return value.Clock(r.space.store.memory, r.At()) }
+func (r Ref) mark() uint32 { return value.Clock(r.space().store.memory, r.At()) }
 
 // IdleSec is the time since the last access, -1 if frequencies are kept.
 func (r Ref) IdleSec(now int64) int64 {
-	idle, _ := r.space.store.clock.access(r.mark(), now)
+	idle, _ := r.space().store.clock.access(r.mark(), now)
 	return idle
 }
 
 // Freq is the access counter, 0 to 255, or -1 if idle times are kept.
 func (r Ref) Freq(now int64) int {
-	_, freq := r.space.store.clock.access(r.mark(), now)
+	_, freq := r.space().store.clock.access(r.mark(), now)
 	return freq
 }
 
 // SetAccess sets whichever of the two the policy keeps; a negative one is left
 // alone.
 func (r Ref) SetAccess(idleSec int64, freq int, now int64) {
-	s := r.space.store
+	s := r.space().store
 	switch {
 	case s.clock.lfu.Load() && freq >= 0:
 		value.SetClock(s.memory, r.At(), minutes(now)<<8|uint32(min(freq, 255)))

@@ -150,7 +150,7 @@ func (sn *Snapshot) Close() {
 // be closed. While sn is open, the trees of a value that was unchanged once may be
 // read without a lock. The slot is locked.
 func (r Ref) UnchangedSince(sn *Snapshot) bool {
-	return !after(value.Version(r.space.store.memory, r.At()), sn.cut)
+	return !after(value.Version(r.space().store.memory, r.At()), sn.cut)
 }
 
 func (sn *Snapshot) covers(slot slots.Slot) bool { return sn.all || sn.only.Has(slot) }

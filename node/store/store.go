@@ -342,38 +342,44 @@ func (sp *space) delete(hash uint32, key []byte, at arena.Ref, trees bool) {
 // Ref is a key that was found: good until the next change of its slot by
 // another way than this Ref, and only while the slot is locked. The zero Ref is
 // no key. Its Cell is the value, open for change.
-type Ref struct {
-	value.Cell
-	space *space
+//
+// It is four words long, which the compiler keeps in registers: one more and each
+// of the copies that a command makes would go through memory.
+type Ref struct{ value.Cell }
+
+func (sp *space) ref(at arena.Ref) Ref { return Ref{sp.cell(at)} }
+
+// space is where the key is; nil for no key.
+func (r Ref) space() *space {
+	sp, _ := r.Home().(*space)
+	return sp
 }
 
-func (sp *space) ref(at arena.Ref) Ref { return Ref{sp.cell(at), sp} }
-
 // OK reports whether there is a key.
-func (r Ref) OK() bool { return r.space != nil }
+func (r Ref) OK() bool { return r.At() != 0 }
 
 // Entry returns the key with everything that belongs to it. Key and Value are
 // views.
 func (r Ref) Entry(now int64) Entry {
-	e := r.space.entry(r.At())
-	e.IdleSec, e.Freq = r.space.store.clock.access(r.mark(), now)
+	e := r.space().entry(r.At())
+	e.IdleSec, e.Freq = r.space().store.clock.access(r.mark(), now)
 	return e
 }
 
 // DB returns the database that the key is in, Slot its slot.
-func (r Ref) DB() int          { return r.space.home.number }
-func (r Ref) Slot() slots.Slot { return r.space.slot }
+func (r Ref) DB() int          { return r.space().home.number }
+func (r Ref) Slot() slots.Slot { return r.space().slot }
 
 // Expires reports whether the key has an expiry.
 func (r Ref) Expires() bool { return r.HasDeadline() }
 
 // ExpireAt returns the expiry in Unix milliseconds, 0 for none.
-func (r Ref) ExpireAt() int64 { return r.space.keys.of(r.Header().Deadline) }
+func (r Ref) ExpireAt() int64 { return r.space().keys.of(r.Header().Deadline) }
 
 // SetExpire sets the expiry, 0 for none.
 func (r *Ref) SetExpire(atMs int64) {
-	r.space.Preserve(r.At())
-	r.Cell = r.space.cell(r.space.setDeadline(&r.space.keys, r.At(), atMs))
+	r.space().Preserve(r.At())
+	r.Cell = r.space().cell(r.space().setDeadline(&r.space().keys, r.At(), atMs))
 }
 
 // SetValue replaces a string by another one and leaves the rest. v may be a
@@ -441,7 +447,7 @@ func (s *Store) Move(from Ref, db int, slot slots.Slot, key []byte, now int64) R
 	v, mark, at := from.Value().Detach(), from.mark(), from.ExpireAt()
 	v.FieldsExpireAt = from.FieldsExpireAt()
 	old := from.Key()
-	from.space.delete(s.hash(old), old, from.At(), false)
+	from.space().delete(s.hash(old), old, from.At(), false)
 	return s.settled(s.Set(db, slot, key, v, false, now), at, mark)
 }
 
@@ -456,12 +462,12 @@ func (s *Store) settled(ref Ref, atMs int64, mark uint32) Ref {
 
 // FieldsExpireAt is when the first field of the value expires, Unix
 // milliseconds, 0 for never.
-func (r Ref) FieldsExpireAt() int64 { return r.space.fields.of(r.Header().FieldDeadline) }
+func (r Ref) FieldsExpireAt() int64 { return r.space().fields.of(r.Header().FieldDeadline) }
 
 // Size is how much memory the key takes, trees and its part of the index
 // included, in bytes.
 func (r Ref) Size() int64 {
-	size := int64(r.space.heap.Size(r.At())) + int64(r.space.index.bytes()/max(r.space.index.n, 1))
+	size := int64(r.space().heap.Size(r.At())) + int64(r.space().index.bytes()/max(r.space().index.n, 1))
 	v := r.Value()
 	for i := range int(v.Roots) {
 		size += int64(v.Tree(i).Root.Bytes)

@@ -34,6 +34,9 @@ type Cell struct {
 // Open returns the cell of the record at at.
 func Open(home Home, heap *arena.Heap, at arena.Ref) Cell { return Cell{home, heap, at} }
 
+// Home is where the record lives; nil for no record.
+func (c Cell) Home() Home { return c.home }
+
 // At is where the record is; 0 for no record.
 func (c Cell) At() arena.Ref { return c.at }
 
