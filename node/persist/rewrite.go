@@ -5,11 +5,11 @@ import (
 	"errors"
 	"fmt"
 	"path/filepath"
-	"runtime"
 	"strconv"
 	"strings"
 	"time"
 
+	"slotmesh/node/crew"
 	"slotmesh/node/journal"
 	"slotmesh/node/rdb"
 	"slotmesh/node/resp"
@@ -319,7 +319,7 @@ func (f *baseFile) Write(b []byte) (int, error) {
 			return 0, err
 		}
 	}
-	runtime.Gosched()
+	crew.Yield()
 	return len(b), nil
 }
 

@@ -2,7 +2,8 @@ package rdb
 
 import (
 	"io"
-	"runtime"
+
+	"slotmesh/node/crew"
 )
 
 // Source gives the state of a keyspace at one instant, to whoever makes a file,
@@ -69,7 +70,7 @@ func WriteSnapshot(w io.Writer, h Header, sn Snapshot, each func(entries int) er
 			}
 			if sinceYield += len(e.Key) + e.Value.TextLen(); sinceYield >= yieldBytes {
 				sinceYield = 0
-				runtime.Gosched()
+				crew.Yield()
 			}
 		}
 		if each == nil {

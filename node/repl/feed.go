@@ -14,6 +14,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"slotmesh/node/crew"
 	"slotmesh/node/journal"
 	"slotmesh/node/rdb"
 	"slotmesh/node/resp"
@@ -342,7 +343,7 @@ func (f *feed) patient() io.Writer {
 			}
 			written += n
 			b = b[n:]
-			runtime.Gosched()
+			crew.Yield()
 		}
 		return written, nil
 	})
@@ -367,7 +368,7 @@ func (k *keepAlive) Write(b []byte) (int, error) {
 			return 0, err
 		}
 	}
-	runtime.Gosched()
+	crew.Yield()
 	return k.w.Write(b)
 }
 

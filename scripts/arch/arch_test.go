@@ -46,7 +46,7 @@ var below = map[string][]string{
 		"node/crew", "node/journal", "node/rdb", "node/resp",
 		"node/store", "node/store/value", "node/store/hash", "node/store/list", "node/store/set", "node/store/stream", "node/store/zset", "slots",
 	},
-	"node/repl": {"node/journal", "node/rdb", "node/resp", "node/store", "node/store/value", "slots"},
+	"node/repl": {"node/crew", "node/journal", "node/rdb", "node/resp", "node/store", "node/store/value", "slots"},
 	"node/rdb": {
 		"node/crew", "node/store", "node/store/value", "node/store/tree", "node/store/listpack", "node/store/hash", "node/store/list", "node/store/set", "node/store/stream", "node/store/zset",
 		"slots",
