@@ -31,9 +31,9 @@ func (b bench) fullSync(times int) {
 		l.close()
 		var alone, beside waits
 		var rounds []float64
-		for range times {
+		for round := range times {
 			alone.add(b.waitsOf(primary, keys, func() bool { return true }))
-			replica := rig.Start(harness.Options{Name: "replica"})
+			replica := rig.Start(harness.Options{Name: fmt.Sprint("replica", round)})
 			if out, err := exec.Command("renice", "-n", "19", "-p", strconv.Itoa(replica.PID())).CombinedOutput(); err != nil {
 				b.console.Fatalf("renice: %v\n%s", err, out)
 			}
