@@ -1,6 +1,7 @@
 package node
 
 import (
+	"runtime/debug"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -24,6 +25,11 @@ type refusals struct {
 	besides atomic.Int64
 	asked   atomic.Int64
 	looking sync.Mutex
+	// tight says that the collector keeps to tightPercent, and usualPercent is what
+	// it kept to before. tuning guards both.
+	tuning       sync.Mutex
+	tight        bool
+	usualPercent int
 }
 
 // besidesEvery is after how many commands that want memory the memory that is not
@@ -38,6 +44,7 @@ func (n *Node) refreshRefusals() error {
 	lag := time.Duration(n.cfg.Int("min-replicas-max-lag").Load()) * time.Second
 	few := wanted > 0 && lag > 0 && !n.replication.IsReplica() && n.replication.primary.Online(lag) < wanted
 	limit := n.cfg.Int("maxmemory").Load()
+	n.spareGarbage(limit > 0)
 	n.refusals.fewReplicas.Store(few)
 	if limit > 0 {
 		n.refusals.besides.Store(n.memoryBesides())
@@ -53,6 +60,25 @@ func (n *Node) refreshRefusals() error {
 	n.refusals.brokenDisk.Store(broken)
 	n.gates.set(server.GateRefuse, few || limit > 0 || broken || n.appendOnly.failing() != nil)
 	return nil
+}
+
+// tightPercent is how much garbage Go's heap may gather beside what it holds while
+// there is a limit. The heap is small, for data are not in it: collecting it twice as
+// often as usual costs little, and its garbage counts as resident.
+const tightPercent = 50
+
+// spareGarbage has the collector keep to tightPercent, or not.
+func (n *Node) spareGarbage(tight bool) {
+	r := &n.refusals
+	r.tuning.Lock()
+	defer r.tuning.Unlock()
+	switch {
+	case tight && !r.tight:
+		r.usualPercent = debug.SetGCPercent(tightPercent)
+	case !tight && r.tight:
+		debug.SetGCPercent(r.usualPercent)
+	}
+	r.tight = tight
 }
 
 // countedMemory is what maxmemory counts: the data, which grow with every
