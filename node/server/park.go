@@ -241,8 +241,9 @@ func (p *connPark) abandon() {
 // woken answers the call, on the owner.
 func (p *connPark) woken() {
 	s := p.s
-	if s.conn != p || s.parked != parkConn {
-		// Still under way off the loop; settleConn comes back here.
+	if s.parked != parkConn || s.conn != p {
+		// Still under way off the loop, where conn belongs to the goroutine;
+		// settleConn comes back here. Or the word of a parking that is over.
 		return
 	}
 	s.conn = nil
