@@ -8,7 +8,7 @@ import "time"
 const (
 	tickSoon     = 10 * time.Millisecond
 	tickWatchful = 50 * time.Millisecond
-	tickCalm     = 500 * time.Millisecond
+	tickCalm     = 200 * time.Millisecond
 )
 
 // Due is when the next Tick must come at the latest. Every Step may change it.
