@@ -49,7 +49,7 @@ func (m *Machine) command(ev Event) error {
 	case Replicate:
 		return m.replicate(ev)
 	case BumpEpoch:
-		m.bumpEpoch()
+		return m.bumpEpoch()
 	case SetConfigEpoch:
 		return m.setConfigEpoch(ev.Epoch)
 	case Failover:
@@ -319,14 +319,21 @@ func (m *Machine) greatestEpoch() bool {
 	return true
 }
 
-func (m *Machine) bumpEpoch() {
+// bumpEpoch takes the next config epoch for the slots that this node has. Above a
+// vote against it that would be a reclaim by nobody's votes, so it waits until it
+// may (see mayBump).
+func (m *Machine) bumpEpoch() error {
 	if m.self.rec.Replica || m.greatestEpoch() {
-		return
+		return nil
+	}
+	if !m.mayBump() {
+		return NotNowError(refuse("This node is not in touch with a majority of the primaries: it can't take a config epoch now.").Error())
 	}
 	m.self.rec.SeizedEpoch = m.currentEpoch + 1
 	m.setSelfEpoch(m.currentEpoch + 1)
 	m.claims.gained = m.claims.gained || m.self.nOwned > 0
 	m.log("New configEpoch set to %d", m.self.rec.Epoch)
+	return nil
 }
 
 func (m *Machine) setConfigEpoch(epoch uint64) error {

@@ -136,3 +136,30 @@ func TestAwaitedSlotBeatsAnOldClaim(t *testing.T) {
 	w.run(3*time.Second, "the old primary follows", func() bool { return old.view.Self.IsReplica })
 	w.agree()
 }
+
+// A primary that voted for its replica takes no epoch above that vote by itself:
+// in the seat that it gave away it would make a majority against the one there.
+func TestNoEpochIsTakenAboveAVote(t *testing.T) {
+	w := newNet(t)
+	w.cluster(3, 3)
+	p, r := w.nodes[0], w.nodes[3]
+	for _, n := range w.nodes[1:3] {
+		if n.m.self.rec.Epoch < p.m.self.rec.Epoch {
+			p, r = n, w.nodes[n.port-7000+3]
+		}
+	}
+	w.cut = func(from, to *testNode) bool { return (from == p || from == r) != (to == p || to == r) }
+	w.must(r.do(Failover{FailoverForce}))
+	w.run(time.Second, "the primary votes", func() bool { return p.m.votedAgainst(p.m.self) })
+	before := p.m.self.rec.Epoch
+	var notNow NotNowError
+	if err := p.do(BumpEpoch{}); !errors.As(err, &notNow) || p.m.self.rec.Epoch != before {
+		t.Fatalf("got %v, epoch %d after %d", err, p.m.self.rec.Epoch, before)
+	}
+	w.cut = nil
+	w.run(3*time.Second, "somebody serves", func() bool { return p.leased() || r.leased() && r.owns(slotOf(r)) })
+	if p.leased() {
+		w.must(p.do(BumpEpoch{}))
+	}
+	w.agree()
+}

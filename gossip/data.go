@@ -107,11 +107,11 @@ func (m *Machine) settleRecovered() {
 	}
 	asked := m.askedAround()
 	for _, n := range m.order {
-		if !n.rec.Replica || n.rec.Primary != m.self.rec.ID || n.fail {
+		if n == m.self || !m.mayHaveData(n) || n.fail {
 			continue
 		}
 		switch {
-		case n.compared < d.firstSeq:
+		case !n.rec.Replica || n.compared < d.firstSeq:
 			// What its record said before this start, Empty say, may be over.
 			if !asked {
 				return

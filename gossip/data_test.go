@@ -107,6 +107,27 @@ func TestPrimaryWithOldFilesIsReplaced(t *testing.T) {
 	}
 }
 
+// A replica that took over and died before it heard of its former primary again
+// does not serve without what that has: it may have become its replica meanwhile.
+func TestHeirWithOldFilesIsReplacedByWhomItReplaced(t *testing.T) {
+	w := newNet(t)
+	w.cluster(3, 3)
+	p, r := w.nodes[0], w.nodes[3]
+	p.kill()
+	w.run(3*time.Second, "the replica took over", func() bool { return r.owns(0) })
+	r.kill()
+	p.bootWith(Options{}, Replication{History: 7, Offset: 100})
+	w.run(3*time.Second, "the former primary follows", func() bool { return p.view.Self.IsReplica })
+	r.bootWith(Options{Recovered: &Recovery{7, 90}}, Replication{History: 9, Past: 7, Shared: 90, Offset: 90})
+	w.run(3*time.Second, "the former primary takes over", func() bool {
+		if r.leased() && r.owns(0) {
+			t.Fatal("it serves without what its former primary has")
+		}
+		return p.owns(0) && p.leased()
+	})
+	w.agree()
+}
+
 // A replica that is down, or may not take over, is not waited for when all others
 // have been asked.
 func TestPrimaryWithFilesDoesNotWaitForTheDead(t *testing.T) {
