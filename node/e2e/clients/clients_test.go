@@ -62,6 +62,7 @@ func TestClients(t *testing.T) {
 				t.Fatalf("fill: %v", err)
 			}
 			drill.WaitAlike(t, cluster, 30*time.Second)
+			cluster.WaitListed(30 * time.Second)
 			before := replicaReads(t, cluster)
 			if err := c.readReplicas(keys); err != nil {
 				t.Fatalf("read from replicas: %v", err)

@@ -257,6 +257,54 @@ func (c *Cluster) Incomplete() string {
 	return ""
 }
 
+// WaitListed waits until every running node's CLUSTER SLOTS lists every running
+// replica, as clients that read from replicas need it. A replica is listed once
+// it is known to have data: before the first write WaitListed does not return.
+func (c *Cluster) WaitListed(timeout time.Duration) {
+	c.r.Helper()
+	Await(c.r, timeout, "replicas are listed", c.unlisted)
+}
+
+// unlisted returns what WaitListed still waits for, "" for nothing.
+func (c *Cluster) unlisted() string {
+	replicas := make(map[string]*Process)
+	for _, p := range c.Nodes {
+		if !p.Running() {
+			continue
+		}
+		view, err := TryView(p)
+		if err != nil {
+			return fmt.Sprintf("%s: %v", p.Name, err)
+		}
+		if self := view.Self(); !self.Primary() {
+			replicas[self.ID] = p
+		}
+	}
+	for _, p := range c.Nodes {
+		if !p.Running() {
+			continue
+		}
+		reply, err := p.TryDo(2*time.Second, "CLUSTER", "SLOTS")
+		if err != nil {
+			return fmt.Sprintf("%s: %v", p.Name, err)
+		}
+		listed := make(map[string]bool)
+		for _, row := range reply.Elems {
+			for _, n := range row.Elems[min(3, len(row.Elems)):] {
+				if len(n.Elems) > 2 {
+					listed[n.Elems[2].Text] = true
+				}
+			}
+		}
+		for id, replica := range replicas {
+			if !listed[id] {
+				return fmt.Sprintf("%s does not list %s", p.Name, replica.Name)
+			}
+		}
+	}
+	return ""
+}
+
 // Tags returns a short hash tag for every slot: Tags()[slot] in braces puts a
 // key there.
 func Tags() []string {
