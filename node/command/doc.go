@@ -17,6 +17,10 @@
 // that an event loop is never held up. Replicas, recovery and imports go
 // through Apply, which is the same without routing and gates.
 //
+// An event loop calls with Call.OnLoop: a call that would take too long for it
+// then does nothing and says ErrLong (heavy.go), and is run again on a goroutine
+// of its own. With Call.Stay a run of calls passes the gate once.
+//
 // # Waiting for keys
 //
 // A handler that finds nothing to do may call Call.Wait (blocking.go). The client

@@ -89,9 +89,6 @@ func (e *Engine) SetTable(t *Table) { e.table = t }
 // Store returns the keyspace; see there for the locks that it needs.
 func (e *Engine) Store() *store.Store { return e.store }
 
-// WarmKeys is how many keys Warm looks at at most.
-const WarmKeys = store.WarmKeys
-
 // Place returns where key lies, for Call.Place and Warm.
 func (e *Engine) Place(key []byte) Place { return e.store.Place(key) }
 

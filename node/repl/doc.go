@@ -29,5 +29,5 @@
 // life of a link to a primary), handshake.go, load.go (full sync, received),
 // stream.go (what follows it).
 //
-// The package imports journal, rdb, resp and slots.
+// The package imports crew, journal, rdb, resp and slots.
 package repl

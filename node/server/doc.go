@@ -10,8 +10,9 @@
 // other systems). dispatch.go is the way of one request: gates, transaction,
 // engine. Everything slow leaves the owner (park.go): a session that cannot go
 // on is parked, its socket is not read, and a wake-up posted to the owner
-// continues it; sleep.go is for those who wait for keys. flush.go lets replies out, past the Fence and the output
-// limits.
+// continues it; sleep.go is for those who wait for keys. flush.go lets replies
+// out, past the Fence and the output limits. pipeline.go looks ahead in what a
+// session has sent; doze_linux.go is how a loop waits while little happens.
 //
 // # Who may touch what
 //
@@ -24,7 +25,7 @@
 // # Panics
 //
 // A panic ends the connection it happened on, with its stack in the log, and
-// nothing else. session.guard is the only recover of the code base.
+// nothing else. session.protect is the only recover of the code base.
 //
 // Imports: command, config, resp, slots. node supplies the role, the fence and
 // the engine.

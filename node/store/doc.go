@@ -41,7 +41,9 @@
 // heaps of deadlines), clock.go (idle time and frequency), candidates.go (what
 // eviction looks at), scan.go (cursors, random keys), snapshot.go (cuts: the
 // state at one instant, walked while writers go on), reaper.go (what is given
-// back later), compact.go (blocks out of sparse pages).
+// back later), compact.go (blocks out of sparse pages), insert.go (what files and
+// full syncs put in), replace.go (a store that is filled beside this one and takes
+// its place), warm.go (memory asked for ahead of a pipeline).
 //
 // # Purity
 //

@@ -1,15 +1,3 @@
-// Command bench measures a node beside the reference: the processor time that
-// each spends on one operation, both pinned to the first core and loaded in turn
-// from the second by redis-benchmark; resident bytes per key; what the collector
-// costs and how long clients wait beside a steady load of writes; and what an
-// idle node of a cluster costs.
-//
-//	go run ./scripts/bench
-//	go run ./scripts/bench -rows bytes,latency
-//
-// main.go has the flags and GET and SET; families.go one command of every
-// family; bytes.go memory; latency.go collector and waiting; fullsync.go waiting
-// beside a full sync; durability.go files; load.go the client.
 package main
 
 import (
@@ -17,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
+	"regexp"
 	"runtime"
 	"slices"
 	"strconv"
@@ -38,21 +27,23 @@ type row struct {
 	// requests is chosen so that a run takes a few seconds: processor time is
 	// counted in hundredths.
 	requests int
+	// last is the command's last argument, if it cannot be one of a program.
+	last string
 }
 
 var rows = []row{
-	{"set", 1, 1, 200_000},
-	{"get", 1, 1, 200_000},
-	{"set", 16, 1, 1_500_000},
-	{"get", 16, 1, 1_500_000},
-	{"set", 100, 1, 2_500_000},
-	{"get", 100, 1, 2_500_000},
-	{"set", 1, manyKeys, 200_000},
-	{"get", 1, manyKeys, 200_000},
-	{"set", 16, manyKeys, 1_500_000},
-	{"get", 16, manyKeys, 1_500_000},
-	{"set", 100, manyKeys, 2_500_000},
-	{"get", 100, manyKeys, 2_500_000},
+	{command: "set", pipeline: 1, keys: 1, requests: 200_000},
+	{command: "get", pipeline: 1, keys: 1, requests: 200_000},
+	{command: "set", pipeline: 16, keys: 1, requests: 1_500_000},
+	{command: "get", pipeline: 16, keys: 1, requests: 1_500_000},
+	{command: "set", pipeline: 100, keys: 1, requests: 2_500_000},
+	{command: "get", pipeline: 100, keys: 1, requests: 2_500_000},
+	{command: "set", pipeline: 1, keys: manyKeys, requests: 200_000},
+	{command: "get", pipeline: 1, keys: manyKeys, requests: 200_000},
+	{command: "set", pipeline: 16, keys: manyKeys, requests: 1_500_000},
+	{command: "get", pipeline: 16, keys: manyKeys, requests: 1_500_000},
+	{command: "set", pipeline: 100, keys: manyKeys, requests: 2_500_000},
+	{command: "get", pipeline: 100, keys: manyKeys, requests: 2_500_000},
 }
 
 // manyKeys do not fit into a core's caches.
@@ -62,12 +53,17 @@ func main() {
 	rows := flag.String("rows", strings.Join(tables, ","), "which tables to make")
 	rounds := flag.Int("rounds", 3, "how often each load is measured on each server")
 	server := flag.String("server", "", "binary to measure; empty builds the node")
+	match := flag.String("match", "", "which rows of the table of families to measure: a regular expression")
 	idle := flag.Duration("idle", 20*time.Second, "how long the idle cluster is watched; 0 leaves it out")
 	scale := flag.Float64("scale", 1, "factor on the number of requests")
 	flag.Parse()
 
 	console := harness.NewConsole(os.Stdout)
 	defer console.Close()
+	families, err := regexp.Compile(*match)
+	if err != nil {
+		console.Fatalf("-match: %v", err)
+	}
 	ours := harness.FromPath(*server)
 	if *server == "" {
 		dir, err := os.MkdirTemp("", "slotmesh-bench-")
@@ -84,7 +80,7 @@ func main() {
 			console.Fatalf("%s is missing: `make tools` installs it (%v)", tool, err)
 		}
 	}
-	b := bench{console: console, node: ours, reference: harness.Reference(console), scale: *scale}
+	b := bench{console: console, node: ours, reference: harness.Reference(console), scale: *scale, match: families}
 	for _, name := range strings.Split(*rows, ",") {
 		switch name {
 		case "operations":
@@ -116,6 +112,8 @@ type bench struct {
 	console         *harness.Console
 	node, reference harness.Server
 	scale           float64
+	// match says which families are measured.
+	match *regexp.Regexp
 }
 
 // operations prints the table of processor time per operation.
@@ -175,7 +173,11 @@ func (b bench) measure(p *harness.Process, r row) float64 {
 	} else {
 		args = append(args, "-t", r.command)
 	}
+	if r.last != "" {
+		args = slices.Insert(args, 3, "-x")
+	}
 	load := exec.Command("taskset", args...)
+	load.Stdin = strings.NewReader(r.last)
 	if out, err := load.CombinedOutput(); err != nil {
 		b.console.Fatalf("redis-benchmark on %s: %v\n%s", p.Name, err, out)
 	}
