@@ -223,16 +223,3 @@ func ParseInt(b []byte) (int64, bool) {
 }
 
 func appendInt(dst []byte, n int64) []byte { return strconv.AppendInt(dst, n, 10) }
-
-func decimalLen(n int64) int {
-	length := 1
-	u := uint64(n)
-	if n < 0 {
-		length++
-		u = -u
-	}
-	for ; u >= 10; u /= 10 {
-		length++
-	}
-	return length
-}

@@ -182,7 +182,7 @@ func AppendText(dst, lp []byte, pos int) []byte {
 func TextLen(lp []byte, pos int) int {
 	text, n, isInt, _ := parse(lp, pos)
 	if isInt {
-		return decimalLen(n)
+		return IntLen(n)
 	}
 	return len(text)
 }

@@ -3,9 +3,9 @@ package stream
 import (
 	"bytes"
 	"math"
-	"math/bits"
 	"slices"
 
+	"slotmesh/node/store/listpack"
 	"slotmesh/node/store/value"
 )
 
@@ -57,7 +57,7 @@ func (id ID) Prev() (prev ID, ok bool) {
 // Append appends the text "ms-seq". It writes the digits where they belong:
 // every reply has one, and copying what was just written waits for it.
 func (id ID) Append(dst []byte) []byte {
-	ms, seq := decimalLen(id.Ms), decimalLen(id.Seq)
+	ms, seq := listpack.Digits(id.Ms), listpack.Digits(id.Seq)
 	at := len(dst)
 	dst = slices.Grow(dst, ms+1+seq)[:at+ms+1+seq]
 	putDecimal(dst[at:at+ms], id.Ms)
@@ -67,21 +67,7 @@ func (id ID) Append(dst []byte) []byte {
 }
 
 // TextLen is the length of what Append appends.
-func (id ID) TextLen() int { return decimalLen(id.Ms) + 1 + decimalLen(id.Seq) }
-
-func decimalLen(n uint64) int {
-	// 1233/4096 is a little more than the logarithm of 2.
-	digits := bits.Len64(n|1) * 1233 >> 12
-	if n >= powers[digits] {
-		digits++
-	}
-	return digits
-}
-
-// powers are those of ten, but the first one: zero has a digit too.
-var powers = [20]uint64{
-	0, 1e1, 1e2, 1e3, 1e4, 1e5, 1e6, 1e7, 1e8, 1e9, 1e10, 1e11, 1e12, 1e13, 1e14, 1e15, 1e16, 1e17, 1e18, 1e19,
-}
+func (id ID) TextLen() int { return listpack.Digits(id.Ms) + 1 + listpack.Digits(id.Seq) }
 
 // putDecimal writes n, which has as many digits as b is long.
 func putDecimal(b []byte, n uint64) {

@@ -74,22 +74,9 @@ func (v Value) AppendText(dst []byte) []byte {
 // TextLen is the length of what AppendText appends.
 func (v Value) TextLen() int {
 	if v.Enc == EncInt {
-		return decimalLen(v.Int)
+		return listpack.IntLen(v.Int)
 	}
 	return len(v.Bytes)
-}
-
-func decimalLen(n int64) int {
-	length := 1
-	u := uint64(n)
-	if n < 0 {
-		length++
-		u = -u
-	}
-	for ; u >= 10; u /= 10 {
-		length++
-	}
-	return length
 }
 
 // Detach returns v with Bytes of its own. The trees of a collection stay where
