@@ -57,16 +57,7 @@ func BenchmarkHash(b *testing.B) {
 			}
 			b.Run(fmt.Sprintf("large=%v/%s", large, line), func(b *testing.B) {
 				n, calls := hashCalls(b, large, line)
-				resume := func() {}
-				b.ReportAllocs()
-				i := 0
-				for b.Loop() {
-					n.out.Buf = n.out.Buf[:0]
-					n.engine.Execute(calls[i], resume)
-					if i++; i == len(calls) {
-						i = 0
-					}
-				}
+				n.benchmark(b, calls)
 			})
 		}
 	}

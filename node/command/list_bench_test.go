@@ -57,16 +57,7 @@ func BenchmarkList(b *testing.B) {
 		for _, lines := range listLines {
 			b.Run(fmt.Sprintf("large=%v/%s", large, lines), func(b *testing.B) {
 				n, calls := listCalls(b, large, lines)
-				resume := func() {}
-				b.ReportAllocs()
-				i := 0
-				for b.Loop() {
-					n.out.Buf = n.out.Buf[:0]
-					n.engine.Execute(calls[i], resume)
-					if i++; i == len(calls) {
-						i = 0
-					}
-				}
+				n.benchmark(b, calls)
 			})
 		}
 	}

@@ -36,13 +36,7 @@ func BenchmarkStreams(b *testing.B) {
 					n.engine.ExecuteWait(c)
 				}
 			}
-			calls := streamCalls(n, args...)
-			resume := func() {}
-			b.ReportAllocs()
-			for i := 0; b.Loop(); i++ {
-				n.out.Buf = n.out.Buf[:0]
-				n.engine.Execute(calls[i%len(calls)], resume)
-			}
+			n.benchmark(b, streamCalls(n, args...))
 		})
 	}
 }
