@@ -357,7 +357,7 @@ func (b bench) syncing(rounds int) {
 		var cost pair
 		b.inTurn(rounds, func(s harness.Server) {
 			servers[s].Do("CONFIG", "SET", "appendfsync", "everysec")
-			cost.add(b, s, b.measure(servers[s], row{"set", load.pipeline, manyKeys, load.requests}))
+			cost.add(b, s, b.measure(servers[s], row{command: "set", pipeline: load.pipeline, keys: manyKeys, requests: load.requests}))
 		})
 		cost.print(fmt.Sprintf("CPU per SET, everysec, P=%d", load.pipeline), "µs", load.target)
 	}

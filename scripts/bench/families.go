@@ -3,6 +3,7 @@ package main
 import (
 	"fmt"
 	"slices"
+	"strconv"
 	"strings"
 
 	"slotmesh/node/e2e/harness"
@@ -17,6 +18,13 @@ type family struct {
 	target float64
 	// less divides the number of requests, for what takes long; 0 is 1.
 	less int
+	// taken are the words that put there what one request takes away; none if
+	// it takes nothing. They are sent before the load, once for each request,
+	// with a number for __rand_int__ that grows.
+	taken []string
+	// payload asks for the DUMP of "key" in the command's place for it. Such
+	// bytes are more than redis-benchmark can send.
+	payload bool
 }
 
 func familyRows() []family {
@@ -37,33 +45,79 @@ func familyRows() []family {
 	places := members("GEOADD", 1000, func(i int) []string {
 		return []string{fmt.Sprint(13 + float64(i%32)/100), fmt.Sprint(38 + float64(i/32)/100), fmt.Sprintf("member%d", i)}
 	})
+	scored := func(key string, from, n int) [][]string {
+		args := []string{"ZADD", key}
+		for i := range n {
+			args = append(args, fmt.Sprint(i), fmt.Sprintf("member%d", from+i))
+		}
+		return [][]string{args}
+	}
+	fields := func(key string, n int) []string {
+		args := []string{"HSET", key}
+		for i := range n {
+			args = append(args, fmt.Sprintf("field%d", i), "value")
+		}
+		return args
+	}
+	many := []string{"SADD", "key"}
+	for i := range 100 {
+		many = append(many, fmt.Sprintf("member%d:__rand_int__", i))
+	}
+	keys := make([][]string, 1000)
+	for i := range keys {
+		keys[i] = []string{"SET", fmt.Sprintf("key:%d", i), "value"}
+	}
+	group := [][]string{
+		{"XGROUP", "CREATE", "key", "group", "0"},
+		{"XREADGROUP", "GROUP", "group", "one", "COUNT", "10", "STREAMS", "key", ">"},
+		{"XREADGROUP", "GROUP", "group", "two", "COUNT", "10", "STREAMS", "key", ">"},
+	}
 	entries := make([][]string, 100)
 	for i := range entries {
 		entries[i] = []string{"XADD", "key", fmt.Sprintf("%d-1", i+1), "field", "value"}
 	}
 	words := strings.Repeat("a few bytes ", 8)
 	return []family{
-		{"INCR", nil, "INCR key:__rand_int__", 0.75, 0},
-		{"EXPIRE", [][]string{{"SET", "key", "v"}}, "EXPIRE key 1000", 1, 0},
-		{"HSET", nil, "HSET key:__rand_int__ field value", 0.75, 0},
-		{"HGET", members("HSET", 100, func(i int) []string { return []string{fmt.Sprintf("field%d", i), "value"} }), "HGET key field50", 0.75, 0},
-		{"LPUSH", nil, "LPUSH key value", 0.75, 0},
-		{"LPOP", nil, "LPOP key", 0.75, 0},
-		{"SADD", nil, "SADD key member:__rand_int__", 0.75, 0},
-		{"ZADD", nil, "ZADD key __rand_int__ member:__rand_int__", 0.75, 0},
-		{"ZRANGE of 10", members("ZADD", 1000, func(i int) []string { return []string{fmt.Sprint(i), fmt.Sprintf("member%d", i)} }), "ZRANGE key 100 109", 0.75, 0},
-		{"XADD", nil, "XADD key MAXLEN ~ 100000 * field value", 0.75, 0},
-		{"SETBIT", nil, "SETBIT key 12345 1", 1, 0},
-		{"PFADD", nil, "PFADD key element:__rand_int__", 1, 0},
-		{"GEOADD", nil, "GEOADD key 13.361389 38.115556 member:__rand_int__", 1, 0},
-		{"SORT of 100", members("RPUSH", 100, func(i int) []string { return []string{fmt.Sprint(i * 7919 % 100)} }), "SORT key", 1.5, 5},
-		{"SINTER of 10", [][]string{few("key", 0, 10), few("other", 5, 10)}, "SINTER key other", 1, 0},
-		{"GEOSEARCH", places, "GEOSEARCH key FROMLONLAT 13.16 38.16 BYRADIUS 3 km", 1, 5},
-		{"XRANGE of 10", entries, "XRANGE key 50 59", 1, 0},
-		{"BITOP", [][]string{{"SET", "key", words}, {"SET", "other", words}}, "BITOP AND to key other", 1.5, 0},
-		{"PFMERGE", [][]string{{"PFADD", "key", "a", "b"}, {"PFADD", "other", "c"}}, "PFMERGE to key other", 1.5, 5},
-		{"LCS", [][]string{{"SET", "key", words}, {"SET", "other", words[3:]}}, "LCS key other", 1.5, 10},
-		{"DUMP", [][]string{few("key", 0, 100)}, "DUMP key", 1.5, 5},
+		{name: "INCR", command: "INCR key:__rand_int__", target: 0.75},
+		{name: "EXPIRE", setup: [][]string{{"SET", "key", "v"}}, command: "EXPIRE key 1000", target: 1},
+		{name: "HSET", command: "HSET key:__rand_int__ field value", target: 0.75},
+		{name: "HGET", setup: members("HSET", 100, func(i int) []string { return []string{fmt.Sprintf("field%d", i), "value"} }), command: "HGET key field50", target: 0.75},
+		{name: "LPUSH", command: "LPUSH key value", target: 0.75},
+		{name: "LPOP", command: "LPOP key", target: 0.75, taken: []string{"RPUSH", "key", "value"}},
+		{name: "SADD", command: "SADD key member:__rand_int__", target: 0.75},
+		{name: "ZADD", command: "ZADD key __rand_int__ member:__rand_int__", target: 0.75},
+		{name: "ZRANGE of 10", setup: members("ZADD", 1000, func(i int) []string { return []string{fmt.Sprint(i), fmt.Sprintf("member%d", i)} }), command: "ZRANGE key 100 109", target: 0.75},
+		{name: "XADD", command: "XADD key MAXLEN ~ 100000 * field value", target: 0.75},
+		{name: "SETBIT", command: "SETBIT key 12345 1", target: 1},
+		{name: "PFADD", command: "PFADD key element:__rand_int__", target: 1},
+		{name: "GEOADD", command: "GEOADD key 13.361389 38.115556 member:__rand_int__", target: 1},
+		{name: "SORT of 100", setup: members("RPUSH", 100, func(i int) []string { return []string{fmt.Sprint(i * 7919 % 100)} }), command: "SORT key", target: 1.5, less: 5},
+		{name: "SINTER of 10", setup: [][]string{few("key", 0, 10), few("other", 5, 10)}, command: "SINTER key other", target: 1},
+		{name: "GEOSEARCH", setup: places, command: "GEOSEARCH key FROMLONLAT 13.16 38.16 BYRADIUS 3 km", target: 1, less: 5},
+		{name: "XRANGE of 10", setup: entries, command: "XRANGE key 50 59", target: 1},
+		{name: "BITOP", setup: [][]string{{"SET", "key", words}, {"SET", "other", words}}, command: "BITOP AND to key other", target: 1.5},
+		{name: "PFMERGE", setup: [][]string{{"PFADD", "key", "a", "b"}, {"PFADD", "other", "c"}}, command: "PFMERGE to key other", target: 1.5, less: 5},
+		{name: "LCS", setup: [][]string{{"SET", "key", words}, {"SET", "other", words[3:]}}, command: "LCS key other", target: 1.5, less: 10},
+		{name: "DUMP", setup: [][]string{few("key", 0, 100)}, command: "DUMP key", target: 1.5, less: 5},
+		{name: "PFADD of many keys", command: "PFADD key:__rand_int__ element:__rand_int__", target: 1},
+		{name: "SINTERCARD", setup: [][]string{few("key", 0, 100), few("other", 50, 100)}, command: "SINTERCARD 2 key other", target: 1, less: 5},
+		{name: "SPOP of 100", command: "SPOP key 100", target: 1, less: 100, taken: many},
+		{name: "ZRANGE of 1,000", setup: scored("key", 0, 1000), command: "ZRANGE key 0 -1", target: 1, less: 30},
+		{name: "ZUNIONSTORE of 100", setup: slices.Concat(scored("key", 0, 100), scored("other", 50, 100)), command: "ZUNIONSTORE to 2 key other", target: 1, less: 50},
+		{name: "ZINTERSTORE of 1,000", setup: slices.Concat(scored("key", 0, 1000), scored("other", 500, 1000)), command: "ZINTERSTORE to 2 key other", target: 1, less: 200},
+		{name: "ZDIFFSTORE of 1,000", setup: slices.Concat(scored("key", 0, 1000), scored("other", 500, 1000)), command: "ZDIFFSTORE to 2 key other", target: 1, less: 200},
+		{name: "XINFO CONSUMERS", setup: slices.Concat(entries, group), command: "XINFO CONSUMERS key group", target: 1},
+		{name: "XGROUP SETID", setup: slices.Concat(entries, group), command: "XGROUP SETID key group 50-1", target: 1},
+		{name: "XGROUP CREATECONSUMER", setup: slices.Concat(entries, group), command: "XGROUP CREATECONSUMER key group consumer:__rand_int__", target: 1, less: 10},
+		{name: "XSETID", setup: entries, command: "XSETID key 200-1", target: 1},
+		{name: "SCAN of 100", setup: keys, command: "SCAN 0 COUNT 100", target: 1, less: 10},
+		{name: "KEYS of 1,000", setup: keys, command: "KEYS key:*", target: 1, less: 100},
+		{name: "COPY of a string", setup: [][]string{{"SET", "key", words}}, command: "COPY key to REPLACE", target: 1},
+		{name: "COPY of a set", setup: [][]string{few("key", 0, 100)}, command: "COPY key to REPLACE", target: 1, less: 3},
+		{name: "COPY of 1,000", setup: scored("key", 0, 1000), command: "COPY key to REPLACE", target: 1, less: 100},
+		{name: "RESTORE of a string", setup: [][]string{{"SET", "key", words}}, command: "RESTORE to 0 payload REPLACE", target: 1, payload: true},
+		{name: "RESTORE of a hash", setup: [][]string{fields("key", 20)}, command: "RESTORE to 0 payload REPLACE", target: 1, less: 3, payload: true},
+		{name: "RESTORE of a set", setup: [][]string{few("key", 0, 100)}, command: "RESTORE to 0 payload REPLACE", target: 1, less: 10, payload: true},
 	}
 }
 
@@ -73,9 +127,12 @@ func (b bench) families(rounds int) {
 	node := rig.Start(harness.Options{Name: "node", CPU: 1})
 	reference := rig.Start(harness.Options{Name: "reference", Server: b.reference, CPU: 1})
 	fmt.Printf("\none command of every family, server CPU per operation, median µs of %d rounds; ratio: median (least to greatest)\n", rounds)
-	fmt.Printf("%-13s %6s %10s %12s   %-24s %s\n", "", "", "node", "reference", "ratio", "to reach")
+	fmt.Printf("%-21s %6s %10s %12s   %-24s %s\n", "", "", "node", "reference", "ratio", "to reach")
 	for _, f := range familyRows() {
 		for _, load := range []struct{ pipeline, requests int }{{1, 40_000}, {16, 300_000}} {
+			if !b.match.MatchString(fmt.Sprintf("%s P=%d", f.name, load.pipeline)) {
+				continue
+			}
 			load.requests /= max(f.less, 1)
 			costs := map[*harness.Process][]float64{}
 			for round := range rounds {
@@ -88,11 +145,15 @@ func (b bench) families(rounds int) {
 					for _, args := range f.setup {
 						p.Do(args...)
 					}
-					if f.name == "LPOP" {
-						// What is taken away is put there first, in one list.
-						b.fillList(p, int(float64(load.requests)*b.scale))
+					if f.taken != nil {
+						b.fill(p, f.taken, int(float64(load.requests)*b.scale))
 					}
-					costs[p] = append(costs[p], b.measure(p, row{f.command, load.pipeline, manyKeys, load.requests}))
+					r := row{command: f.command, pipeline: load.pipeline, keys: manyKeys, requests: load.requests}
+					if f.payload {
+						costs[p] = append(costs[p], b.restore(p, strings.Fields(f.command), r))
+					} else {
+						costs[p] = append(costs[p], b.measure(p, r))
+					}
 				}
 			}
 			ratios := make([]float64, rounds)
@@ -103,7 +164,7 @@ func (b bench) families(rounds int) {
 			if load.pipeline == 16 {
 				goal = fmt.Sprintf("%.2f", f.target)
 			}
-			fmt.Printf("%-13s P=%-4d %10.2f %12.2f   %-24s %s\n", f.name, load.pipeline, median(costs[node]), median(costs[reference]), spread(ratios), goal)
+			fmt.Printf("%-21s P=%-4d %10.2f %12.2f   %-24s %s\n", f.name, load.pipeline, median(costs[node]), median(costs[reference]), spread(ratios), goal)
 		}
 	}
 	node.Kill()
@@ -115,15 +176,42 @@ func spread(values []float64) string {
 	return fmt.Sprintf("%.2f (%.2f to %.2f)", median(values), slices.Min(values), slices.Max(values))
 }
 
-func (b bench) fillList(p *harness.Process, n int) {
+// fill sends a command n times, with its number for __rand_int__.
+func (b bench) fill(p *harness.Process, command []string, n int) {
 	l := b.loader(p)
 	defer l.close()
-	for i := 0; i < n; i += 500 {
-		args := []string{"RPUSH", "key"}
-		for range 500 {
-			args = append(args, "value")
+	args := make([]string, len(command))
+	for i := range n {
+		for at, word := range command {
+			args[at] = strings.ReplaceAll(word, "__rand_int__", strconv.Itoa(i))
 		}
 		l.send(args...)
 	}
 	l.finish()
+}
+
+// restore is measure for a command that has the DUMP of "key" as an argument.
+func (b bench) restore(p *harness.Process, command []string, r row) float64 {
+	command[slices.Index(command, "payload")] = p.Do("DUMP", "key").Text
+	clients := make([]*loader, 50)
+	for i := range clients {
+		clients[i] = b.loader(p)
+		defer clients[i].close()
+	}
+	b.pin("1")
+	defer b.pin("0-1")
+	before, sent := b.cpu(p), 0
+	for sent < int(float64(r.requests)*b.scale) {
+		for _, l := range clients {
+			for range r.pipeline {
+				l.send(command...)
+			}
+			l.flush()
+			sent += r.pipeline
+		}
+		for _, l := range clients {
+			l.collect()
+		}
+	}
+	return float64((b.cpu(p) - before).Microseconds()) / float64(sent)
 }

@@ -50,9 +50,20 @@ func (l *loader) send(args ...string) {
 
 // finish sends what is left and reads all the answers.
 func (l *loader) finish() {
+	l.flush()
+	l.collect()
+}
+
+// flush sends what is left.
+func (l *loader) flush() {
 	if _, err := l.socket.Write(l.out); err != nil {
 		l.b.console.Fatalf("load: %v", err)
 	}
+	l.out = l.out[:0]
+}
+
+// collect reads all the answers.
+func (l *loader) collect() {
 	for ; l.pending > 0; l.pending-- {
 		reply, err := harness.ReadReply(l.r)
 		if err == nil {
@@ -62,7 +73,6 @@ func (l *loader) finish() {
 			l.b.console.Fatalf("load: %v", err)
 		}
 	}
-	l.out = l.out[:0]
 }
 
 // pin binds this program to cores, as taskset names them.

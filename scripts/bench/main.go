@@ -27,8 +27,6 @@ type row struct {
 	// requests is chosen so that a run takes a few seconds: processor time is
 	// counted in hundredths.
 	requests int
-	// last is the command's last argument, if it cannot be one of a program.
-	last string
 }
 
 var rows = []row{
@@ -173,11 +171,7 @@ func (b bench) measure(p *harness.Process, r row) float64 {
 	} else {
 		args = append(args, "-t", r.command)
 	}
-	if r.last != "" {
-		args = slices.Insert(args, 3, "-x")
-	}
 	load := exec.Command("taskset", args...)
-	load.Stdin = strings.NewReader(r.last)
 	if out, err := load.CombinedOutput(); err != nil {
 		b.console.Fatalf("redis-benchmark on %s: %v\n%s", p.Name, err, out)
 	}
