@@ -47,7 +47,7 @@ func share(v value.Value) float64 {
 }
 
 // loopCells is how large a table may be that is filled on a loop.
-const loopCells = 1 << 16
+const loopCells = 1 << 20
 
 // long reports whether tx may take too long for a loop: one of its commands may
 // go through values, and those of all its keys are large together. What its

@@ -2,6 +2,7 @@ package command
 
 import (
 	"math"
+	"math/bits"
 	"slices"
 
 	"slotmesh/node/resp"
@@ -109,42 +110,69 @@ func runLCS(c *Call) error {
 
 // lcsTable is what is left of the dynamic program: the length of the result
 // and, for the way back, one bit a cell.
+//
+// Beside each other in a row, lengths differ by 0 or 1, so that a row is a
+// number with a bit for each byte of right, and the next row follows from it by
+// a few operations on 64 bits at a time: the addition carries what was found
+// across all the bytes that do not match. Source: Crochemore, Iliopoulos,
+// Pinzon, Reid, "A fast and practical bit-vector algorithm for the longest
+// common subsequence problem".
 type lcsTable struct {
 	length int
-	width  int
-	// up has a bit for each cell (i, j), both from 1: the best result without
-	// the last byte of left is longer than without the last byte of right.
-	up []uint64
+	// width is the number of words in a row.
+	width int
+	// same has a bit for each cell: with the byte of right the best result is no
+	// longer than without it. It is empty if nobody goes the way back.
+	same []uint64
 }
 
 func newLCSTable(left, right []byte, keep bool) *lcsTable {
-	t := &lcsTable{width: len(right)}
-	if keep {
-		t.up = make([]uint64, (len(left)*len(right)+63)/64)
-	}
-	// above is the row before, row the one under way.
-	above, row := make([]uint32, len(right)+1), make([]uint32, len(right)+1)
-	for i, l := range left {
-		// best is the cell before, diagonal the one above that.
-		best, diagonal := uint32(0), uint32(0)
-		from, to := above[1:len(right)+1], row[1:len(right)+1]
-		for j, r := range right {
-			higher := from[j]
-			if l == r {
-				best = diagonal + 1
-			} else if higher > best {
-				best = higher
-				if keep {
-					bit := uint(i*t.width + j)
-					t.up[bit/64] |= 1 << (bit % 64)
-				}
-			}
-			to[j] = best
-			diagonal = higher
+	width := (len(right) + 63) / 64
+	t := &lcsTable{width: width}
+	// classes numbers the bytes that right has, from 1; matches has the row of
+	// each, with a bit where it stands in right. Class 0 stands nowhere.
+	var classes [256]uint16
+	n := 1
+	for _, b := range right {
+		if classes[b] == 0 {
+			classes[b] = uint16(n)
+			n++
 		}
-		above, row = row, above
 	}
-	t.length = int(above[len(right)])
+	rows := 0
+	if keep {
+		rows = len(left)
+	}
+	words := make([]uint64, (n+1+rows)*width)
+	matches, first := words[:n*width], words[n*width:(n+1)*width]
+	t.same = words[(n+1)*width:]
+	for j, b := range right {
+		matches[int(classes[b])*width+j/64] |= 1 << (j % 64)
+	}
+	for i := range first {
+		first[i] = math.MaxUint64
+	}
+	above := first
+	for i, b := range left {
+		row := above
+		if keep {
+			row = t.same[i*width : (i+1)*width]
+		}
+		class := int(classes[b])
+		match := matches[class*width : (class+1)*width]
+		carry := uint64(0)
+		for w, before := range above {
+			found := before & match[w]
+			var sum uint64
+			sum, carry = bits.Add64(before, found, carry)
+			row[w] = sum | before&^found
+		}
+		above = row
+	}
+	// The bits behind the end of right match nothing and stay set.
+	for _, w := range above {
+		t.length += bits.OnesCount64(^w)
+	}
 	return t
 }
 
@@ -169,8 +197,9 @@ func (t *lcsTable) walk(left, right []byte) (common []byte, matches []lcsMatch) 
 			i, j = i-1, j-1
 			continue
 		}
-		bit := i*t.width + j
-		if t.up[bit/64]&(1<<(bit%64)) != 0 {
+		// Where the byte of right makes it longer, and does so without the one of
+		// left, that one is not in the result.
+		if t.same[i*t.width+j/64]&(1<<(j%64)) == 0 {
 			i--
 		} else {
 			j--
