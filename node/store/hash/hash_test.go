@@ -13,12 +13,13 @@ import (
 	"slotmesh/node/store/listpack"
 	"slotmesh/node/store/tree"
 	"slotmesh/node/store/value"
+	"slotmesh/node/store/value/valuetest"
 )
 
 var reference = Limits{Entries: 512, Value: 64}
 
 func newDraft(t testing.TB) *value.Draft {
-	m := newMemory(t)
+	m := valuetest.NewMemory(t)
 	return value.NewDraft(tree.Space{Heap: m.Heap(0)}, value.KindHash, value.EncListpack)
 }
 
@@ -210,7 +211,7 @@ func FuzzLoadPacked(f *testing.F) {
 	f.Add(pack("a", "1", "b", "2"))
 	f.Add(pack("a", "1", "a", "2"))
 	f.Add(pack())
-	m := newMemory(f)
+	m := valuetest.NewMemory(f)
 	f.Fuzz(func(t *testing.T, lp []byte) {
 		d := value.NewDraft(tree.Space{Heap: m.Heap(0)}, value.KindHash, value.EncListpack)
 		h := Open(&d.Cell, reference)

@@ -11,91 +11,20 @@ import (
 	"pgregory.net/rapid"
 
 	"slotmesh/node/store/arena"
-	"slotmesh/node/store/tree"
 	"slotmesh/node/store/value"
+	"slotmesh/node/store/value/valuetest"
 )
 
-// home is a keyspace of one record, with snapshots of it.
-type home struct {
-	heap      *arena.Heap
-	cell      value.Cell
-	version   uint32
-	snapshots []*snapshot
-	retired   []arena.Ref
-	expireAt  int64
-}
-
-// snapshot is the hash as of a cut: its payload once it was handed over.
-type snapshot struct {
-	handed bool
-	v      value.Value
-	model  map[string]entry
-}
+// home is a hash beside its model.
+type home = valuetest.Home[map[string]entry]
 
 type entry struct {
 	value    string
 	deadline int64
 }
 
-func newMemory(t testing.TB) *arena.Memory {
-	m, err := arena.New(arena.Options{Reserve: 1 << 30})
-	if err != nil {
-		t.Fatal(err)
-	}
-	return m
-}
-
 func newHome(heap *arena.Heap) *home {
-	h := &home{heap: heap, version: 1}
-	h.cell = value.Open(h, heap, value.NewRecord(heap, []byte("key"), &value.Value{Kind: value.KindHash, Enc: value.EncListpack}, 0, 0))
-	return h
-}
-
-func (h *home) Preserve(arena.Ref) {
-	for _, s := range h.snapshots {
-		if !s.handed {
-			s.handed, s.v = true, h.cell.Value().Detach()
-		}
-	}
-}
-func (h *home) Moved(_, _ arena.Ref) {}
-func (h *home) Retire(r arena.Ref)   { h.retired = append(h.retired, r) }
-func (h *home) Space() tree.Space {
-	return tree.Space{Heap: h.heap, Version: h.version, Frozen: len(h.snapshots) > 0, Floor: h.version - 1, Retirer: h}
-}
-
-func (h *home) FieldsExpire(at arena.Ref, ms int64) arena.Ref {
-	h.expireAt = ms
-	return at
-}
-
-func (h *home) cut(model map[string]entry) {
-	h.snapshots = append(h.snapshots, &snapshot{model: maps.Clone(model)})
-	h.version++
-}
-
-// closeAll checks the snapshots and frees what was kept for them.
-func (h *home) closeAll(t failer) {
-	for _, s := range h.snapshots {
-		v := s.v
-		if !s.handed {
-			v = h.cell.Value()
-		}
-		compare(t, v, s.model, 0)
-	}
-	h.snapshots = nil
-	for _, r := range h.retired {
-		h.heap.Free(r)
-	}
-	h.retired = nil
-}
-
-func (h *home) free() {
-	for i := range h.cell.Roots() {
-		tr := h.cell.Tree(i)
-		tr.Free()
-	}
-	h.heap.Free(h.cell.At())
+	return valuetest.NewHome[map[string]entry](heap, value.Value{Kind: value.KindHash, Enc: value.EncListpack})
 }
 
 type failer interface{ Fatalf(string, ...any) }
@@ -186,30 +115,30 @@ func (w *world) set(field, val string, deadline int64, keep bool) bool {
 }
 
 func (w *world) check(t failer) {
-	compare(t, w.home.cell.Value(), w.model, w.now)
+	compare(t, w.home.Cell.Value(), w.model, w.now)
 	next := int64(0)
 	for _, e := range w.model {
 		if e.deadline != 0 && (next == 0 || e.deadline < next) {
 			next = e.deadline
 		}
 	}
-	if w.home.expireAt != next {
-		t.Fatalf("the keyspace was told %d, want %d", w.home.expireAt, next)
+	if w.home.ExpireAt != next {
+		t.Fatalf("the keyspace was told %d, want %d", w.home.ExpireAt, next)
 	}
-	if w.hashtable != (w.home.cell.Encoding() == value.EncHashtable) {
-		t.Fatalf("encoding %v, want hashtable: %v", w.home.cell.Encoding(), w.hashtable)
+	if w.hashtable != (w.home.Cell.Encoding() == value.EncHashtable) {
+		t.Fatalf("encoding %v, want hashtable: %v", w.home.Cell.Encoding(), w.hashtable)
 	}
 }
 
 func TestHashIsAMap(t *testing.T) {
-	memory := newMemory(t)
+	memory := valuetest.NewMemory(t)
 	rapid.Check(t, func(t *rapid.T) {
 		base := memory.Heap(0).Used()
 		limits := rapid.SampledFrom([]Limits{{512, 64}, {5, 64}, {1 << 30, 1 << 30}, {0, 0}, {512, 8}}).Draw(t, "limits")
 		names := rapid.SampledFrom([]int{5, 40, 400}).Draw(t, "names")
 		longest := rapid.SampledFrom([]int{10, 70, 3000}).Draw(t, "longest")
 		w := &world{home: newHome(memory.Heap(0)), model: map[string]entry{}, limits: limits}
-		w.hash = Open(&w.home.cell, limits)
+		w.hash = Open(&w.home.Cell, limits)
 		field := func(t *rapid.T) string {
 			n := rapid.IntRange(0, names).Draw(t, "field")
 			switch n % 3 {
@@ -231,6 +160,9 @@ func TestHashIsAMap(t *testing.T) {
 		}
 		deadline := func(t *rapid.T) int64 {
 			return w.now + rapid.Int64Range(-3, 40).Filter(func(d int64) bool { return w.now+d > 0 }).Draw(t, "deadline")
+		}
+		closeAll := func(t *rapid.T) {
+			w.home.Close(func(v value.Value, model map[string]entry) { compare(t, v, model, 0) })
 		}
 		w.now = 100
 		fill := func(t *rapid.T) {
@@ -326,16 +258,16 @@ func TestHashIsAMap(t *testing.T) {
 				}
 			},
 			"cut": func(t *rapid.T) {
-				if len(w.home.snapshots) < 3 {
-					w.home.cut(w.model)
+				if w.home.Cuts() < 3 {
+					w.home.Cut(maps.Clone(w.model))
 				}
 			},
-			"close": func(t *rapid.T) { w.home.closeAll(t) },
+			"close": closeAll,
 			"":      func(t *rapid.T) { w.check(t) },
 		}
 		t.Repeat(actions)
-		w.home.closeAll(t)
-		w.home.free()
+		closeAll(t)
+		w.home.Free()
 		if used := memory.Heap(0).Used(); used != base {
 			t.Fatalf("%d bytes were not freed", used-base)
 		}

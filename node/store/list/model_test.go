@@ -11,78 +11,20 @@ import (
 
 	"slotmesh/node/store/arena"
 	"slotmesh/node/store/listpack"
-	"slotmesh/node/store/tree"
 	"slotmesh/node/store/value"
+	"slotmesh/node/store/value/valuetest"
 )
 
-// home is a keyspace of one record, with snapshots of it.
-type home struct {
-	heap      *arena.Heap
-	cell      value.Cell
-	version   uint32
-	snapshots []*snapshot
-	retired   []arena.Ref
-}
-
-// snapshot is the list as of a cut: its payload once it was handed over.
-type snapshot struct {
-	handed bool
-	v      value.Value
-	model  []string
-}
+// home is a list beside its model.
+type home = valuetest.Home[[]string]
 
 type failer interface {
 	Helper()
 	Fatalf(format string, args ...any)
 }
 
-func newMemory(t testing.TB) *arena.Memory {
-	m, err := arena.New(arena.Options{Reserve: 4 << 30})
-	if err != nil {
-		t.Fatal(err)
-	}
-	return m
-}
-
 func newHome(heap *arena.Heap) *home {
-	h := &home{heap: heap, version: 1}
-	h.cell = value.Open(h, heap, value.NewRecord(heap, []byte("key"), &value.Value{Kind: value.KindList, Enc: value.EncQuicklist}, 0, 0))
-	return h
-}
-
-func (h *home) Preserve(arena.Ref) {
-	for _, s := range h.snapshots {
-		if !s.handed {
-			s.handed, s.v = true, h.cell.Value().Detach()
-		}
-	}
-}
-func (h *home) Moved(_, _ arena.Ref) {}
-func (h *home) Retire(r arena.Ref)   { h.retired = append(h.retired, r) }
-func (h *home) Space() tree.Space {
-	return tree.Space{Heap: h.heap, Version: h.version, Frozen: len(h.snapshots) > 0, Floor: h.version - 1, Retirer: h}
-}
-func (h *home) FieldsExpire(at arena.Ref, _ int64) arena.Ref { return at }
-
-func (h *home) cut(model []string) {
-	h.snapshots = append(h.snapshots, &snapshot{model: slices.Clone(model)})
-	h.version++
-}
-
-// closeAll checks the snapshots and frees what was kept for them.
-func (h *home) closeAll(t failer) {
-	for _, s := range h.snapshots {
-		v := s.v
-		if !s.handed {
-			v = h.cell.Value()
-		}
-		check(t, v, s.model)
-	}
-	h.snapshots = nil
-	for _, r := range h.retired {
-		h.heap.Free(r)
-	}
-	h.retired = nil
+	return valuetest.NewHome[[]string](heap, value.Value{Kind: value.KindList, Enc: value.EncQuicklist})
 }
 
 // check compares a list with the model, read in every way, and looks at how it
@@ -155,12 +97,15 @@ var texts = rapid.OneOf(
 )
 
 func TestModel(t *testing.T) {
-	memory := newMemory(t)
+	memory := valuetest.NewMemory(t)
 	rapid.Check(t, func(t *rapid.T) {
 		used := memory.Heap(0).Used()
 		h := newHome(memory.Heap(0))
 		var model []string
-		l := Open(&h.cell)
+		closeAll := func(t *rapid.T) {
+			h.Close(func(v value.Value, model []string) { check(t, v, model) })
+		}
+		l := Open(&h.Cell)
 		few := rapid.SampledFrom([]string{"", "x", "5"})
 		for range rapid.IntRange(1, 30).Draw(t, "steps") {
 			switch rapid.IntRange(0, 13).Draw(t, "step") {
@@ -269,21 +214,17 @@ func TestModel(t *testing.T) {
 				}
 				l.PushAll(few, front)
 			case 12:
-				if len(h.snapshots) < 2 {
-					h.cut(model)
+				if h.Cuts() < 2 {
+					h.Cut(slices.Clone(model))
 				}
 			case 13:
-				h.closeAll(t)
+				closeAll(t)
 			}
-			check(t, h.cell.Value(), model)
+			check(t, h.Cell.Value(), model)
 		}
-		h.closeAll(t)
-		check(t, h.cell.Value(), model)
-		for i := range h.cell.Roots() {
-			tr := h.cell.Tree(i)
-			tr.Free()
-		}
-		h.heap.Free(h.cell.At())
+		closeAll(t)
+		check(t, h.Cell.Value(), model)
+		h.Free()
 		if now := memory.Heap(0).Used(); now != used {
 			t.Fatalf("%d bytes are left over", now-used)
 		}
@@ -291,10 +232,10 @@ func TestModel(t *testing.T) {
 }
 
 func TestIndex(t *testing.T) {
-	memory := newMemory(t)
+	memory := valuetest.NewMemory(t)
 	for _, n := range []int{10, 5000} {
 		h := newHome(memory.Heap(0))
-		l := Open(&h.cell)
+		l := Open(&h.Cell)
 		for i := range n {
 			l.Push([]byte(strconv.Itoa(i%10)), false)
 		}

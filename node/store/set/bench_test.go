@@ -7,11 +7,12 @@ import (
 
 	"slotmesh/node/store/tree"
 	"slotmesh/node/store/value"
+	"slotmesh/node/store/value/valuetest"
 )
 
 // BenchmarkSet measures one operation on sets of all forms and sizes.
 func BenchmarkSet(b *testing.B) {
-	memory := newMemory(b)
+	memory := valuetest.NewMemory(b)
 	limits := DefaultLimits()
 	for _, size := range []int{10, 60, 500, 5000, 1000000} {
 		for _, text := range []string{"", "member:"} {

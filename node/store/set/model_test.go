@@ -16,15 +16,8 @@ import (
 	"slotmesh/node/store/listpack"
 	"slotmesh/node/store/tree"
 	"slotmesh/node/store/value"
+	"slotmesh/node/store/value/valuetest"
 )
-
-func newMemory(t testing.TB) *arena.Memory {
-	m, err := arena.New(arena.Options{Reserve: 1 << 30})
-	if err != nil {
-		t.Fatal(err)
-	}
-	return m
-}
 
 // home is what the cell of a test belongs to.
 type home struct {
@@ -244,7 +237,7 @@ func (w *world) free() {
 }
 
 func TestAgainstModel(t *testing.T) {
-	memory := newMemory(t)
+	memory := valuetest.NewMemory(t)
 	rapid.Check(t, func(t *rapid.T) {
 		w := newWorld(memory, func(n int) int { return rapid.IntRange(0, n-1).Draw(t, "n") })
 		for range w.draw(80) {
@@ -255,7 +248,7 @@ func TestAgainstModel(t *testing.T) {
 }
 
 func TestAgainstModelSeeds(t *testing.T) {
-	memory := newMemory(t)
+	memory := valuetest.NewMemory(t)
 	for seed := range 150 {
 		func() {
 			defer func() {
@@ -276,7 +269,7 @@ func TestAgainstModelSeeds(t *testing.T) {
 
 // TestAlgebra compares unions, intersections and differences with a model's.
 func TestAlgebra(t *testing.T) {
-	memory := newMemory(t)
+	memory := valuetest.NewMemory(t)
 	for seed := range 300 {
 		r := rand.New(rand.NewPCG(uint64(seed), 2))
 		var worlds []*world
@@ -355,7 +348,7 @@ func TestAlgebra(t *testing.T) {
 }
 
 func TestScanKeepsWhatStays(t *testing.T) {
-	memory := newMemory(t)
+	memory := valuetest.NewMemory(t)
 	r := rand.New(rand.NewPCG(3, 3))
 	draft := value.NewDraft(tree.Space{Heap: memory.Heap(0)}, value.KindSet, value.EncHashtable)
 	limits := DefaultLimits()
@@ -415,7 +408,7 @@ func TestValidIntset(t *testing.T) {
 }
 
 func TestFromFiles(t *testing.T) {
-	memory := newMemory(t)
+	memory := valuetest.NewMemory(t)
 	for _, limit := range []int{512, 1} {
 		limits := Limits{IntsetEntries: limit}
 		want := map[string]bool{"1": true, "2": true, "-300": true}
@@ -447,7 +440,7 @@ func TestFromFiles(t *testing.T) {
 
 // TestRemovalIsBetter has the reference's choices.
 func TestRemovalIsBetter(t *testing.T) {
-	memory := newMemory(t)
+	memory := valuetest.NewMemory(t)
 	limits := DefaultLimits()
 	sized := func(n int) Reader {
 		draft := value.NewDraft(tree.Space{Heap: memory.Heap(0)}, value.KindSet, value.EncIntset)
@@ -472,7 +465,7 @@ func TestRemovalIsBetter(t *testing.T) {
 }
 
 func TestNothingIsAllocated(t *testing.T) {
-	memory := newMemory(t)
+	memory := valuetest.NewMemory(t)
 	limits := DefaultLimits()
 	for _, size := range []int{5, 60, 400, 10000} {
 		for _, text := range []string{"", "member"} {

@@ -6,11 +6,12 @@ import (
 	"slotmesh/node/store/arena"
 	"slotmesh/node/store/tree"
 	"slotmesh/node/store/value"
+	"slotmesh/node/store/value/valuetest"
 )
 
 // newDraft returns an empty stream of a memory of its own.
 func newDraft(t testing.TB) *value.Draft {
-	return newDraftIn(newMemory(t))
+	return newDraftIn(valuetest.NewMemory(t))
 }
 
 func newDraftIn(m *arena.Memory) *value.Draft {

@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"math"
 	"testing"
+
+	"slotmesh/node/store/value/valuetest"
 )
 
 func TestIDText(t *testing.T) {
@@ -69,7 +71,7 @@ func FuzzBlock(f *testing.F) {
 		f.Add(it.Listpack)
 	}
 	f.Add([]byte{})
-	m := newMemory(f)
+	m := valuetest.NewMemory(f)
 	f.Fuzz(func(t *testing.T, lp []byte) {
 		d := newDraftIn(m)
 		defer d.Discard()

@@ -14,6 +14,7 @@ import (
 	"slotmesh/node/store/arena"
 	"slotmesh/node/store/tree"
 	"slotmesh/node/store/value"
+	"slotmesh/node/store/value/valuetest"
 )
 
 var long = flag.Bool("long", false, "run many more random operations")
@@ -616,17 +617,8 @@ func (w *world) end() {
 	}
 }
 
-func newMemory(t testing.TB) *arena.Memory {
-	t.Helper()
-	m, err := arena.New(arena.Options{Reserve: 1 << 30})
-	if err != nil {
-		t.Fatal(err)
-	}
-	return m
-}
-
 func TestAgainstModel(t *testing.T) {
-	m := newMemory(t)
+	m := valuetest.NewMemory(t)
 	rapid.Check(t, func(t *rapid.T) {
 		w := newWorld(m, func(n int) int { return rapid.IntRange(0, n-1).Draw(t, "n") })
 		for range w.draw(40) {
@@ -641,7 +633,7 @@ func TestAgainstModelSeeds(t *testing.T) {
 	if *long {
 		seeds, steps = 500, 1000
 	}
-	m := newMemory(t)
+	m := valuetest.NewMemory(t)
 	for seed := range seeds {
 		func() {
 			defer func() {

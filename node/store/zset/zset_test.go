@@ -16,78 +16,14 @@ import (
 	"slotmesh/node/store/listpack"
 	"slotmesh/node/store/tree"
 	"slotmesh/node/store/value"
+	"slotmesh/node/store/value/valuetest"
 )
 
-// home is the keyspace of one key, with one snapshot at a time.
-type home struct {
-	cell    value.Cell
-	space   tree.Space
-	retired []arena.Ref
-	// kept is the content as of the cut, once the key has changed.
-	kept  *value.Value
-	model map[string]float64
-}
-
-func newMemory(t testing.TB) *arena.Memory {
-	m, err := arena.New(arena.Options{Reserve: 4 << 30})
-	if err != nil {
-		t.Fatal(err)
-	}
-	return m
-}
+// home is a sorted set beside its model.
+type home = valuetest.Home[map[string]float64]
 
 func newHome(m *arena.Memory) *home {
-	h := &home{space: tree.Space{Heap: m.Heap(0), Version: 1}}
-	h.space.Retirer = h
-	h.cell = value.Open(h, h.space.Heap, value.NewRecord(h.space.Heap, []byte("key"), &value.Value{Kind: value.KindZSet, Enc: value.EncListpack}, 1, 0))
-	return h
-}
-
-func (h *home) Preserve(at arena.Ref) {
-	m := h.cell.Memory()
-	if !h.space.Frozen || value.Version(m, at) > h.space.Floor {
-		return
-	}
-	v := h.cell.Value().Detach()
-	h.kept = &v
-	value.SetVersion(m, at, h.space.Version)
-}
-
-func (h *home) Moved(_, _ arena.Ref)                         {}
-func (h *home) Retire(block arena.Ref)                       { h.retired = append(h.retired, block) }
-func (h *home) Space() tree.Space                            { return h.space }
-func (h *home) FieldsExpire(at arena.Ref, _ int64) arena.Ref { return at }
-
-func (h *home) cut(model map[string]float64) {
-	h.model, h.kept = maps.Clone(model), nil
-	h.space.Floor = h.space.Version
-	h.space.Version++
-	h.space.Frozen = true
-}
-
-// closeCut compares the snapshot with the model as it was and gives it up.
-func (h *home) closeCut(t fatal) {
-	if !h.space.Frozen {
-		return
-	}
-	v := h.cell.Value()
-	if h.kept != nil {
-		v = *h.kept
-	}
-	compareAll(t, Read(v), h.model)
-	h.space.Frozen = false
-	for _, r := range h.retired {
-		h.space.Heap.Free(r)
-	}
-	h.retired = nil
-}
-
-func (h *home) free() {
-	for i := range h.cell.Roots() {
-		t := h.cell.Tree(i)
-		t.Free()
-	}
-	h.space.Heap.Free(h.cell.At())
+	return valuetest.NewHome[map[string]float64](m.Heap(0), value.Value{Kind: value.KindZSet, Enc: value.EncListpack})
 }
 
 type fatal interface {
@@ -180,7 +116,7 @@ func drawMember(t *rapid.T, many int) []byte {
 }
 
 func TestSetIsLikeTheModel(t *testing.T) {
-	m := newMemory(t)
+	m := valuetest.NewMemory(t)
 	for _, many := range []int{10, 200, 3000} {
 		t.Run(fmt.Sprint(many), func(t *testing.T) {
 			rapid.Check(t, func(t *rapid.T) { run(t, m, many) })
@@ -193,8 +129,11 @@ func TestSetIsLikeTheModel(t *testing.T) {
 
 func run(t *rapid.T, m *arena.Memory, many int) {
 	h := newHome(m)
-	defer h.free()
-	defer h.closeCut(t)
+	defer h.Free()
+	closeCut := func(t *rapid.T) {
+		h.Close(func(v value.Value, model map[string]float64) { compareAll(t, Read(v), model) })
+	}
+	defer closeCut(t)
 	limits := rapid.SampledFrom([]Limits{DefaultLimits, {Entries: 5, Value: 10}, {Entries: 1000, Value: 1000}, {}}).Draw(t, "limits")
 	model := map[string]float64{}
 	enc := value.EncListpack
@@ -210,7 +149,7 @@ func run(t *rapid.T, m *arena.Memory, many int) {
 		}
 		model[string(member)] = stored(score)
 	}
-	open := func() ZSet { return Open(&h.cell, limits) }
+	open := func() ZSet { return Open(&h.Cell, limits) }
 	for range rapid.IntRange(0, many/2).Draw(t, "before") {
 		member, score := drawMember(t, many), drawScore(t)
 		z := open()
@@ -272,7 +211,7 @@ func run(t *rapid.T, m *arena.Memory, many int) {
 			}
 		},
 		"find": func(t *rapid.T) {
-			r := Read(h.cell.Value())
+			r := Read(h.Cell.Value())
 			member := drawMember(t, many)
 			want, there := model[string(member)]
 			if score, ok := r.Score(member); ok != there || ok && !same(score, want) {
@@ -286,7 +225,7 @@ func run(t *rapid.T, m *arena.Memory, many int) {
 		},
 		"by score": func(t *rapid.T) {
 			s := ScoreRange{drawScore(t), drawScore(t), rapid.Bool().Draw(t, "("), rapid.Bool().Draw(t, ")")}
-			r := Read(h.cell.Value())
+			r := Read(h.Cell.Value())
 			list := sorted(model)
 			from, to := r.RanksByScore(s)
 			n := 0
@@ -304,19 +243,19 @@ func run(t *rapid.T, m *arena.Memory, many int) {
 			}
 		},
 		"cut": func(t *rapid.T) {
-			h.closeCut(t)
-			h.cut(model)
+			closeCut(t)
+			h.Cut(maps.Clone(model))
 		},
-		"close": func(t *rapid.T) { h.closeCut(t) },
+		"close": closeCut,
 		"": func(t *rapid.T) {
-			if got := h.cell.Encoding(); got != enc {
+			if got := h.Cell.Encoding(); got != enc {
 				t.Fatalf("encoding %v, want %v", got, enc)
 			}
-			compareAll(t, Read(h.cell.Value()), model)
+			compareAll(t, Read(h.Cell.Value()), model)
 		},
 	})
 	// What was built anew from it is the same set.
-	d := value.NewDraft(h.space, value.KindZSet, value.EncListpack)
+	d := value.NewDraft(h.Space(), value.KindZSet, value.EncListpack)
 	b := NewBuilder(&d.Cell, limits)
 	wantEnc := value.EncListpack
 	for _, e := range sorted(model) {
@@ -343,7 +282,7 @@ func run(t *rapid.T, m *arena.Memory, many int) {
 	if err := listpack.Validate(lp); err != nil {
 		t.Fatal(err)
 	}
-	other := value.NewDraft(h.space, value.KindZSet, value.EncListpack)
+	other := value.NewDraft(h.Space(), value.KindZSet, value.EncListpack)
 	z := Open(&other.Cell, limits)
 	if err := z.SetListpack(lp); err != nil {
 		t.Fatal(err)
@@ -354,12 +293,12 @@ func run(t *rapid.T, m *arena.Memory, many int) {
 }
 
 func TestLexRanges(t *testing.T) {
-	m := newMemory(t)
+	m := valuetest.NewMemory(t)
 	rapid.Check(t, func(t *rapid.T) {
 		h := newHome(m)
-		defer h.free()
+		defer h.Free()
 		limits := rapid.SampledFrom([]Limits{DefaultLimits, {}}).Draw(t, "limits")
-		z := Open(&h.cell, limits)
+		z := Open(&h.Cell, limits)
 		score := drawScore(t)
 		var list []string
 		for range rapid.IntRange(0, 300).Draw(t, "n") {
@@ -451,7 +390,7 @@ func FuzzSetListpack(f *testing.F) {
 		lp = listpack.Push(lp, []byte(text))
 		f.Add(slices.Clone(lp))
 	}
-	m := newMemory(f)
+	m := valuetest.NewMemory(f)
 	f.Fuzz(func(t *testing.T, lp []byte) {
 		d := value.NewDraft(tree.Space{Heap: m.Heap(0)}, value.KindZSet, value.EncListpack)
 		defer d.Discard()
@@ -468,17 +407,17 @@ func FuzzSetListpack(f *testing.F) {
 }
 
 func TestNothingIsAllocated(t *testing.T) {
-	m := newMemory(t)
+	m := valuetest.NewMemory(t)
 	for _, n := range []int{20, 5000} {
 		h := newHome(m)
-		z := Open(&h.cell, DefaultLimits)
+		z := Open(&h.Cell, DefaultLimits)
 		for i := range n {
 			z.Add(fmt.Appendf(nil, "member:%d", i), float64(i)/3, 0)
 		}
 		member := []byte("member:12")
 		extra := []byte("another")
 		allocs := testing.AllocsPerRun(100, func() {
-			z := Open(&h.cell, DefaultLimits)
+			z := Open(&h.Cell, DefaultLimits)
 			z.Add(member, 5, Increment)
 			z.Add(extra, 2, 0)
 			z.Rank(member)
