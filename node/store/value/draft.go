@@ -34,14 +34,7 @@ func (v Value) Clone(space tree.Space) *Draft {
 	copy(d.Splice(0, 0, len(v.Bytes)), v.Bytes)
 	d.Cell.SetRoots(int(v.Roots))
 	for i := range int(v.Roots) {
-		old := v.Tree(i)
-		t := tree.Tree{View: tree.View{Memory: d.Memory(), Root: tree.Root{Plain: old.Root.Plain}}, Space: d.space}
-		c := old.At(0)
-		for ; c.Valid(); c.Next() {
-			item := c.Item()
-			copy(t.Append(c.Prefix(), len(item)), item)
-		}
-		d.SetRoot(i, t.Root)
+		d.SetRoot(i, v.Tree(i).Clone(d.space).Root)
 	}
 	return d
 }
