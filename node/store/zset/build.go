@@ -17,7 +17,7 @@ type Builder struct {
 	z ZSet
 	// lp is the packed form for as long as there is one.
 	lp     []byte
-	scores tree.Tree
+	scores tree.Builder
 	large  bool
 	// signed are the ranks of the zeros with a sign.
 	signed []int
@@ -26,7 +26,7 @@ type Builder struct {
 // NewBuilder returns a builder of the set in c.
 func NewBuilder(c *value.Cell, limits Limits) Builder {
 	b := Builder{z: Open(c, limits)}
-	b.scores = tree.Tree{View: tree.View{Memory: c.Memory()}, Space: c.Space()}
+	b.scores = tree.Build(tree.Tree{View: tree.View{Memory: c.Memory()}, Space: c.Space()})
 	return b
 }
 
@@ -39,7 +39,7 @@ func (b *Builder) Expect(n, size int) {
 
 // Append adds a member, which must be behind those that were added before.
 func (b *Builder) Append(member []byte, score float64) {
-	n := int(b.scores.Root.Count)
+	n := b.scores.Len()
 	if !b.large && len(b.lp) > 0 {
 		n = listpack.Len(b.lp) / 2
 	}
@@ -96,14 +96,14 @@ func (b *Builder) membersOf(scores *tree.Tree) tree.Tree {
 		list[rank].score = math.Copysign(0, -1)
 	}
 	list = byHash(list)
-	members := tree.Tree{View: tree.View{Memory: scores.Memory}, Space: scores.Space}
+	members := tree.Build(tree.Tree{View: tree.View{Memory: scores.Memory}, Space: scores.Space})
 	for i := range list {
 		h := &list[i]
 		item := members.Append(h.hash, scoreSize+len(h.member))
 		putScore(item, h.score)
 		copy(item[scoreSize:], h.member)
 	}
-	return members
+	return members.Close()
 }
 
 // byHash returns list in the order of hashes. As these are spread evenly, their
@@ -163,8 +163,9 @@ func (b *Builder) Close() {
 		b.z.cell.SetEncoding(b.z.v.Enc)
 	}
 	if b.large {
-		members := b.membersOf(&b.scores)
-		b.z.setTrees(&b.scores, &members, min(len(b.signed), 1))
+		scores := b.scores.Close()
+		members := b.membersOf(&scores)
+		b.z.setTrees(&scores, &members, min(len(b.signed), 1))
 		return
 	}
 	copy(b.z.cell.Splice(0, len(b.z.cell.Payload()), len(b.lp)), b.lp)
