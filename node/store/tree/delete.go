@@ -121,22 +121,26 @@ func (t *Tree) merge(c *Cursor, level, at int) {
 	parent := c.path[level-1].node()
 	siblings := t.node(parent).children()
 	a, b := siblings[at].node, siblings[at+1].node
-	left, right := t.node(a), t.node(b)
-	var r arena.Ref
-	if left.height == 0 {
-		size := left.live() + right.live() - nodeHeader
-		r = t.newLeaf(size + size/16)
-		addItems(t.node(r), left, 0, int(left.count), -1)
-		addItems(t.node(r), right, 0, int(right.count), -1)
-	} else {
-		var space [maxChildren]child
-		all := append(space[:0], left.children()...)
-		r = t.newInner(left.height, append(all, right.children()...))
-	}
+	r := t.joined(a, b)
 	c.path[level-1] = newStep(parent, at)
 	t.replace(c, level-1, 2, []child{t.sum(r)}, noEdge)
 	t.dropNode(a)
 	t.dropNode(b)
+}
+
+// joined returns a node with what is in a and in b, its right neighbour.
+func (t *Tree) joined(a, b arena.Ref) arena.Ref {
+	left, right := t.node(a), t.node(b)
+	if left.height > 0 {
+		var space [maxChildren]child
+		all := append(space[:0], left.children()...)
+		return t.newInner(left.height, append(all, right.children()...))
+	}
+	size := left.live() + right.live() - nodeHeader
+	r := t.newLeaf(size + size/16)
+	addItems(t.node(r), left, 0, int(left.count), -1)
+	addItems(t.node(r), right, 0, int(right.count), -1)
+	return r
 }
 
 // DeleteRange removes the items of ranks from to to-1.

@@ -12,7 +12,7 @@
 //
 // Find, At, Insert, Resize and Delete touch the nodes of one path; a node has
 // at most 4 KiB. DeleteRange touches two paths and gives back what lies between
-// them without looking at the items. Next and Prev stay in the leaf but for one
+// them without looking at the items; DeleteIf looks at every item once. Next and Prev stay in the leaf but for one
 // time in a hundred. A cursor's Rank is exact and costs a walk up the path only
 // when it is asked for. None of them takes memory of Go's heap.
 //
@@ -50,6 +50,6 @@
 //
 // tree.go has the types; node.go the layout of nodes; cursor.go finding and
 // walking; insert.go growing, and changing an item's size; prefix.go changing its
-// prefix; delete.go shrinking; free.go giving everything back, and moving blocks
+// prefix; delete.go shrinking; thin.go shrinking all over; free.go giving everything back, and moving blocks
 // out of sparse pages. The package imports the arena only.
 package tree

@@ -144,6 +144,28 @@ func (w *world) delete(c *Cursor, rank int) {
 	w.at(c, rank, "delete")
 }
 
+// deleteSome deletes so many of a thousand items, scattered.
+func (w *world) deleteSome(of1000 int) {
+	rank, salt := 0, w.draw(1<<20)
+	var left []entry
+	w.tree.DeleteIf(func(prefix uint64, item []byte) bool {
+		e := w.model[rank]
+		if prefix != e.prefix || !bytes.Equal(item, e.data) {
+			panic(fmt.Sprintf("delete if: asked of %d %x, want %d %x", prefix, item, e.prefix, e.data))
+		}
+		rank++
+		if mix(uint64(rank+salt))%1000 < uint64(of1000) {
+			return true
+		}
+		left = append(left, e)
+		return false
+	})
+	if rank != len(w.model) {
+		panic(fmt.Sprintf("delete if: asked %d times of %d items", rank, len(w.model)))
+	}
+	w.model = left
+}
+
 // put inserts, changes or deletes what is drawn.
 func (w *world) put(grow int) {
 	if w.tree.Root.Plain {
@@ -314,6 +336,8 @@ func (w *world) step() {
 		to := min(from+w.draw([]int{5, 300, 1 << 20}[w.draw(3)]), len(w.model))
 		w.tree.DeleteRange(from, to)
 		w.model = slices.Delete(w.model, from, to)
+	case kind < 76:
+		w.deleteSome([]int{1, 10, 500, 990, 1000}[w.draw(5)])
 	case kind < 82:
 		rank := w.draw(len(w.model) + 1)
 		c := w.tree.At(rank)
@@ -479,9 +503,8 @@ func TestReadersOfSnapshots(t *testing.T) {
 	}
 }
 
-// TestHigh cuts and thins a tree of several levels that a snapshot reads.
-func TestHigh(t *testing.T) {
-	r := rand.New(rand.NewPCG(1, 3))
+// high makes a tree of several levels.
+func high(t *testing.T, r *rand.Rand) *world {
 	w := newWorld(newMemory(t), r.IntN)
 	w.tree.Root.Plain = false
 	w.prefixes, w.ids = 1<<40, 1<<31
@@ -497,6 +520,32 @@ func TestHigh(t *testing.T) {
 	if w.tree.Root.Height < 3 {
 		t.Fatalf("height %d", w.tree.Root.Height)
 	}
+	return w
+}
+
+// TestHighDeleteIf thins such a tree, and a snapshot of it is not touched.
+func TestHighDeleteIf(t *testing.T) {
+	r := rand.New(rand.NewPCG(1, 4))
+	w := high(t, r)
+	for _, of1000 := range []int{0, 1, 300, 600, 950} {
+		w.cut()
+		before := w.tree.Root
+		w.deleteSome(of1000)
+		w.check()
+		if of1000 == 0 && (w.tree.Root != before || len(w.retired) > 0) {
+			t.Error("the tree was changed, and nothing was to go")
+		}
+		if s := wellFormed(&w.tree); s.leaves > 3*s.liveBytes/minLeaf+1 || s.inner > s.leaves/(minInner/2)+3 {
+			t.Errorf("%d items in %+v", len(w.model), s)
+		}
+	}
+	w.end()
+}
+
+// TestHigh cuts and thins a tree of several levels that a snapshot reads.
+func TestHigh(t *testing.T) {
+	r := rand.New(rand.NewPCG(1, 3))
+	w := high(t, r)
 	cut := func(from, to int) {
 		w.tree.DeleteRange(from, to)
 		w.model = slices.Delete(w.model, from, to)

@@ -1,6 +1,7 @@
 package zset
 
 import (
+	"bytes"
 	"math"
 
 	"slotmesh/node/store/listpack"
@@ -328,6 +329,12 @@ func (z *ZSet) RemoveRanks(from, to int) {
 		return
 	}
 	scores, members := z.trees()
+	if n := to - from; n > 1 && members.Many(n) {
+		thinMembers(&members, &scores, from, to)
+		scores.DeleteRange(from, to)
+		z.keep(&scores, &members, 0)
+		return
+	}
 	c := scores.At(from)
 	for rank := from; rank < to; rank++ {
 		if at, found := findMember(members.View, c.Item()); found {
@@ -343,4 +350,29 @@ func (z *ZSet) RemoveRanks(from, to int) {
 		scores.DeleteRange(from, to)
 	}
 	z.keep(&scores, &members, 0)
+}
+
+// thinMembers removes the members of ranks from up to, without it, to of scores
+// from the tree by members. It does not look them up there: each member that it
+// comes by has its score, and so says whether it is in the range.
+func thinMembers(members, scores *tree.Tree, from, to int) {
+	first, end := scores.At(from), scores.At(to)
+	least, leastMember := first.Prefix(), first.Item()
+	// Without an end the range goes up to the greatest score there is.
+	beyond, beyondMember := uint64(math.MaxUint64), []byte(nil)
+	if end.Valid() {
+		beyond, beyondMember = end.Prefix(), end.Item()
+	}
+	members.DeleteIf(func(_ uint64, item []byte) bool {
+		score := order(getScore(item))
+		switch {
+		case score < least || score > beyond:
+			return false
+		case score > least && score < beyond:
+			return true
+		}
+		member := item[scoreSize:]
+		return (score > least || bytes.Compare(member, leastMember) >= 0) &&
+			(score < beyond || bytes.Compare(member, beyondMember) < 0)
+	})
 }
