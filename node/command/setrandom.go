@@ -2,6 +2,7 @@ package command
 
 import (
 	"math"
+	"math/bits"
 	"slices"
 
 	"slotmesh/node/resp"
@@ -16,11 +17,16 @@ import (
 const fewPlaces = 64
 
 // choosePlaces returns k of n places, each at most once; few is room for them
-// while they are few. Source: Floyd's algorithm, which draws k numbers and never a
-// second time.
+// while they are few.
 func (c *Call) choosePlaces(n, k int, few []int) []int {
-	places := few
-	var seen []uint64
+	places, _ := c.drawPlaces(n, k, few)
+	return places
+}
+
+// drawPlaces is choosePlaces. If they are not few, seen has a bit for each. Source:
+// Floyd's algorithm, which draws k numbers and never a second time.
+func (c *Call) drawPlaces(n, k int, few []int) (places []int, seen []uint64) {
+	places = few
 	if k > cap(few) {
 		places = make([]int, 0, k)
 		seen = make([]uint64, n/64+1)
@@ -33,6 +39,22 @@ func (c *Call) choosePlaces(n, k int, few []int) []int {
 		places = append(places, place)
 		if seen != nil {
 			seen[place/64] |= 1 << (place % 64)
+		}
+	}
+	return places, seen
+}
+
+// choosePlacesInOrder is choosePlaces with the places ascending.
+func (c *Call) choosePlacesInOrder(n, k int, few []int) []int {
+	places, seen := c.drawPlaces(n, k, few)
+	if seen == nil {
+		slices.Sort(places)
+		return places
+	}
+	places = places[:0]
+	for i, word := range seen {
+		for ; word != 0; word &= word - 1 {
+			places = append(places, 64*i+bits.TrailingZeros64(word))
 		}
 	}
 	return places
@@ -101,10 +123,7 @@ func popMany(c *Call) error {
 		return nil
 	}
 	var few [fewPlaces]int
-	places := c.choosePlaces(n, int(count), few[:0])
-	// From the last place to the first, so that those to come stay what they are.
-	slices.Sort(places)
-	slices.Reverse(places)
+	places := c.choosePlacesInOrder(n, int(count), few[:0])
 	journaled := !c.Applied && c.engine.journal.Active()
 	var args [][]byte
 	if journaled {
@@ -112,9 +131,7 @@ func popMany(c *Call) error {
 		args = append(args, wordSRem, key)
 	}
 	c.Reply.Set(len(places))
-	var scratch set.Scratch
-	for _, place := range places {
-		member := s.Reader().Member(place, &scratch)
+	s.RemovePlaces(places, func(member []byte) {
 		c.Reply.Bulk(member)
 		if journaled {
 			if len(args) == 2+popTurn {
@@ -123,8 +140,7 @@ func popMany(c *Call) error {
 			}
 			args = append(args, c.keep(member))
 		}
-		s.RemoveAt(place)
-	}
+	})
 	c.changedBy(key, len(places))
 	c.Effect(args...)
 	return nil
