@@ -84,7 +84,7 @@ func zsetRows() []Spec {
 }
 
 // zsetTurn is how many members may be answered with on a loop.
-const zsetTurn = 1000
+const zsetTurn = 4000
 
 // zsetOf returns a reader of the sorted set at key for a command that reads it;
 // that of a key that is not there is empty, and ok is false.

@@ -87,6 +87,9 @@ type zsetInput struct {
 	// index, if not nil, finds the members of a packed sorted set without going
 	// through it each time.
 	index *scoreTable
+	// walker is the place in a large sorted set, if the members that are looked
+	// for come in the order of their hashes.
+	walker zset.Walker
 }
 
 // The ways to make one score of two. What is no number becomes 0, and does not
@@ -210,10 +213,14 @@ func (in *zsetInput) open(ref store.Ref) {
 	in.n = in.zset.Len()
 }
 
-func (in *zsetInput) score(member []byte) (float64, bool) {
+// score returns the score of a member. hash is not 0 only if the members come in
+// the order of their hashes.
+func (in *zsetInput) score(member []byte, hash uint64) (float64, bool) {
 	switch {
 	case in.isSet:
 		return 1, in.n > 0 && in.set.Has(member)
+	case hash != 0 && in.isLarge():
+		return in.walker.Score(hash, member)
 	case in.index != nil:
 		if e := in.index.lookup(member); e != nil {
 			return e.score, true
@@ -222,6 +229,9 @@ func (in *zsetInput) score(member []byte) (float64, bool) {
 	}
 	return in.zset.Score(member)
 }
+
+// isLarge reports whether the input is a sorted set with an order by hash.
+func (in *zsetInput) isLarge() bool { return in.n > 0 && !in.isSet && !in.zset.Packed() }
 
 // A packed set of more members than the first is asked for more of them than the
 // second is worth an index.
@@ -234,7 +244,7 @@ const (
 func indexFor(inputs []zsetInput, n int, room *zsetRoom) {
 	for i := range inputs {
 		in := &inputs[i]
-		if in.isSet || in.n < indexedLen || n < indexedFor || !in.zset.Packed() {
+		if in.isSet || in.n < indexedLen || n < indexedFor || in.isLarge() {
 			continue
 		}
 		in.index = room.index(i)
@@ -269,6 +279,29 @@ func (in *zsetInput) each(visit func(member []byte, score float64) bool) {
 		for at.Valid() && visit(at.Member(), at.Score()) {
 			at.Next()
 		}
+	}
+}
+
+// eachFor visits the members to look them up in others: in the order of their
+// hashes if the input and one of those are large, for then they lie in that
+// order there. Else hash is 0.
+func (in *zsetInput) eachFor(others []zsetInput, visit func(member []byte, score float64, hash uint64) bool) {
+	ordered := false
+	for i := range others {
+		if other := &others[i]; in.isLarge() && other.isLarge() {
+			other.walker, ordered = other.zset.Walk(), true
+		}
+	}
+	if !ordered {
+		in.each(func(member []byte, score float64) bool { return visit(member, score, 0) })
+		return
+	}
+	at := in.zset.FromHash(0)
+	for at.Valid() {
+		if member, score := at.Entry(); !visit(member, score, at.Hash()) {
+			return
+		}
+		at.Next()
 	}
 }
 
@@ -358,11 +391,11 @@ func (a *zsetAlgebra) intersect(room *zsetRoom, visit func(member []byte, score 
 	}
 	first := &a.inputs[0]
 	indexFor(a.inputs[1:], first.n, room)
-	first.each(func(member []byte, score float64) bool {
+	first.eachFor(a.inputs[1:], func(member []byte, score float64, hash uint64) bool {
 		total := first.weigh(score)
 		for i := range a.inputs[1:] {
 			in := &a.inputs[i+1]
-			other, ok := in.score(member)
+			other, ok := in.score(member, hash)
 			if !ok {
 				return true
 			}
@@ -393,9 +426,9 @@ func (a *zsetAlgebra) subtract(room *zsetRoom) {
 	}
 	if asked/2 <= removed {
 		indexFor(others, first.n, room)
-		first.each(func(member []byte, score float64) bool {
+		first.eachFor(others, func(member []byte, score float64, hash uint64) bool {
 			for i := range others {
-				if _, there := others[i].score(member); there {
+				if _, there := others[i].score(member, hash); there {
 					return true
 				}
 			}
@@ -561,13 +594,29 @@ func (t *scoreTable) grow() {
 	}
 }
 
-// sort finds the order of a sorted set. Members come from sets that have that
-// order, so that there are few ascending runs: these are merged.
+// sort finds the order of a sorted set. Most members come from sets that have
+// that order, so that there are few ascending runs: these are merged.
 func (t *scoreTable) sort() {
 	n := len(t.entries)
 	keys := slices.Grow(t.order[:0], n)[:n]
+	descents := 0
 	for i := range keys {
 		keys[i] = scoreKey{t.entries[i].score, int32(i)}
+		if i > 0 && keys[i].score < keys[i-1].score {
+			descents++
+		}
+	}
+	if t.order = keys; descents > n/8 {
+		slices.SortFunc(keys, func(a, b scoreKey) int {
+			switch {
+			case a.score < b.score:
+				return -1
+			case a.score > b.score:
+				return 1
+			}
+			return bytes.Compare(t.member(&t.entries[a.at]), t.member(&t.entries[b.at]))
+		})
+		return
 	}
 	other := slices.Grow(t.spare[:0], n)[:n]
 	for {

@@ -14,49 +14,9 @@ type Filter struct {
 	others []Reader
 	// all says which members are wanted.
 	all bool
-	// walkers are the places in the others, if the first one is large.
-	walkers []walker
-}
-
-// walker is a place in a large set that goes along with an iterator: all large
-// sets are in the order of hashes.
-type walker struct {
-	c     tree.Cursor
-	begun bool
-	// live says whether it is at a member, prefix which hash that one has.
-	live   bool
-	prefix uint64
-}
-
-// walkSteps is how many members a walker passes before it searches.
-const walkSteps = 6
-
-// reach goes on to the first member whose hash is not below hash, and reports
-// whether it has just that hash.
-func (w *walker) reach(v *tree.View, hash uint64) bool {
-	if !w.begun {
-		w.begun = true
-		w.find(v, hash)
-	}
-	for range walkSteps {
-		if !w.live || w.prefix >= hash {
-			break
-		}
-		if w.live = w.c.Next(); w.live {
-			w.prefix = w.c.Prefix()
-		}
-	}
-	if w.live && w.prefix < hash {
-		w.find(v, hash)
-	}
-	return w.live && w.prefix == hash
-}
-
-func (w *walker) find(v *tree.View, hash uint64) {
-	w.c, _ = v.Find(hash, nil)
-	if w.live = w.c.Valid(); w.live {
-		w.prefix = w.c.Prefix()
-	}
+	// walkers are the places in the others, if the first one is large: all large
+	// sets are in the order of hashes.
+	walkers []tree.Walker
 }
 
 // Intersect makes f, which is zero, a walk over what all of sets have, of which
@@ -92,7 +52,12 @@ func (f *Filter) start(first *Reader, others []Reader, all bool) {
 	f.others, f.all, f.walkers = others, all, nil
 	f.begin(first)
 	if first.form == formTree && len(others) > 0 {
-		f.walkers = make([]walker, len(others))
+		f.walkers = make([]tree.Walker, len(others))
+		for i := range others {
+			if others[i].form == formTree {
+				f.walkers[i] = others[i].tree.Walk()
+			}
+		}
 	}
 }
 
@@ -129,10 +94,10 @@ func (f *Filter) has(i int) bool {
 		return found
 	}
 	w := &f.walkers[i]
-	if !w.reach(&r.tree, hash) {
+	if !w.Reach(hash) {
 		return false
 	}
-	if string(w.c.Item()) == string(it.Member()) {
+	if string(w.Item()) == string(it.Member()) {
 		return true
 	}
 	_, found := findMember(&r.tree, hash, it.Member())

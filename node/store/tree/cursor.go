@@ -219,6 +219,16 @@ func (c *Cursor) Item() []byte {
 	return c.view.item(c.view.node(s.node()), s.at())
 }
 
+// Place is where an item is, for as long as the tree does not change: what a
+// cursor at it would know in one word without a pointer.
+type Place step
+
+// Place returns the place of the cursor's item.
+func (c *Cursor) Place() Place { return Place(c.path[c.view.Root.Height]) }
+
+// ItemAt is Cursor.Item of a cursor at a place.
+func (v *View) ItemAt(p Place) []byte { return v.item(v.node(step(p).node()), step(p).at()) }
+
 // Prefix is the item's prefix, 0 in a plain tree.
 func (c *Cursor) Prefix() uint64 {
 	s := c.path[c.view.Root.Height]

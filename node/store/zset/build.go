@@ -30,8 +30,10 @@ func NewBuilder(c *value.Cell, limits Limits) Builder {
 	return b
 }
 
-// Expect makes room for n members of size bytes together.
+// Expect makes room for n members of size bytes together, which are all that
+// come.
 func (b *Builder) Expect(n, size int) {
+	b.large = b.large || n > packedLen && len(b.lp) == 0
 	if room := size + 8*n + 16; n <= packedLen && room <= 2*packedBytes && cap(b.lp) < room {
 		b.lp = make([]byte, 0, room)
 	}
@@ -75,11 +77,12 @@ func (b *Builder) append(member []byte, score float64) {
 	copy(b.scores.Append(order(score), len(member)), member)
 }
 
-// hashed is a member on its way into the tree by members.
+// hashed is a member on its way into the tree by members, and where it is in the
+// one by scores. It has no pointers for the collector to follow.
 type hashed struct {
 	hash   uint64
-	member []byte
 	score  float64
+	member tree.Place
 }
 
 // membersOf makes the tree by members of the one by scores: sorted first, for
@@ -88,27 +91,27 @@ func (b *Builder) membersOf(scores *tree.Tree) tree.Tree {
 	list := make([]hashed, 0, scores.Len())
 	c := scores.At(0)
 	for c.Valid() {
-		member := c.Item()
-		list = append(list, hashed{scores.Memory.Hash(member), member, scoreOf(c.Prefix())})
+		list = append(list, hashed{scores.Memory.Hash(c.Item()), scoreOf(c.Prefix()), c.Place()})
 		c.Next()
 	}
 	for _, rank := range b.signed {
 		list[rank].score = math.Copysign(0, -1)
 	}
-	list = byHash(list)
+	list = byHash(&scores.View, list)
 	members := tree.Build(tree.Tree{View: tree.View{Memory: scores.Memory}, Space: scores.Space})
 	for i := range list {
 		h := &list[i]
-		item := members.Append(h.hash, scoreSize+len(h.member))
+		member := scores.ItemAt(h.member)
+		item := members.Append(h.hash, scoreSize+len(member))
 		putScore(item, h.score)
-		copy(item[scoreSize:], h.member)
+		copy(item[scoreSize:], member)
 	}
 	return members.Close()
 }
 
 // byHash returns list in the order of hashes. As these are spread evenly, their
 // first bits tell about where each member belongs, and little is left to sort.
-func byHash(list []hashed) []hashed {
+func byHash(scores *tree.View, list []hashed) []hashed {
 	width := bits.Len(uint(len(list)))
 	shift := 64 - width
 	// ends are where the members of each beginning end.
@@ -130,7 +133,7 @@ func byHash(list []hashed) []hashed {
 	for i := 1; i < len(sorted); i++ {
 		h := sorted[i]
 		j := i
-		for ; j > 0 && h.before(&sorted[j-1]); j-- {
+		for ; j > 0 && h.before(&sorted[j-1], scores); j-- {
 			sorted[j] = sorted[j-1]
 		}
 		sorted[j] = h
@@ -138,11 +141,11 @@ func byHash(list []hashed) []hashed {
 	return sorted
 }
 
-func (h *hashed) before(other *hashed) bool {
+func (h *hashed) before(other *hashed, scores *tree.View) bool {
 	if h.hash != other.hash {
 		return h.hash < other.hash
 	}
-	return bytes.Compare(h.member, other.member) < 0
+	return bytes.Compare(scores.ItemAt(h.member), scores.ItemAt(other.member)) < 0
 }
 
 // appendPacked adds a member at the end of a listpack that fills lp.

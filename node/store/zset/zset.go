@@ -127,3 +127,40 @@ func (c *HashCursor) Member() []byte { return c.Item()[scoreSize:] }
 
 // Score returns the member's score.
 func (c *HashCursor) Score() float64 { return getScore(c.Item()) }
+
+// Entry returns Member and Score.
+func (c *HashCursor) Entry() (member []byte, score float64) {
+	item := c.Item()
+	return item[scoreSize:], getScore(item)
+}
+
+// Walker finds members of a large set one after the other in the order of their
+// hashes: it goes along with a HashCursor over another set.
+type Walker struct {
+	members tree.View
+	at      tree.Walker
+}
+
+// Walk returns a walker over a set that is not packed.
+func (r *Reader) Walk() Walker {
+	v := r.v.Tree(byMember)
+	return Walker{v, v.Walk()}
+}
+
+// Score is Reader.Score of a member whose hash is known, and not before that of
+// the member it was asked for last.
+func (w *Walker) Score(hash uint64, member []byte) (score float64, ok bool) {
+	if !w.at.Reach(hash) {
+		return 0, false
+	}
+	item := w.at.Item()
+	if string(item[scoreSize:]) != string(member) {
+		// Another member of the same hash.
+		c, found := findHashed(w.members, hash, member)
+		if !found {
+			return 0, false
+		}
+		item = c.Item()
+	}
+	return getScore(item), true
+}
