@@ -428,9 +428,20 @@ func (c *cluster) publish(view *gossip.View, lease gossip.Instant) {
 		// What is here is what there is of these slots.
 		c.replication.Adopted()
 	}
-	if !lost.Empty() {
-		c.drop(lost)
+	if taken := ownedBy(view.Table, lost); !taken.Empty() {
+		c.drop(taken)
 	}
+}
+
+// ownedBy returns those of the slots that somebody owns. The keys of the others
+// stay: who is given one next by an operator may be the one that has them.
+func ownedBy(table *slots.Table, of slots.Set) (owned slots.Set) {
+	for slot := range of.All() {
+		if table.Owner[slot] != slots.None {
+			owned.Add(slot)
+		}
+	}
+	return owned
 }
 
 // movedAway reports whether every lost slot was emptied by MIGRATE and went
@@ -620,10 +631,29 @@ func stateFile(dir, name string) string {
 	return filepath.Join(dir, name)
 }
 
-// dropForeign deletes the keys of slots that are not this primary's. It is called
-// between load and start.
-func (c *cluster) dropForeign(p *persistence) {
-	if v := c.view.Load(); !v.Self.IsReplica {
-		p.dropForeign(v.Self.Slots)
+// settleKeys looks at what was loaded: keys of slots that other nodes own are
+// deleted, and slots that nobody owns are this node's when it has keys of them and
+// knows no other node. It is called between load and start.
+func (c *cluster) settleKeys(p *persistence) error {
+	v := c.view.Load()
+	if v.Self.IsReplica {
+		return nil
 	}
+	foreign := ownedBy(v.Table, slots.SetOf(slots.Range{First: 0, Last: slots.Count - 1}).Minus(v.Self.Slots))
+	p.dropForeign(foreign)
+	var orphaned []slots.Slot
+	for slot := range slots.Slot(slots.Count) {
+		if v.Table.Owner[slot] == slots.None && c.engine.CountInSlot(slot) > 0 {
+			orphaned = append(orphaned, slot)
+		}
+	}
+	switch {
+	case len(orphaned) == 0:
+		return nil
+	case len(v.Nodes) > 1:
+		c.log.Warn(fmt.Sprintf("There are keys of %d slots that no node owns: redis-cli --cluster fix gives them to this one.", len(orphaned)))
+		return nil
+	}
+	c.log.Info(fmt.Sprintf("I have keys of %d slots that no node owns. Taking responsibility for them.", len(orphaned)))
+	return c.order(gossip.AddSlots{Slots: orphaned})
 }

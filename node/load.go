@@ -229,13 +229,13 @@ func (p *persistence) settleHistory() {
 	}
 }
 
-// dropForeign deletes the keys of slots that are not this primary's: they moved
-// while it was down, or the file is another node's.
-func (p *persistence) dropForeign(own slots.Set) {
+// dropForeign deletes the keys of slots that others own: they moved while this
+// node was down, or the file is another node's.
+func (p *persistence) dropForeign(foreign slots.Set) {
 	dropped := 0
 	s := p.n.store
-	for slot := range slots.Slot(slots.Count) {
-		if own.Has(slot) || s.CountInSlot(0, slot) == 0 {
+	for slot := range foreign.All() {
+		if s.CountInSlot(0, slot) == 0 {
 			continue
 		}
 		p.n.engine.WithSlot(slot, func() {
@@ -244,7 +244,7 @@ func (p *persistence) dropForeign(own slots.Set) {
 		})
 	}
 	if dropped > 0 {
-		p.n.log.Warn(fmt.Sprintf("%d keys of slots that this node does not own were deleted.", dropped))
+		p.n.log.Warn(fmt.Sprintf("%d keys of slots that other nodes own were deleted.", dropped))
 	}
 }
 

@@ -264,7 +264,9 @@ func (n *Node) prepare() error {
 	}
 	p.settleHistory()
 	if n.cluster != nil {
-		n.cluster.dropForeign(p)
+		if err := n.cluster.settleKeys(p); err != nil {
+			return err
+		}
 	}
 	if aof != nil {
 		start := aof.Start

@@ -2,6 +2,8 @@ package operator
 
 import (
 	"fmt"
+	"os"
+	"path/filepath"
 	"strconv"
 	"strings"
 	"sync"
@@ -139,5 +141,81 @@ func TestRestarts(t *testing.T) {
 		if owned := c.View(c.Nodes[0]).Assigned(); owned != slots.Count {
 			t.Errorf("%d slots have an owner", owned)
 		}
+	})
+}
+
+// TestKeysOfUnownedSlots sees that a slot's keys outlive the slot's having no
+// owner: a plain server's file starts a node that owns what it has keys of, and
+// what CLUSTER DELSLOTS takes away comes back with ADDSLOTS, after a restart too.
+func TestKeysOfUnownedSlots(t *testing.T) {
+	rig := newRig(t)
+	plain := rig.Prepare(harness.Options{Name: "plain"})
+	launch := func(p *harness.Process) {
+		t.Helper()
+		if err := p.Launch(); err != nil {
+			t.Fatal(err)
+		}
+		if err := p.WaitReady(patience); err != nil {
+			t.Fatal(err)
+		}
+	}
+	launch(plain)
+	plain.Do("SET", "one", "1")
+	plain.Do("SET", "two", "2")
+	plain.Do("SAVE")
+	file, err := os.ReadFile(filepath.Join(plain.Dir, "dump.rdb"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	p := rig.Prepare(harness.Options{Name: "clustered", Cluster: true, Directives: []string{"cluster-require-full-coverage no"}})
+	if err := os.WriteFile(filepath.Join(p.Dir, "dump.rdb"), file, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	launch(p)
+	one, two := strconv.Itoa(int(slots.Of([]byte("one")))), strconv.Itoa(int(slots.Of([]byte("two"))))
+	await := func(key, value string) {
+		t.Helper()
+		harness.Await(t, patience, key+" is served", func() string {
+			reply, err := p.TryDo(2*time.Second, "GET", key)
+			if err != nil || reply.Text != value {
+				return fmt.Sprint(reply, err)
+			}
+			return ""
+		})
+	}
+	await("one", "1")
+	await("two", "2")
+	if self := p.Do("CLUSTER", "INFO"); harness.Fields(self.Text)["cluster_slots_assigned"] != "2" {
+		t.Errorf("it owns more than what it has keys of: %s", self.Text)
+	}
+	p.Do("CLUSTER", "DELSLOTS", one)
+	if n := p.Do("CLUSTER", "COUNTKEYSINSLOT", one).Int(); n != 1 {
+		t.Errorf("%d keys are left of the slot that was taken away", n)
+	}
+	p.Do("CLUSTER", "ADDSLOTS", one)
+	await("one", "1")
+	p.Do("CLUSTER", "DELSLOTS", two)
+	p.Do("SAVE")
+	p.Kill()
+	p.Restart()
+	await("two", "2") // it knows no other node that could own it
+
+	c := rig.StartCluster(3, 0, harness.Options{})
+	owner := c.Owner(int(slots.Of([]byte("one"))))
+	owner.Do("SET", "one", "1")
+	owner.Do("CLUSTER", "DELSLOTS", one)
+	for _, n := range c.Nodes {
+		n.TryDo(patience, "CLUSTER", "DELSLOTS", one) // it may know already
+	}
+	owner.Do("SAVE")
+	owner.Kill()
+	owner.Restart()
+	harness.Await(t, patience, "the slot is served again", func() string {
+		owner.TryDo(2*time.Second, "CLUSTER", "ADDSLOTS", one)
+		reply, err := owner.TryDo(2*time.Second, "GET", "one")
+		if err != nil || reply.Text != "1" {
+			return fmt.Sprint(reply, err)
+		}
+		return ""
 	})
 }
