@@ -245,11 +245,7 @@ func (s *Stream) DeleteConsumer(group uint32, name []byte) (pending int, ok bool
 	}
 	_, _, known := ownerAndName(c.Item())
 	number := parseConsumer(known).Number
-	for it := s.Owned(number, ID{}); it.Next(); pending++ {
-		s.dropPending(group, it.ID)
-		it.at(&s.Reader, it.ID)
-	}
-	s.dropAllPending(number)
+	pending = s.dropOwned(group, number)
 	c, _ = s.findName(group, name)
 	s.dropName(&c, number)
 	return pending, true

@@ -214,6 +214,31 @@ func (s *Stream) dropAllPending(number uint32) {
 	}
 }
 
+// dropOwned ends that entries are pending with a consumer of a group, and returns
+// how many these were.
+func (s *Stream) dropOwned(group, consumer uint32) (pending int) {
+	t := s.tree(treePending)
+	if n := s.PendingCount(consumer); t.Many(n) {
+		t.DeleteIf(func(prefix uint64, item []byte) bool {
+			number, _, rest := pendingKey(prefix, item)
+			if number != group {
+				return number == consumer
+			}
+			var d Delivery
+			d.parse(rest)
+			return d.Consumer == consumer
+		})
+		s.roots[treePending] = t.Root
+		return n
+	}
+	for it := s.Owned(consumer, ID{}); it.Next(); pending++ {
+		s.dropPending(group, it.ID)
+		it.at(&s.Reader, it.ID)
+	}
+	s.dropAllPending(consumer)
+	return pending
+}
+
 // Pending walks the entries that are pending in a group, in order.
 type Pending struct {
 	Delivery

@@ -115,3 +115,80 @@ func (r *Reader) radixGain(id ID) uint64 {
 	}
 	return gain - 1
 }
+
+// radixWithout is the number of nodes that are left without the first n blocks.
+// It looks at the blocks that go or at those that stay, whichever are fewer:
+// the last one first, so that each comes to the front of those behind it.
+func (r *Reader) radixWithout(n int) uint64 {
+	blocks := r.Blocks()
+	switch {
+	case n == blocks:
+		return 1
+	case n <= blocks/2:
+		f := r.frontAt(n)
+		return r.meta.nodes - r.radixGains(&f, n-1, n)
+	}
+	last := r.blockAt(blocks - 1)
+	// The root leads to the key's end.
+	f := radixFront{first: last.id()}
+	return 2 + r.radixGains(&f, blocks-2, blocks-1-n)
+}
+
+// radixGains adds n blocks to the front, the one of that rank first and then those
+// before it.
+func (r *Reader) radixGains(f *radixFront, rank, n int) (gain uint64) {
+	p := r.blockAt(rank)
+	for range n {
+		gain += f.add(p.id())
+		p.prev()
+	}
+	return gain
+}
+
+// radixFront is what is to be known of a tree in order to add keys before its
+// first one.
+type radixFront struct {
+	first ID
+	// parted has a bit for each depth at which another key parts from the first.
+	parted uint32
+}
+
+// frontAt returns the front of the tree of the blocks from a rank on.
+func (r *Reader) frontAt(rank int) radixFront {
+	p := r.blockAt(rank)
+	f := radixFront{first: p.id()}
+	// The keys behind it, of those that part at one depth the first only.
+	for after, ok := f.first.Next(); ok; {
+		id, there := r.blockFrom(after)
+		if !there {
+			break
+		}
+		d := common(f.first, id)
+		f.parted |= 1 << d
+		_, greatest := prefixBounds(f.first, d)
+		after, ok = greatest.Next()
+	}
+	return f
+}
+
+// add adds a key before all others and returns how many nodes that takes.
+func (f *radixFront) add(id ID) uint64 {
+	d := common(id, f.first)
+	gain := uint64(1) // the key's end
+	if d+1 < radixDepth {
+		gain++ // the run of bytes before it
+	}
+	above, below := f.parted&(1<<d-1), f.parted>>(d+1)
+	if f.parted>>d&1 == 0 {
+		// The place where the key parts from the others cuts a run of bytes in two, or
+		// shortens it.
+		if bits.Len32(above) < d {
+			gain++
+		}
+		if below&1 == 0 && d+1 < radixDepth {
+			gain++
+		}
+	}
+	f.first, f.parted = id, above|1<<d
+	return gain
+}

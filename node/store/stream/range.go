@@ -97,6 +97,26 @@ func (p *place) block() block {
 	return openBlock(ID{p.cursor.Prefix(), itemSeq(item)}, item[seqSize:])
 }
 
+// blockAt is the place of the block of a rank, of which there is one.
+func (r *Reader) blockAt(rank int) place {
+	p := place{cursor: r.view(treeBlocks).At(max(rank, 0)), tail: r.tail, tailID: r.tailID}
+	p.atTail = p.tail != nil && !p.cursor.Valid()
+	return p
+}
+
+// count is the number of entries in the block.
+func (p *place) count() int64 {
+	n, _ := integer(p.listpack(), listpack.HeaderSize)
+	return n
+}
+
+// endsBefore reports whether the block's last entry, deleted or not, is before id.
+func (p *place) endsBefore(id ID) bool {
+	b := p.block()
+	e := b.entryAt(b.before(listpack.End(b.lp)))
+	return e.ID.Less(id)
+}
+
 // Estimate is about how many entries there are from first to last: those of whole
 // blocks, as if all had equally many.
 func (r *Reader) Estimate(first, last ID) int {

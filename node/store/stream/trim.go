@@ -24,39 +24,27 @@ type Trimmed struct {
 	LastEmpty bool
 }
 
+// cut is where a Trim parts a stream.
+type cut struct {
+	// blocks go as a whole, and with them so many entries. empty tells whether the
+	// last of these blocks has none.
+	blocks  int
+	entries int64
+	empty   bool
+	// partly is set if entries of the block that follows may go, too.
+	partly bool
+}
+
 // Trim cuts entries off. Source: the reference's streamTrim, whose every turn
 // shows in what later commands answer.
 func (s *Stream) Trim(trim Trim) (done Trimmed) {
-	whole := 0
-	p := s.firstBlock()
-	partly := false
-	for ; p.valid() && (trim.ByID || s.meta.length > trim.MaxLen); p.next() {
-		b := p.block()
-		count, _, _ := counts(b.lp)
-		if trim.Limit > 0 && done.Entries+count > trim.Limit {
-			break
-		}
-		var goes bool
-		if trim.ByID {
-			last := b.entryAt(b.before(listpack.End(b.lp)))
-			goes = last.ID.Less(trim.MinID)
-		} else {
-			goes = s.meta.length-uint64(count) >= trim.MaxLen
-		}
-		if !goes {
-			partly = !trim.Whole
-			break
-		}
-		whole++
-		s.meta.length -= uint64(count)
-		done.Entries += count
-		done.LastEmpty = count == 0
+	at := s.findCut(trim)
+	if at.blocks > 0 {
+		s.meta.length -= uint64(at.entries)
+		s.dropBlocks(at.blocks)
+		done = Trimmed{Entries: at.entries, Blocks: true, LastEmpty: at.empty}
 	}
-	if whole > 0 {
-		done.Blocks = true
-		s.dropBlocks(whole)
-	}
-	if partly {
+	if at.partly {
 		done.Entries += s.trimFirst(trim)
 	}
 	switch {
@@ -69,22 +57,108 @@ func (s *Stream) Trim(trim Trim) (done Trimmed) {
 	return done
 }
 
+// findCut looks at the blocks that go or at those that stay, whichever are fewer.
+func (r *Reader) findCut(trim Trim) cut {
+	switch {
+	case !trim.ByID && r.meta.length <= trim.MaxLen:
+		return cut{}
+	case trim.Limit > 0:
+		return r.cutFromFront(trim)
+	case trim.ByID:
+		return r.cutByID(trim)
+	case trim.MaxLen < r.meta.length/2:
+		return r.cutFromBack(trim)
+	}
+	return r.cutFromFront(trim)
+}
+
+// cutFromFront goes from block to block as the reference does.
+func (r *Reader) cutFromFront(trim Trim) (at cut) {
+	left := r.meta.length
+	for p := r.firstBlock(); p.valid() && (trim.ByID || left > trim.MaxLen); p.next() {
+		count := p.count()
+		if trim.Limit > 0 && at.entries+count > trim.Limit {
+			break
+		}
+		if trim.ByID && !p.endsBefore(trim.MinID) || !trim.ByID && left-uint64(count) < trim.MaxLen {
+			at.partly = !trim.Whole
+			break
+		}
+		left -= uint64(count)
+		at.blocks++
+		at.entries += count
+		at.empty = count == 0
+	}
+	return at
+}
+
+// cutFromBack finds the same for a length: the block is cut with which more than
+// that would stay. Of blocks without entries all stay that may.
+func (r *Reader) cutFromBack(trim Trim) (at cut) {
+	stay := uint64(0)
+	at.blocks = r.Blocks()
+	for p := r.blockAt(at.blocks - 1); at.blocks > 0; p.prev() {
+		count := p.count()
+		if stay > trim.MaxLen || stay == trim.MaxLen && count > 0 {
+			at.empty = count == 0
+			break
+		}
+		stay += uint64(count)
+		at.blocks--
+	}
+	at.entries = int64(r.meta.length - stay)
+	at.partly = stay > trim.MaxLen && !trim.Whole
+	return at
+}
+
+// cutByID finds the same for an id: all blocks go before the last one that does not
+// begin behind it.
+func (r *Reader) cutByID(trim Trim) (at cut) {
+	p := r.blockOf(trim.MinID)
+	if !p.valid() {
+		return at
+	}
+	at.blocks = p.rank()
+	if p.endsBefore(trim.MinID) {
+		at.blocks++
+	} else {
+		at.partly = !trim.Whole
+	}
+	if at.blocks == 0 {
+		return at
+	}
+	if n := r.Blocks(); at.blocks <= n/2 {
+		p = r.firstBlock()
+		for range at.blocks {
+			at.entries += p.count()
+			p.next()
+		}
+	} else {
+		at.entries = int64(r.meta.length)
+		p = r.blockAt(n - 1)
+		for range n - at.blocks {
+			at.entries -= p.count()
+			p.prev()
+		}
+	}
+	p = r.blockAt(at.blocks - 1)
+	at.empty = p.count() == 0
+	return at
+}
+
 // dropBlocks removes the first n blocks.
 func (s *Stream) dropBlocks(n int) {
-	if n == s.Blocks() {
-		t := s.tree(treeBlocks)
-		t.DeleteRange(0, t.Len())
+	s.meta.nodes = s.radixWithout(n)
+	t := s.tree(treeBlocks)
+	if n < s.Blocks() {
+		t.DeleteRange(0, n)
 		s.roots[treeBlocks] = t.Root
-		if s.tail != nil {
-			s.resizeTail(0)
-		}
-		s.meta.nodes = 1
 		return
 	}
-	for range n {
-		p := s.firstBlock()
-		o := s.opened(p.id())
-		o.drop(s)
+	t.DeleteRange(0, t.Len())
+	s.roots[treeBlocks] = t.Root
+	if s.tail != nil {
+		s.resizeTail(0)
 	}
 }
 
