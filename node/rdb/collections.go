@@ -87,13 +87,24 @@ func (d *decoder) readCollection(t Type, to Target) (draft *value.Draft, known b
 
 // elements reads a number of elements and calls read that often.
 func (d *decoder) elements(read func() error) error {
-	n, err := d.plainLength()
+	n, err := d.count()
 	if err != nil {
 		return err
 	}
-	if n == 0 {
-		return errEmpty
+	return d.repeat(n, read)
+}
+
+// count reads a number of elements, of which there is one at least.
+func (d *decoder) count() (uint64, error) {
+	n, err := d.plainLength()
+	if err == nil && n == 0 {
+		err = errEmpty
 	}
+	return n, err
+}
+
+// repeat calls read n times, or until it fails.
+func (d *decoder) repeat(n uint64, read func() error) error {
 	for range n {
 		if err := read(); err != nil {
 			return err

@@ -27,18 +27,25 @@ func (d *decoder) readSet(t Type, c *value.Draft, limits *Limits) error {
 		}
 		return nil
 	}
-	b := set.Build(&c.Cell, &limits.Set)
-	defer b.Close()
-	return d.elements(func() error {
+	n, err := d.count()
+	if err != nil {
+		return err
+	}
+	l := set.Load(&c.Cell, &limits.Set, n)
+	err = d.repeat(n, func() error {
 		member, err := d.element(&d.first)
 		if err != nil {
 			return err
 		}
-		if !b.Add(member) {
+		if !l.Add(member) {
 			return errDuplicate
 		}
 		return nil
 	})
+	if !l.Close() && err == nil {
+		err = errDuplicate
+	}
+	return err
 }
 
 func typeOfSet(v value.Value) Type {

@@ -297,11 +297,10 @@ func (h *Hash) LoadPacked(lp []byte) error {
 	for pos := listpack.First(lp); pos >= 0; {
 		item, next := packedItem(lp, 2, pos)
 		longest = max(longest, item.Field.Len(), item.Value.Len())
-		var buf [20]byte
-		if next >= 0 && listpack.Find(lp, next, 1, item.Field.bytes(&buf)) >= 0 {
-			return ErrDuplicate
-		}
 		pos = next
+	}
+	if !listpack.Distinct(lp, listpack.First(lp), 2, h.cell.Memory().Hash) {
+		return ErrDuplicate
 	}
 	copy(h.cell.Splice(0, 0, len(lp)), lp)
 	if longest > h.limits.Value && h.cell.Encoding() == value.EncListpack {

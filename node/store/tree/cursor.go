@@ -219,8 +219,8 @@ func (c *Cursor) Item() []byte {
 	return c.view.item(c.view.node(s.node()), s.at())
 }
 
-// Place is where an item is, for as long as the tree does not change: what a
-// cursor at it would know in one word without a pointer.
+// Place is where an item is, for as long as the tree does not change: a cursor
+// in one word, without pointers, whose top bit is not set.
 type Place step
 
 // Place returns the place of the cursor's item.
@@ -228,6 +228,9 @@ func (c *Cursor) Place() Place { return Place(c.path[c.view.Root.Height]) }
 
 // ItemAt is Cursor.Item of a cursor at a place.
 func (v *View) ItemAt(p Place) []byte { return v.item(v.node(step(p).node()), step(p).at()) }
+
+// PrefixAt is Cursor.Prefix of a cursor at a place.
+func (v *View) PrefixAt(p Place) uint64 { return v.node(step(p).node()).prefix(step(p).at()) }
 
 // Prefix is the item's prefix, 0 in a plain tree.
 func (c *Cursor) Prefix() uint64 {

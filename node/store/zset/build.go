@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"errors"
 	"math"
-	"math/bits"
 
 	"slotmesh/node/store/listpack"
 	"slotmesh/node/store/tree"
@@ -77,75 +76,36 @@ func (b *Builder) append(member []byte, score float64) {
 	copy(b.scores.Append(order(score), len(member)), member)
 }
 
-// hashed is a member on its way into the tree by members, and where it is in the
-// one by scores. It has no pointers for the collector to follow.
-type hashed struct {
-	hash   uint64
-	score  float64
-	member tree.Place
-}
+// signedAt marks a place in the tree by scores whose zero has a sign.
+const signedAt = 1 << 63
 
 // membersOf makes the tree by members of the one by scores: sorted first, for
 // that is less work than to look for the place of each, and fills the nodes.
 func (b *Builder) membersOf(scores *tree.Tree) tree.Tree {
-	list := make([]hashed, 0, scores.Len())
+	list := make([]tree.Hashed, 0, scores.Len())
 	c := scores.At(0)
 	for c.Valid() {
-		list = append(list, hashed{scores.Memory.Hash(c.Item()), scoreOf(c.Prefix()), c.Place()})
+		list = append(list, tree.Hashed{Hash: scores.Memory.Hash(c.Item()), At: uint64(c.Place())})
 		c.Next()
 	}
 	for _, rank := range b.signed {
-		list[rank].score = math.Copysign(0, -1)
+		list[rank].At |= signedAt
 	}
-	list = byHash(&scores.View, list)
+	list = tree.SortHashed(list, func(a, b uint64) bool {
+		return bytes.Compare(scores.ItemAt(tree.Place(a&^signedAt)), scores.ItemAt(tree.Place(b&^signedAt))) < 0
+	})
 	members := tree.Build(tree.Tree{View: tree.View{Memory: scores.Memory}, Space: scores.Space})
-	for i := range list {
-		h := &list[i]
-		member := scores.ItemAt(h.member)
-		item := members.Append(h.hash, scoreSize+len(member))
-		putScore(item, h.score)
+	for _, h := range list {
+		at := tree.Place(h.At &^ signedAt)
+		score, member := scoreOf(scores.PrefixAt(at)), scores.ItemAt(at)
+		if h.At&signedAt != 0 {
+			score = math.Copysign(0, -1)
+		}
+		item := members.Append(h.Hash, scoreSize+len(member))
+		putScore(item, score)
 		copy(item[scoreSize:], member)
 	}
 	return members.Close()
-}
-
-// byHash returns list in the order of hashes. As these are spread evenly, their
-// first bits tell about where each member belongs, and little is left to sort.
-func byHash(scores *tree.View, list []hashed) []hashed {
-	width := bits.Len(uint(len(list)))
-	shift := 64 - width
-	// ends are where the members of each beginning end.
-	ends := make([]int32, 1<<width)
-	for i := range list {
-		ends[list[i].hash>>shift]++
-	}
-	sum := int32(0)
-	for i, n := range ends {
-		ends[i] = sum
-		sum += n
-	}
-	sorted := make([]hashed, len(list))
-	for i := range list {
-		at := &ends[list[i].hash>>shift]
-		sorted[*at] = list[i]
-		*at++
-	}
-	for i := 1; i < len(sorted); i++ {
-		h := sorted[i]
-		j := i
-		for ; j > 0 && h.before(&sorted[j-1], scores); j-- {
-			sorted[j] = sorted[j-1]
-		}
-		sorted[j] = h
-	}
-	return sorted
-}
-
-func (h *hashed) before(other *hashed, scores *tree.View) bool {
-	if h.hash != other.hash {
-		return h.hash < other.hash
-	}
-	return bytes.Compare(scores.ItemAt(h.member), scores.ItemAt(other.member)) < 0
 }
 
 // appendPacked adds a member at the end of a listpack that fills lp.
@@ -232,7 +192,7 @@ func (z *ZSet) SetListpack(lp []byte) error {
 		longest = max(longest, len(member))
 	}
 	// The reference asks for the number of members here, not for their length.
-	if exact && n <= z.limits.Entries && n <= packedLen && len(lp) <= packedBytes && !hasDuplicates(&r, n) {
+	if exact && n <= z.limits.Entries && n <= packedLen && len(lp) <= packedBytes && listpack.Distinct(lp, listpack.First(lp), 2, z.cell.Memory().Hash) {
 		copy(z.cell.Splice(0, len(z.v.Bytes), len(lp)), lp)
 		z.refresh()
 		return nil
@@ -247,19 +207,6 @@ func (z *ZSet) SetListpack(lp []byte) error {
 	}
 	z.limits = limits
 	return nil
-}
-
-// hasDuplicates reports whether a member is there twice, under two scores.
-func hasDuplicates(r *Reader, n int) bool {
-	if n < 2 {
-		return false
-	}
-	seen := make(map[string]struct{}, n)
-	c := r.At(0)
-	for ; c.Valid(); c.Next() {
-		seen[string(c.Member())] = struct{}{}
-	}
-	return len(seen) < n
 }
 
 // foreignScore reads the score at pos of a listpack that is valid as such.
