@@ -19,6 +19,18 @@ func Validate(lp []byte) error {
 	end := len(lp) - 1
 	n := 0
 	for pos := HeaderSize; pos < end; n++ {
+		if e := lp[pos]; e < tagInt13 {
+			// Nearly all are small integers and short texts.
+			size := 1
+			if e >= tagText6 {
+				size += int(e & 0x3f)
+			}
+			if pos += size; pos >= end || lp[pos] != byte(size) {
+				return ErrCorrupt
+			}
+			pos++
+			continue
+		}
 		size, ok := checkedSize(lp[pos:end])
 		if !ok {
 			return ErrCorrupt
