@@ -172,7 +172,7 @@ func (t *Tree) cut(r arena.Ref, from, to int, perItem float64) arena.Ref {
 		t.dropNode(old)
 	}
 	if n.height == 0 {
-		t.dropExternals(n, from, to)
+		t.dropExternals(n, from, to, perItem)
 		n.closeSlots(from, to)
 		if n.wasteful() {
 			old := r
@@ -183,6 +183,8 @@ func (t *Tree) cut(r arena.Ref, from, to int, perItem float64) arena.Ref {
 	}
 	children := n.children()
 	kept, begin := 0, 0
+	var space [maxChildren]child
+	gone := space[:0]
 	for _, kid := range children {
 		end := begin + int(kid.count)
 		a, b := max(from, begin)-begin, min(to, end)-begin
@@ -190,9 +192,7 @@ func (t *Tree) cut(r arena.Ref, from, to int, perItem float64) arena.Ref {
 		switch {
 		case a >= b:
 		case b-a == int(kid.count):
-			if !t.handOver(kid, perItem) {
-				t.dropAll(kid.node)
-			}
+			gone = append(gone, kid)
 			continue
 		default:
 			kid = t.sum(t.cut(kid.node, a, b, perItem))
@@ -200,16 +200,39 @@ func (t *Tree) cut(r arena.Ref, from, to int, perItem float64) arena.Ref {
 		children[kept] = kid
 		kept++
 	}
+	t.giveUp(n.height, gone, perItem)
 	n.count = uint16(kept)
 	return r
+}
+
+// giveUp gives up children of a node of that height with everything under them:
+// together, if they are many.
+func (t *Tree) giveUp(height uint8, gone []child, perItem float64) {
+	if len(gone) >= fewBlocks && t.taker() != nil {
+		t.handOver(t.sum(t.newInner(height, gone)), perItem)
+		return
+	}
+	for _, kid := range gone {
+		if !t.handOver(kid, perItem) {
+			t.dropAll(kid.node)
+		}
+	}
+}
+
+// fewBlocks are so few that they are freed at once.
+const fewBlocks = 8
+
+// taker returns who takes whole trees, nil if nobody does.
+func (t *Tree) taker() TreeRetirer {
+	taker, _ := t.Space.Retirer.(TreeRetirer)
+	return taker
 }
 
 // handOver gives a node that goes with everything under it to a TreeRetirer, and
 // reports whether there is one and it is worth while.
 func (t *Tree) handOver(kid child, perItem float64) bool {
-	taker, ok := t.Space.Retirer.(TreeRetirer)
-	n := t.node(kid.node)
-	if !ok || n.height == 0 && n.externals < fewExternals {
+	taker, n := t.taker(), t.node(kid.node)
+	if taker == nil || n.height == 0 && n.externals < fewBlocks {
 		return false
 	}
 	bytes := min(uint64(perItem*float64(kid.count)), t.Root.Bytes)
@@ -220,13 +243,24 @@ func (t *Tree) handOver(kid child, perItem float64) bool {
 	return true
 }
 
-// fewExternals are so few blocks of items in a leaf that it is freed at once.
-const fewExternals = 8
-
-// dropExternals gives up the blocks of the items from to to-1 of a leaf.
-func (t *Tree) dropExternals(n *node, from, to int) {
+// dropExternals gives up the blocks of the items from to to-1 of a leaf: if they
+// are many, in a leaf of their own that a TreeRetirer takes.
+func (t *Tree) dropExternals(n *node, from, to int, perItem float64) {
 	if n.externals == 0 {
 		return
+	}
+	if to-from >= fewBlocks && t.taker() != nil {
+		size := nodeHeader + (to-from)*n.slot()
+		for _, offset := range n.offsets()[from:to] {
+			size += n.cellAt(offset)
+		}
+		part := t.newLeaf(size)
+		addItems(t.node(part), n, from, to, -1)
+		if externals := t.node(part).externals; t.handOver(t.sum(part), perItem) {
+			n.externals -= externals
+			return
+		}
+		t.dropNode(part)
 	}
 	for _, offset := range n.offsets()[from:to] {
 		if block := n.externalAt(offset); block != 0 {

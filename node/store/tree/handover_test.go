@@ -37,11 +37,11 @@ func TestDeleteRangeHandsOver(t *testing.T) {
 		bytes, operations := tree.Root.Bytes, memory.Operations()
 		const from, to = 1000, n - 1500
 		tree.DeleteRange(from, to)
-		// The leaves and the blocks of items at the edges, and a few inner nodes.
-		if did := memory.Operations() - operations; did > 1200 {
+		// A few nodes at each edge.
+		if did := memory.Operations() - operations; did > 40 {
 			t.Errorf("items of %d bytes: %d blocks were taken and given back at once", size, did)
 		}
-		if tree.Len() != n-(to-from) || retirer.count < (to-from)*4/5 {
+		if tree.Len() != n-(to-from) || retirer.count < (to-from)*49/50 {
 			t.Fatalf("items of %d bytes: %d are left, %d handed over", size, tree.Len(), retirer.count)
 		}
 		if got, want := float64(tree.Root.Bytes)/float64(bytes), float64(tree.Len())/n; got > want*1.3 || got < want*0.7 {
