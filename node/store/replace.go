@@ -13,6 +13,7 @@ func (s *Store) Sibling() *Store {
 	o.aged = s.version
 	o.clock.follow(&s.clock)
 	o.unsettled = true
+	o.hurried = s.memory.Hurry()
 	return o
 }
 
@@ -26,6 +27,7 @@ func (s *Store) Settle() {
 		return
 	}
 	s.unsettled = false
+	s.hurried()
 	for i := range s.dbs {
 		d := s.dbs[i].Load()
 		if d == nil {
@@ -92,6 +94,10 @@ func (s *Store) inherit(loaded *Store) {
 // Abandon gives back what is in loaded, a Sibling that will not replace
 // anything. Nobody else uses it any more.
 func (s *Store) Abandon(loaded *Store) {
+	if loaded.unsettled {
+		loaded.unsettled = false
+		loaded.hurried()
+	}
 	s.inherit(loaded)
 	for db := range loaded.dbs {
 		d := loaded.dbs[db].Swap(nil)

@@ -123,3 +123,23 @@ func TestSettle(t *testing.T) {
 		t.Error("there is nothing to count")
 	}
 }
+
+// TestHurryEnds: a sibling is in a hurry for memory until it has taken the store's
+// place, is cut, or is abandoned, and says so once.
+func TestHurryEnds(t *testing.T) {
+	for what, end := range map[string]func(s, loaded *Store){
+		"Replace":         func(s, loaded *Store) { s.Replace(loaded) },
+		"Abandon":         func(s, loaded *Store) { s.Abandon(loaded) },
+		"Cut and Replace": func(s, loaded *Store) { loaded.Cut(nil).Close(); s.Replace(loaded) },
+		"Cut and Abandon": func(s, loaded *Store) { loaded.Cut(nil).Close(); s.Abandon(loaded) },
+	} {
+		s := New(Options{})
+		loaded, ended := s.Sibling(), 0
+		hurried := loaded.hurried
+		loaded.hurried = func() { hurried(); ended++ }
+		end(s, loaded)
+		if ended != 1 {
+			t.Errorf("%s: it ended %d times", what, ended)
+		}
+	}
+}

@@ -55,6 +55,8 @@ type Store struct {
 
 	// unsettled is true for a Sibling that is being filled: see Settle.
 	unsettled bool
+	// hurried ends that Sibling's hurry for memory.
+	hurried func()
 
 	reaper reaper
 	// turn is turnRecords, but for tests.

@@ -58,6 +58,7 @@ type Memory struct {
 	// shared has the pages of the larger blocks of all heaps.
 	shared Heap
 	runs   runs
+	pages  pages
 }
 
 // New reserves a range of addresses. It returns an error that wraps the

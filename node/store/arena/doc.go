@@ -41,8 +41,8 @@
 // arena.go (Memory: the range and its sums), class.go (sizes), heap.go (Alloc
 // and Free: pages of equal blocks), frame.go (the side table that describes
 // every 16 KiB), runs.go (who has which frames; best fit), freeset.go (the
-// ordered set of free runs, which lives in the side table), reserve_*.go (the system),
-// poison*.go (the debug build).
+// ordered set of free runs, which lives in the side table), pages.go (huge pages or
+// small ones), reserve_*.go (the system), poison*.go (the debug build).
 //
 // # What it may use
 //

@@ -38,10 +38,20 @@ func reserve(table, size int64, huge bool) (reserved, error) {
 	skip := -(uintptr(p) + uintptr(table)) & (hugeBytes - 1)
 	base := unsafe.Add(p, uintptr(table)+skip)
 	if small := int64(smallFrames * frameBytes); huge && size > small {
-		// A system without huge pages refuses; nothing depends on them.
-		_ = unix.Madvise(unsafe.Slice((*byte)(unsafe.Add(base, small)), size-small), unix.MADV_HUGEPAGE)
+		preferHuge(unsafe.Slice((*byte)(unsafe.Add(base, small)), size-small), true)
 	}
 	return reserved{mapping: mapping{p, all}, base: base, table: p}, nil
+}
+
+// preferHuge says whether b, a part of a reserved range, is to come in huge pages.
+// What is there already stays as it is. A system without huge pages refuses; nothing
+// depends on them.
+func preferHuge(b []byte, huge bool) {
+	advice := unix.MADV_NOHUGEPAGE
+	if huge {
+		advice = unix.MADV_HUGEPAGE
+	}
+	_ = unix.Madvise(b, advice)
 }
 
 // release gives the addresses up.

@@ -28,6 +28,8 @@ func reserve(table, size int64, _ bool) (reserved, error) {
 
 func (mapping) release() {}
 
+func preferHuge([]byte, bool) {}
+
 func openRange([]byte) error { return nil }
 
 // discard keeps the memory: it is used again before more of the range is.

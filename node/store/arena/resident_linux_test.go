@@ -12,7 +12,11 @@ import (
 
 // resident returns how many bytes of m the system has in memory, the side table
 // included.
-func resident(t *testing.T, m *Memory) int64 {
+func resident(t *testing.T, m *Memory) int64 { return smaps(t, m, "Rss:") }
+
+// smaps returns what the system says of m, the side table included, under that
+// name. Source: proc(5), smaps.
+func smaps(t *testing.T, m *Memory, name string) int64 {
 	t.Helper()
 	f, err := os.Open("/proc/self/smaps")
 	if err != nil {
@@ -27,7 +31,7 @@ func resident(t *testing.T, m *Memory) int64 {
 		if n, _ := fmt.Sscanf(lines.Text(), "%x-%x ", &start, &end); n == 2 {
 			inside = start >= from && end <= to
 		}
-		if rest, ok := strings.CutPrefix(lines.Text(), "Rss:"); ok && inside {
+		if rest, ok := strings.CutPrefix(lines.Text(), name); ok && inside {
 			var kib int64
 			if _, err := fmt.Sscanf(rest, "%d kB", &kib); err != nil {
 				t.Fatal(err)
