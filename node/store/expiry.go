@@ -149,8 +149,10 @@ func (d *deadlines) free() {
 	d.pieces, d.room, d.n = nil, 0, 0
 }
 
+// up brings deadline i, which may be too early for its place and is told to its
+// record, to where it belongs; down does it with one that may be too late.
 func (d *deadlines) up(sp *space, i int) {
-	v := d.get(i)
+	v, from := d.get(i), i
 	for i > 0 {
 		parent := (i - 1) / 2
 		p := d.get(parent)
@@ -160,11 +162,13 @@ func (d *deadlines) up(sp *space, i int) {
 		d.set(sp, i, p)
 		i = parent
 	}
-	d.set(sp, i, v)
+	if i != from {
+		d.set(sp, i, v)
+	}
 }
 
 func (d *deadlines) down(sp *space, i int) {
-	v := d.get(i)
+	v, from := d.get(i), i
 	for {
 		child := 2*i + 1
 		if child >= d.n {
@@ -180,7 +184,9 @@ func (d *deadlines) down(sp *space, i int) {
 		d.set(sp, i, c)
 		i = child
 	}
-	d.set(sp, i, v)
+	if i != from {
+		d.set(sp, i, v)
+	}
 }
 
 // fix brings deadline i, which changed, to where it belongs.
@@ -204,19 +210,12 @@ func (sp *space) setDeadline(d *deadlines, record arena.Ref, at int64) arena.Ref
 	if place == 0 && at == 0 {
 		return record
 	}
-	due, settled := int64(0), !sp.store.unsettled
-	if settled {
-		due = sp.firstDue()
-	}
+	due := sp.dueBefore()
 	switch {
 	case place == 0:
-		sp.count(d, 1, at)
 		d.grow()
 		record = d.tell(sp, record, uint32(d.n))
-		b := d.bytes(d.n - 1)
-		binary.LittleEndian.PutUint64(b, uint64(at))
-		binary.LittleEndian.PutUint64(b[8:], uint64(record))
-		d.up(sp, d.n-1)
+		sp.enter(d, record, at)
 	case at == 0:
 		i := int(place - 1)
 		sp.count(d, -1, -d.get(i).at)
@@ -233,13 +232,36 @@ func (sp *space) setDeadline(d *deadlines, record arena.Ref, at int64) arena.Ref
 		binary.LittleEndian.PutUint64(d.bytes(i), uint64(at))
 		d.fix(sp, i)
 	}
-	if !settled {
-		return record
+	sp.dueAfter(due)
+	return record
+}
+
+// enter puts in the last deadline, for which there is room and whose record knows
+// its place.
+func (sp *space) enter(d *deadlines, record arena.Ref, at int64) {
+	sp.count(d, 1, at)
+	b := d.bytes(d.n - 1)
+	binary.LittleEndian.PutUint64(b, uint64(at))
+	binary.LittleEndian.PutUint64(b[8:], uint64(record))
+	d.up(sp, d.n-1)
+}
+
+// dueBefore is what a change of deadlines begins with, and dueAfter gets at its end:
+// the database is told if another one is the first.
+func (sp *space) dueBefore() int64 {
+	if sp.store.unsettled {
+		return 0
 	}
-	if now := sp.firstDue(); now != due {
+	return sp.firstDue()
+}
+
+func (sp *space) dueAfter(before int64) {
+	if sp.store.unsettled {
+		return
+	}
+	if now := sp.firstDue(); now != before {
 		sp.home.due[sp.slot].Store(now)
 	}
-	return record
 }
 
 // count keeps the numbers of keys that expire, or have fields that do.

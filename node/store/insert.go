@@ -1,6 +1,9 @@
 package store
 
-import "slotmesh/slots"
+import (
+	"slotmesh/node/store/arena"
+	"slotmesh/slots"
+)
 
 // Insert puts e into the store, over an older value if there is one. It is the
 // way in for files and full syncs: the caller holds e.Slot, or has the store
@@ -94,10 +97,15 @@ func (sp *space) insert(hash uint32, e *Entry, now int64) (created bool) {
 		e.Value = e.Draft.Value()
 		defer e.Draft.Close()
 	}
-	at, created := sp.set(hash, e.Key, &e.Value, false, now)
-	if e.ExpireAtMs > 0 {
-		sp.Preserve(at)
-		at = sp.setDeadline(&sp.keys, at, e.ExpireAtMs)
+	at := arena.Ref(0)
+	if e.ExpireAtMs > 0 && sp.find(hash, e.Key) == 0 {
+		at, created = sp.createUntil(hash, e.Key, &e.Value, sp.store.clock.fresh(now), e.ExpireAtMs), true
+	} else {
+		at, created = sp.set(hash, e.Key, &e.Value, false, now)
+		if e.ExpireAtMs > 0 {
+			sp.Preserve(at)
+			at = sp.setDeadline(&sp.keys, at, e.ExpireAtMs)
+		}
 	}
 	if e.IdleSec >= 0 || e.Freq >= 0 {
 		sp.ref(at).SetAccess(e.IdleSec, e.Freq, now)

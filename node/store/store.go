@@ -277,11 +277,27 @@ func (sp *space) set(hash uint32, key []byte, v *value.Value, keepTTL bool, now 
 
 // create makes a new key, which the caller counts.
 func (sp *space) create(hash uint32, key []byte, v *value.Value, clock uint32) arena.Ref {
+	return sp.createUntil(hash, key, v, clock, 0)
+}
+
+// createUntil is create for a key that expires, unless deadline is 0: its record
+// has room for that at once.
+func (sp *space) createUntil(hash uint32, key []byte, v *value.Value, clock uint32, deadline int64) arena.Ref {
 	s := sp.store
-	at := value.NewRecord(sp.heap, key, v, s.version, clock)
+	place, due := 0, int64(0)
+	if deadline != 0 {
+		due = sp.dueBefore()
+		sp.keys.grow()
+		place = sp.keys.n
+	}
+	at := value.NewExpiring(sp.heap, key, v, s.version, clock, uint32(place))
 	sp.index.insert(hash, at)
 	if !s.unsettled {
 		sp.home.perSlot[sp.slot].Add(1)
+	}
+	if deadline != 0 {
+		sp.enter(&sp.keys, at, deadline)
+		sp.dueAfter(due)
 	}
 	if v.FieldsExpireAt != 0 {
 		at = sp.FieldsExpire(at, v.FieldsExpireAt)

@@ -275,8 +275,14 @@ func (c *Cell) FieldsExpire(atMs int64) { c.at = c.home.FieldsExpire(c.at, atMs)
 // NewRecord returns a new record in a block of heap. The trees of v go over
 // with it.
 func NewRecord(heap *arena.Heap, key []byte, v *Value, version, clock uint32) arena.Ref {
+	return NewExpiring(heap, key, v, version, clock, 0)
+}
+
+// NewExpiring is NewRecord for a key that expires: deadline is its place in the
+// heap of deadlines, 0 for none.
+func NewExpiring(heap *arena.Heap, key []byte, v *Value, version, clock, deadline uint32) arena.Ref {
 	h := Header{
-		Version: version, Clock: clock, Kind: v.Kind, Enc: v.Enc, Roots: v.Roots,
+		Version: version, Clock: clock, Kind: v.Kind, Enc: v.Enc, Roots: v.Roots, Deadline: deadline,
 		KeyLen: len(key), PayloadLen: len(v.Bytes),
 	}
 	if v.isInt() {
@@ -309,8 +315,15 @@ func (c *Cell) SetDeadlines(deadline, fieldDeadline uint32) {
 	h := old
 	h.Deadline, h.FieldDeadline = deadline, fieldDeadline
 	if (old.Deadline != 0) == (deadline != 0) && (old.FieldDeadline != 0) == (fieldDeadline != 0) {
-		h.layout()
-		h.put(c.Memory().Bytes(c.at, h.payloadAt))
+		// They stand right before the key, and nothing else changes.
+		places := c.Memory().Bytes(c.at, h.keyAt)
+		if fieldDeadline != 0 {
+			binary.LittleEndian.PutUint32(places[len(places)-4:], fieldDeadline)
+			places = places[:len(places)-4]
+		}
+		if deadline != 0 {
+			binary.LittleEndian.PutUint32(places[len(places)-4:], deadline)
+		}
 		return
 	}
 	c.rewrite(&old, &h, 0, 0, 0, 0)
