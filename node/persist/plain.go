@@ -4,6 +4,7 @@ import (
 	"io"
 	"strconv"
 
+	"slotmesh/node/crew"
 	"slotmesh/node/rdb"
 	"slotmesh/node/resp"
 	"slotmesh/node/store/hash"
@@ -23,13 +24,16 @@ const chunkItems = 64
 // the data stand comes last.
 func writePlain(out io.Writer, sn rdb.Snapshot, at rdb.Position, each func(keys int) error) error {
 	w := &plainWriter{out: out, db: -1}
-	err := sn.Walk(func(entries []rdb.Entry) error {
-		for _, e := range entries {
-			if w.entry(e); w.err != nil {
-				return w.err
+	var err error
+	crew.Aside(func() {
+		err = sn.Walk(func(entries []rdb.Entry) error {
+			for _, e := range entries {
+				if w.entry(e); w.err != nil {
+					return w.err
+				}
 			}
-		}
-		return each(len(entries))
+			return each(len(entries))
+		})
 	})
 	if err != nil {
 		return err

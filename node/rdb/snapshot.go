@@ -55,6 +55,11 @@ const yieldBytes = 4 << 10
 // UsedMemory of h is filled in. each, if not nil, is told of every piece of
 // entries that was written; its error ends the writing.
 func WriteSnapshot(w io.Writer, h Header, sn Snapshot, each func(entries int) error) (size int64, err error) {
+	crew.Aside(func() { size, err = writeSnapshot(w, h, sn, each) })
+	return size, err
+}
+
+func writeSnapshot(w io.Writer, h Header, sn Snapshot, each func(entries int) error) (size int64, err error) {
 	h.UsedMemory = sn.UsedMemory()
 	out := NewWriter(w, h)
 	for _, db := range sn.Sizes() {

@@ -38,6 +38,8 @@ type Snapshot struct {
 	// copied by a writer that has a slot; gone is what was flushed: nobody
 	// writes to that any more.
 	handed [][]Entry
+	// spare are pieces that the walk has emptied, for what is handed over next.
+	spare  [][]Entry
 	gone   []flushed
 	closed bool
 }
@@ -50,16 +52,18 @@ type flushed struct {
 
 // Limits of one turn of a walk: how many records are looked at (Store.turn) and
 // about how many bytes copied while a slot is locked, and how many bytes are gathered
-// before emit is called.
+// before emit is called: few, because it is emit that lets woken threads go first.
 const (
 	turnRecords = 128
 	turnBytes   = 32 << 10
-	batchBytes  = 128 << 10
+	batchBytes  = 16 << 10
 	// yieldRecords is how many records are looked at before the event loops get
 	// their turn, over however many slots they are spread.
 	yieldRecords = 128
-	// handedLen is how many handed over entries stand side by side.
+	// handedLen is how many handed over entries stand side by side, and spareLen
+	// how many such pieces are kept for use again.
 	handedLen = 128
+	spareLen  = 4
 	// aliasBytes is the size from which a value is lent to the walk instead of
 	// copied; its next writer replaces it.
 	aliasBytes = 16 << 10
@@ -141,7 +145,7 @@ func (sn *Snapshot) Close() {
 	s.mu.Unlock()
 	sn.mu.Lock()
 	sn.closed = true
-	sn.handed, sn.gone = nil, nil
+	sn.handed, sn.spare, sn.gone = nil, nil, nil
 	sn.mu.Unlock()
 	s.settle()
 }
@@ -198,7 +202,13 @@ func (sp *space) detached(at arena.Ref) Entry {
 func (sn *Snapshot) take(e Entry) {
 	last := len(sn.handed) - 1
 	if last < 0 || len(sn.handed[last]) == handedLen {
-		sn.handed = append(sn.handed, make([]Entry, 0, handedLen))
+		var piece []Entry
+		if n := len(sn.spare); n > 0 {
+			piece, sn.spare = sn.spare[n-1], sn.spare[:n-1]
+		} else {
+			piece = make([]Entry, 0, handedLen)
+		}
+		sn.handed = append(sn.handed, piece)
 		last++
 	}
 	sn.handed[last] = append(sn.handed[last], e)
@@ -353,6 +363,12 @@ func (sn *Snapshot) emitHanded(emit func([]Entry) error) error {
 			return err
 		}
 		handed[i] = nil
+		clear(entries)
+		sn.mu.Lock()
+		if len(sn.spare) < spareLen && !sn.closed {
+			sn.spare = append(sn.spare, entries[:0])
+		}
+		sn.mu.Unlock()
 	}
 	return nil
 }

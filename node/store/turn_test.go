@@ -124,3 +124,57 @@ func TestWholesaleIsOnePointer(t *testing.T) {
 		t.Error("Replace moved something else than the databases")
 	}
 }
+
+// TestHandedPiecesAreUsedAgain: beside a walk writers hand over a few records at a
+// time, again and again, and the walk gives back the room that they take.
+func TestHandedPiecesAreUsedAgain(t *testing.T) {
+	const (
+		now     = 1_700_000_000_000
+		records = 1000
+		last    = slots.Slot(slots.Count - 1)
+	)
+	s := New(Options{})
+	key := func(i int) []byte { return fmt.Appendf(nil, "%d", i) }
+	put := func(slot slots.Slot, i, size int) {
+		s.Insert(Entry{Slot: slot, Key: key(i), Value: value.TextValue(bytes.Repeat([]byte("v"), size)), IdleSec: -1, Freq: -1}, now)
+	}
+	for i := range records {
+		put(0, i, 1000)
+		put(last, i, 8)
+	}
+	sn := s.Cut(nil)
+	defer sn.Close()
+	changed, most := 0, 0
+	pieces := map[*Entry]bool{}
+	emitted := map[string]int{}
+	err := sn.Walk(func(_ slots.Slot, fn func()) { fn() }, func(entries []Entry) error {
+		size := 0
+		for _, e := range entries {
+			size += len(e.Value.Bytes)
+			emitted[fmt.Sprint(e.Slot, " ", string(e.Key), " ", len(e.Value.Bytes))]++
+		}
+		most = max(most, size)
+		if entries[0].Slot == last && cap(entries) == handedLen {
+			pieces[&entries[:1][0]] = true
+		}
+		if changed < records {
+			put(last, changed, 9)
+			changed++
+		}
+		return nil
+	})
+	if err != nil || len(emitted) != 2*records {
+		t.Fatalf("%d of %d records emitted: %v", len(emitted), 2*records, err)
+	}
+	for i := range records {
+		if n := emitted[fmt.Sprint(last, " ", i, " ", 8)]; n != 1 {
+			t.Fatalf("record %d was emitted %d times as of the cut", i, n)
+		}
+	}
+	if changed < 2*spareLen || len(pieces) == 0 || len(pieces) > spareLen {
+		t.Errorf("%d times a record was handed over, in %d pieces", changed, len(pieces))
+	}
+	if most > batchBytes+turnBytes+aliasBytes {
+		t.Errorf("%d bytes were emitted at once", most)
+	}
+}
