@@ -206,6 +206,16 @@ func liveShortly(t *testing.T, command string, add func([]string, int) []string,
 		m.do("LTRIM", "{k}copy", "0", fmt.Sprint(members/3))
 		m.do("LTRIM", "{k}copy", "100", "200")
 	}
+	if command == "ZADD" {
+		m.do("ZREMRANGEBYRANK", "{k}copy", fmt.Sprint(members/4), fmt.Sprint(members/2))
+		m.do("ZREMRANGEBYSCORE", "{k}copy", "-inf", fmt.Sprint(members/8))
+		m.do("ZREMRANGEBYRANK", "{k}copy", "100", fmt.Sprint(100+members/20))
+	}
+	if command == "XADD" {
+		m.do("XTRIM", "{k}copy", "MAXLEN", fmt.Sprint(members/3))
+		m.do("XTRIM", "{k}copy", "MINID", fmt.Sprint(members*3/4))
+		m.do("XTRIM", "{k}copy", "MAXLEN", "10")
+	}
 	m.do("DEL", "{k}copy")
 	m.do("UNLINK", key)
 	if used := n.engine.store.Used(); used > 1<<20 {

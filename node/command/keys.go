@@ -195,8 +195,7 @@ func runCopy(c *Call) error {
 	}
 	// Looking up the target may have deleted it, and moved the source.
 	old = c.Peek(from)
-	if u := c.ahead; u != nil && old.UnchangedSince(u.since) && bytes.Equal(old.Value().Bytes, u.v.Bytes) {
-		// It is the very value: the roots of its trees stand in the bytes.
+	if u := c.ahead; u != nil && u.stillOf(old) {
 		c.ahead = nil
 		c.engine.store.CopyMade(old, u.draft, db, c.slotOf(to), to, c.Now)
 	} else {
@@ -318,30 +317,45 @@ var (
 )
 
 // unpacked is the value in the payload of RESTORE, or what is wrong with it, or a
-// clone of the source of COPY as of since. A draft belongs to whoever takes it.
+// clone of the source of COPY as of since, or what becomes of a sorted set of that
+// time. A draft belongs to whoever takes it.
 type unpacked struct {
-	v     value.Value
-	draft *value.Draft
-	err   error
-	since *store.Snapshot
+	v       value.Value
+	draft   *value.Draft
+	err     error
+	since   *store.Snapshot
+	thinned *thinned
+}
+
+// stillOf reports whether ref has the very value that was kept: the roots of its
+// trees stand in the bytes.
+func (u *unpacked) stillOf(ref store.Ref) bool {
+	return ref.UnchangedSince(u.since) && bytes.Equal(ref.Value().Bytes, u.v.Bytes)
+}
+
+// drop gives back what was not taken. No slot is held.
+func (u *unpacked) drop() {
+	if u.draft != nil {
+		u.draft.Discard()
+	}
+	if u.thinned != nil {
+		u.thinned.end()
+		u.since.Close()
+	}
 }
 
 // aheadBytes is how much memory the trees of a value have that is made or cloned
 // before its slot is held.
 const aheadBytes = 64 << 10
 
-// cloneAhead clones a large collection while its slot is free: a snapshot keeps its
-// trees as they are meanwhile. If it is changed before the slot is held again, COPY
-// clones it then.
-func cloneAhead(c *Call) {
-	if len(c.Args) < 3 {
-		return
-	}
-	e, from := c.engine, c.Args[1]
-	slot := slots.Of(from)
+// keepAhead cuts a snapshot for a large collection while its slot is free, and
+// returns the value as it was then. The snapshot keeps its trees as they are; it is
+// nil if the value is not there, or not wanted, or changed all the same.
+func (c *Call) keepAhead(key []byte, wanted func(store.Ref) bool) (v value.Value, sn *store.Snapshot) {
+	e, slot := c.engine, slots.Of(key)
 	find := func(use func(store.Ref)) {
 		e.WithSlot(slot, func() {
-			if ref := e.store.Find(c.DB, slot, from); ref.OK() && ref.Roots() > 0 && ref.Size() > aheadBytes {
+			if ref := e.store.Find(c.DB, slot, key); ref.OK() && ref.Roots() > 0 && wanted(ref) {
 				use(ref)
 			}
 		})
@@ -349,24 +363,36 @@ func cloneAhead(c *Call) {
 	large := false
 	find(func(store.Ref) { large = true })
 	if !large {
-		return
+		return v, nil
 	}
 	only := slots.SetOf(slots.Range{First: slot, Last: slot})
-	var sn *store.Snapshot
 	e.Exclusive(func() { sn = e.store.Cut(&only) })
-	defer sn.Close()
-	var v value.Value
 	find(func(ref store.Ref) {
 		if ref.UnchangedSince(sn) {
 			v = ref.Value().Detach()
 		}
 	})
 	if v.Roots == 0 {
+		sn.Close()
+		return v, nil
+	}
+	return v, sn
+}
+
+// cloneAhead clones a large collection while its slot is free. If it is changed
+// before the slot is held again, COPY clones it then.
+func cloneAhead(c *Call) {
+	if len(c.Args) < 3 {
 		return
 	}
+	v, sn := c.keepAhead(c.Args[1], func(ref store.Ref) bool { return ref.Size() > aheadBytes })
+	if sn == nil {
+		return
+	}
+	defer sn.Close()
 	var space tree.Space
 	to := slots.Of(c.Args[2])
-	e.WithSlot(to, func() { space = e.store.DraftSpace(to) })
+	c.engine.WithSlot(to, func() { space = c.engine.store.DraftSpace(to) })
 	c.ahead = &unpacked{v: v, draft: v.Clone(space), since: sn}
 }
 
@@ -393,8 +419,8 @@ func unpackAhead(c *Call) {
 
 // dropAhead gives back what no handler has taken.
 func (c *Call) dropAhead() {
-	if c.ahead != nil && c.ahead.draft != nil {
-		c.ahead.draft.Discard()
+	if c.ahead != nil {
+		c.ahead.drop()
 	}
 	c.ahead = nil
 }

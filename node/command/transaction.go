@@ -123,8 +123,8 @@ func (e *Engine) prepareAhead(tx *Transaction) {
 // dropAhead gives back what no command has taken.
 func (tx *Transaction) dropAhead() {
 	for _, u := range tx.ahead {
-		if u != nil && u.draft != nil {
-			u.draft.Discard()
+		if u != nil {
+			u.drop()
 		}
 	}
 	clear(tx.ahead)

@@ -36,7 +36,7 @@ func zsetRangeRows() []Spec {
 		return Spec{
 			Name: name, Syntax: syntax, Arity: 4, Flags: Write, Keys: zsetDrops, Since: since, Complexity: removed, Summary: summary,
 			Run:   func(c *Call) error { return zremRange(c, by) },
-			Sized: true,
+			Sized: true, Ahead: func(c *Call) { thinAhead(c, by) },
 		}
 	}
 	return []Spec{
@@ -364,6 +364,8 @@ func zremRange(c *Call, by zsetBy) error {
 func (c *Call) dropRanks(key []byte, z *zset.ZSet, from, to int) {
 	if n := z.Len(); to-from == n {
 		c.Delete(key)
+	} else if root, ok := c.thinnedAhead(key, from, to); ok {
+		z.RemoveRanksAs(from, to, root)
 	} else {
 		z.RemoveRanks(from, to)
 	}

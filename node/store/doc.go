@@ -40,7 +40,8 @@
 // slot, and what records tell it), index.go (hash to record), expiry.go (the
 // heaps of deadlines), clock.go (idle time and frequency), candidates.go (what
 // eviction looks at), scan.go (cursors, random keys), snapshot.go (cuts: the
-// state at one instant, walked while writers go on), reaper.go (what is given
+// state at one instant, walked while writers go on), aside.go (trees changed while a
+// snapshot keeps them), reaper.go (what is given
 // back later), compact.go (blocks out of sparse pages), insert.go (what files and
 // full syncs put in), replace.go (a store that is filled beside this one and takes
 // its place), warm.go (memory asked for ahead of a pipeline).

@@ -151,11 +151,14 @@ func (t *Tree) DeleteRange(from, to int) {
 	if from >= to {
 		return
 	}
+	perItem := float64(t.Root.Bytes) / float64(t.Root.Count)
 	if from == 0 && to == t.Len() {
+		if t.handOver(t.sum(t.Root.Node), perItem) {
+			t.Root = Root{Plain: t.Root.Plain}
+		}
 		t.Free()
 		return
 	}
-	perItem := float64(t.Root.Bytes) / float64(t.Root.Count)
 	t.Root.Node = t.cut(t.Root.Node, from, to, perItem)
 	t.Root.Count -= uint64(to - from)
 	t.mend(from)

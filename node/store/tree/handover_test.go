@@ -57,10 +57,13 @@ func TestDeleteRangeHandsOver(t *testing.T) {
 			}
 			i++
 		}
+		operations = memory.Operations()
+		if tree.DeleteRange(0, tree.Len()); memory.Operations() != operations || tree.Root != (Root{}) {
+			t.Errorf("items of %d bytes: the rest is not handed over: %+v", size, tree.Root)
+		}
 		for _, part := range retirer.parts {
 			part.Free()
 		}
-		tree.Free()
 		if used := memory.Used(); used != 0 {
 			t.Errorf("items of %d bytes: %d bytes are left", size, used)
 		}

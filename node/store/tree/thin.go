@@ -139,3 +139,32 @@ func addLeft(dst, src *node, goes *marks, count int) {
 	}
 	dst.low = uint16(low)
 }
+
+// Abandon gives back what a tree has of its own that was changed while it was
+// Frozen and is not wanted: all that no snapshot may read. The tree is good for
+// nothing then.
+func (t *Tree) Abandon() {
+	if t.Root.Node != 0 {
+		t.abandon(t.Root.Node)
+	}
+	t.Root = Root{Plain: t.Root.Plain}
+}
+
+func (t *Tree) abandon(r arena.Ref) {
+	n := t.node(r)
+	if t.shared(n.version) {
+		return // and so is everything under it
+	}
+	if n.height > 0 {
+		for _, kid := range n.children() {
+			t.abandon(kid.node)
+		}
+	} else if n.externals > 0 {
+		for _, offset := range n.offsets() {
+			if block := n.externalAt(offset); block != 0 && !t.shared(t.external(block).version) {
+				t.dropExternal(block)
+			}
+		}
+	}
+	t.dropNode(r)
+}

@@ -329,33 +329,56 @@ func (z *ZSet) RemoveRanks(from, to int) {
 		return
 	}
 	scores, members := z.trees()
-	if n := to - from; n > 1 && members.Many(n) {
-		thinMembers(&members, &scores, from, to)
-		scores.DeleteRange(from, to)
-		z.keep(&scores, &members, 0)
-		return
-	}
-	c := scores.At(from)
-	for rank := from; rank < to; rank++ {
+	if to-from == 1 {
+		c := scores.At(from)
 		if at, found := findMember(members.View, c.Item()); found {
 			members.Delete(&at)
 		}
-		if to-from > 1 {
-			c.Next()
-		}
-	}
-	if to-from == 1 {
 		scores.Delete(&c)
 	} else {
+		removeMembers(&members, &scores.View, from, to)
 		scores.DeleteRange(from, to)
 	}
 	z.keep(&scores, &members, 0)
 }
 
-// thinMembers removes the members of ranks from up to, without it, to of scores
-// from the tree by members. It does not look them up there: each member that it
-// comes by has its score, and so says whether it is in the range.
-func thinMembers(members, scores *tree.Tree, from, to int) {
+// MembersWithout makes the tree by members that a large set has without ranks from
+// up to, without it, to: from its own, which is changed in space. RemoveRanksAs puts
+// it in its place.
+func (r *Reader) MembersWithout(from, to int, space tree.Space) tree.Tree {
+	members, scores := tree.Tree{View: r.v.Tree(byMember), Space: space}, r.v.Tree(byScore)
+	removeMembers(&members, &scores, from, to)
+	return members
+}
+
+// RemoveRanksAs is RemoveRanks with the tree that MembersWithout made of the set as
+// it is.
+func (z *ZSet) RemoveRanksAs(from, to int, root tree.Root) {
+	scores, members := z.trees()
+	members.Root = root
+	scores.DeleteRange(from, to)
+	z.keep(&scores, &members, 0)
+}
+
+// removeMembers removes the members of ranks from up to, without it, to of scores
+// from the tree by members.
+func removeMembers(members *tree.Tree, scores *tree.View, from, to int) {
+	if members.Many(to - from) {
+		thinMembers(members, scores, from, to)
+		return
+	}
+	c := scores.At(from)
+	for range to - from {
+		if at, found := findMember(members.View, c.Item()); found {
+			members.Delete(&at)
+		}
+		c.Next()
+	}
+}
+
+// thinMembers does so without looking them up: each member that it comes by has its
+// score, and so says whether it is in the range.
+func thinMembers(members *tree.Tree, scores *tree.View, from, to int) {
 	first, end := scores.At(from), scores.At(to)
 	least, leastMember := first.Prefix(), first.Item()
 	// Without an end the range goes up to the greatest score there is.
