@@ -189,6 +189,15 @@ func (d *deadlines) down(sp *space, i int) {
 	}
 }
 
+// touch reads what the next deadline will be compared with, and the record of that,
+// which is told if they change places.
+func (d *deadlines) touch() uint64 {
+	if d.n == 0 {
+		return 0
+	}
+	return d.heap.Memory().Peek(d.get((d.n - 1) / 2).record)
+}
+
 // fix brings deadline i, which changed, to where it belongs.
 func (d *deadlines) fix(sp *space, i int) {
 	if i > 0 && d.get(i).at < d.get((i-1)/2).at {

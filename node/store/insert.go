@@ -47,6 +47,9 @@ func (s *Store) insertSome(entries []Entry, now int64) {
 	touched := uint64(0)
 	for i, sp := range spaces[:len(entries)] {
 		touched += sp.touch(hashes[i])
+		if entries[i].ExpireAtMs > 0 {
+			touched += sp.keys.touch()
+		}
 	}
 	for i := range entries {
 		if sp := spaces[i]; sp.insert(hashes[i], &entries[i], now) && !s.unsettled {
