@@ -116,6 +116,9 @@ func (n *neighbour) take() (count int, longest time.Duration, err error) {
 	return count, longest, n.err
 }
 
+// moment is how long a busy machine may leave a client without a turn.
+const moment = 500 * time.Millisecond
+
 // TestLargeCollections makes, reads, copies, moves and deletes collections of
 // 300,000 members, ten million with SLOTMESH_LONG, while a neighbour in the same slot
 // writes. What is asserted is that the neighbour is served during each step that
@@ -170,8 +173,9 @@ func liveLarge(t *testing.T, kind largeKind, members int) {
 			t.Fatalf("the neighbour: %v", err)
 		}
 		// Held for less than 5 ms at a time, the slot is free at least once in
-		// 50 ms whatever else the machine does.
-		if least := int(took / (50 * time.Millisecond)); count < least {
+		// 50 ms whatever else the machine does. But a busy machine may give the
+		// neighbour no turn at all for a moment, of which a short step consists.
+		if least := int((took - moment) / (50 * time.Millisecond)); count < least {
 			t.Errorf("%s took %v and the neighbour was served %d times", name, took, count)
 		}
 	}
