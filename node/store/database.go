@@ -27,15 +27,21 @@ type database struct {
 	// spaces hold the keys of each slot, nil where nothing was stored, guarded
 	// by the slot's lock.
 	spaces [slots.Count]*space
-	// hints are where the index of each slot is, for Warm: written under the
-	// slot's lock and read without.
-	hints [slots.Count]atomic.Uint64
+	// hints are for Warm: written under the slot's lock and read without.
+	hints [slots.Count]hint
 	// perSlot counts the keys of each slot.
 	perSlot [slots.Count]atomic.Int32
 	// due is when the first key of each slot expires: math.MaxInt64 for never.
 	// It is written under the slot's lock and read without, which is how the
 	// active cycle finds work.
 	due [slots.Count]atomic.Int64
+}
+
+// hint is what may be known of a slot without its lock.
+type hint struct {
+	// table is where the slot's index is, see table.hint; 0 for nowhere.
+	table atomic.Uint64
+	space atomic.Pointer[space]
 }
 
 func newDatabase(number int) *database {
@@ -72,6 +78,7 @@ func (s *Store) makeSpace(db int, slot slots.Slot) *space {
 	if sp == nil {
 		sp = newSpace(s, d, slot)
 		d.spaces[slot] = sp
+		d.hints[slot].space.Store(sp)
 	}
 	return sp
 }
@@ -119,7 +126,8 @@ func (s *Store) FlushSlot(slot slots.Slot, db int) {
 		d.perSlot[slot].Store(0)
 		d.due[slot].Store(math.MaxInt64)
 		d.spaces[slot] = nil
-		d.hints[slot].Store(0)
+		d.hints[slot].table.Store(0)
+		d.hints[slot].space.Store(nil)
 		if open := s.open.Load(); open != nil {
 			for _, sn := range *open {
 				sn.detach(i, []*space{sp})

@@ -17,9 +17,12 @@ import (
 // moved are in current and the others in old, and every change moves a few
 // more.
 type index struct {
-	heap         *arena.Heap
+	moved uint32
+	// growing says that there is an old table, and lies where it is read together
+	// with current.
+	growing      bool
 	current, old table
-	moved        uint32
+	heap         *arena.Heap
 	// oldAt is where the first entry of old that was not moved is, or a place
 	// before it.
 	oldAt int
@@ -92,10 +95,10 @@ func newTable(heap *arena.Heap, size int) table {
 	}
 }
 
-// find returns the record of key, or 0.
-func (x *index) find(hash uint32, key []byte) arena.Ref {
+// find returns the record of key, or 0. It is given the memory, which x.heap
+// knows too but would have to be waited for.
+func (x *index) find(m *arena.Memory, hash uint32, key []byte) arena.Ref {
 	t := x.in(hash)
-	m := x.heap.Memory()
 	for i := t.home(hash); i < len(t.entries); i++ {
 		entry := t.entries[i]
 		if entry == 0 {
@@ -116,7 +119,7 @@ func (x *index) find(hash uint32, key []byte) arena.Ref {
 
 // in returns the table that has entries of hash.
 func (x *index) in(hash uint32) *table {
-	if x.old.block != 0 && hash >= x.moved {
+	if x.growing && hash >= x.moved {
 		return &x.old
 	}
 	return &x.current
@@ -231,7 +234,7 @@ func (x *index) resize(size int) {
 	x.finish()
 	x.old, x.current = x.current, newTable(x.heap, size)
 	x.hint.Store(x.current.hint())
-	x.moved, x.oldAt = 0, 0
+	x.moved, x.oldAt, x.growing = 0, 0, x.old.block != 0
 	if x.old.n == 0 {
 		x.drop()
 	}
@@ -294,7 +297,7 @@ func (x *index) drop() {
 	if x.old.block != 0 {
 		x.heap.Free(x.old.block)
 	}
-	x.old, x.moved, x.oldAt = table{}, 0, 0
+	x.old, x.moved, x.oldAt, x.growing = table{}, 0, 0, false
 }
 
 // free gives all tables back.

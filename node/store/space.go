@@ -10,12 +10,14 @@ import (
 // space is one database's part of one slot: the index of its records, and the
 // heaps of their deadlines. It is the Home of its records.
 type space struct {
-	store *Store
-	home  *database
-	slot  slots.Slot
+	// What looking up a key reads comes first, and in one line of a cache: see
+	// Warm.
 	heap  *arena.Heap
-
+	store *Store
 	index index
+
+	home *database
+	slot slots.Slot
 	// keys are the deadlines of keys, fields those of the first fields of hashes.
 	keys, fields deadlines
 	// untold is what the database has not been told of the sum of deadlines: see
@@ -27,7 +29,7 @@ type space struct {
 func newSpace(s *Store, d *database, slot slots.Slot) *space {
 	heap := s.memory.Heap(int(slot))
 	sp := &space{store: s, home: d, slot: slot, heap: heap, random: uint32(slot)*2654435761 | 1}
-	sp.index.heap, sp.index.hint = heap, &d.hints[slot]
+	sp.index.heap, sp.index.hint = heap, &d.hints[slot].table
 	sp.index.least = int(d.expected.Load())
 	sp.keys = deadlines{heap: heap}
 	sp.fields = deadlines{heap: heap, ofFields: true}
@@ -35,7 +37,9 @@ func newSpace(s *Store, d *database, slot slots.Slot) *space {
 }
 
 // find returns the record of key, whose hash is given, or 0.
-func (sp *space) find(hash uint32, key []byte) arena.Ref { return sp.index.find(hash, key) }
+func (sp *space) find(hash uint32, key []byte) arena.Ref {
+	return sp.index.find(sp.store.memory, hash, key)
+}
 
 // cell opens the record at at.
 func (sp *space) cell(at arena.Ref) value.Cell { return value.Open(sp, sp.heap, at) }

@@ -209,7 +209,7 @@ func (s *Store) VisitAt(db int, p Place, key []byte, now int64) (ref Ref, expire
 	if sp == nil {
 		return Ref{}, false
 	}
-	at := sp.index.find(p.hash, key)
+	at := sp.index.find(s.memory, p.hash, key)
 	if at == 0 {
 		return Ref{}, false
 	}

@@ -20,7 +20,12 @@ func (s *Store) Warm(db int, places []Place) (used uint64) {
 	places = places[:min(len(places), WarmKeys)]
 	var hints, entries [WarmKeys]uint64
 	for i, p := range places {
-		hints[i] = d.hints[p.Slot].Load()
+		hint := &d.hints[p.Slot]
+		hints[i] = hint.table.Load()
+		if sp := hint.space.Load(); sp != nil && sp.heap != nil {
+			// The heap never changes, and lies beside what does.
+			used++
+		}
 	}
 	m := s.memory
 	for i, p := range places {
