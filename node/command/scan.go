@@ -35,22 +35,6 @@ func walkRows() []Spec {
 // walkTurn is how many keys a walk looks at while it holds a slot.
 const walkTurn = 256
 
-// list gathers keys for an array whose length is not known before the end.
-type list struct {
-	body resp.Writer
-	n    int
-}
-
-func (l *list) add(key []byte) {
-	l.body.Bulk(key)
-	l.n++
-}
-
-func (l *list) reply(w *resp.Writer) {
-	w.Array(l.n)
-	w.Buf = append(w.Buf, l.body.Buf...)
-}
-
 // hidden reports whether a key has ended and is not to be seen.
 func (c *Call) hidden(ref store.Ref) bool {
 	return ref.Expires() && ref.ExpireAt() <= c.Now && !c.Applied
@@ -59,7 +43,7 @@ func (c *Call) hidden(ref store.Ref) bool {
 func runKeys(c *Call) error {
 	pattern := c.Args[1]
 	all := string(pattern) == "*"
-	var found list
+	found := c.openSetReply()
 	for slot := range slotsWith(c.engine.store, c.DB, 0) {
 		at, done := store.At(slot), false
 		for !done {
@@ -72,7 +56,7 @@ func runKeys(c *Call) error {
 			})
 		}
 	}
-	found.reply(c.Reply)
+	found.closeArray()
 	return nil
 }
 
@@ -184,7 +168,7 @@ func runScan(c *Call) error {
 	if err != nil {
 		return err
 	}
-	var found list
+	found := c.openSetReply()
 	next := c.scan(o, func(ref store.Ref) {
 		switch {
 		case c.hidden(ref), o.noKind, o.byKind && ref.Kind() != o.kind:
@@ -193,9 +177,7 @@ func runScan(c *Call) error {
 			found.add(ref.Key())
 		}
 	})
-	c.Reply.Array(2)
-	c.Reply.BulkString(strconv.FormatUint(uint64(next), 10))
-	found.reply(c.Reply)
+	found.closeScan(uint64(next))
 	return nil
 }
 

@@ -43,7 +43,7 @@ func (c *Call) readMoreSets(sets []set.Reader, keys [][]byte) (all []set.Reader,
 	return sets, missing, nil
 }
 
-// setReply is a reply that is a set whose size is known in the end only. The
+// setReply is a reply of members whose number is known in the end only. The
 // members are written at once, and moved when the size is put before them.
 type setReply struct {
 	w    *resp.Writer
@@ -65,7 +65,14 @@ func (s *setReply) close() {
 	s.turn(end)
 }
 
-// closeScan ends it as the reply of SSCAN.
+// closeArray ends it as an array.
+func (s *setReply) closeArray() {
+	end := len(s.w.Buf)
+	s.w.Array(s.n)
+	s.turn(end)
+}
+
+// closeScan ends it as the reply of a scan that goes on at next.
 func (s *setReply) closeScan(next uint64) {
 	var digits [20]byte
 	end := len(s.w.Buf)

@@ -2,7 +2,6 @@ package command
 
 import (
 	"math/rand/v2"
-	"strconv"
 
 	"slotmesh/node/resp"
 	"slotmesh/node/store"
@@ -424,7 +423,7 @@ func runZScan(c *Call) error {
 		return err
 	}
 	count, pattern := int64(o.count), o.pattern
-	var found list
+	found := c.openSetReply()
 	next := uint64(0)
 	if r.Packed() || r.Encoding() == value.EncListpack {
 		at := r.At(0)
@@ -453,8 +452,6 @@ func runZScan(c *Call) error {
 			at.Next()
 		}
 	}
-	c.Reply.Array(2)
-	c.Reply.BulkString(strconv.FormatUint(next, 10))
-	found.reply(c.Reply)
+	found.closeScan(next)
 	return nil
 }
