@@ -5,7 +5,8 @@ package store
 const siblingAhead = 1 << 20
 
 // Sibling returns an empty store whose content can later take the place of
-// this one's: a full sync is loaded into it while this store goes on. The
+// this one's: a full sync is loaded into it while this store goes on. Until it is
+// counted or abandoned its memory is got in a hurry: see arena.Memory.Hurry. The
 // caller has the store for itself, or holds Engine.Exclusive.
 func (s *Store) Sibling() *Store {
 	o := New(Options{Databases: len(s.dbs), Memory: s.memory})
