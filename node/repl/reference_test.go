@@ -1,6 +1,7 @@
 package repl_test
 
 import (
+	"bufio"
 	"fmt"
 	"io"
 	"net"
@@ -149,11 +150,17 @@ func TestRedisCLI(t *testing.T) {
 	}
 	defer conn.Close()
 	io.WriteString(conn, "SYNC\r\n")
-	var size int64
-	if _, err := fmt.Fscanf(conn, "$%d\r\n", &size); err != nil {
-		t.Fatal(err)
+	// Line feeds come first while the file is being made, one each second.
+	in := bufio.NewReader(conn)
+	line := "\n"
+	for line == "\n" && err == nil {
+		line, err = in.ReadString('\n')
 	}
-	countEntries(t, io.LimitReader(conn, size), 2000)
+	var size int64
+	if _, scanErr := fmt.Sscanf(line, "$%d\r\n", &size); err != nil || scanErr != nil {
+		t.Fatalf("%q: %v, %v", line, err, scanErr)
+	}
+	countEntries(t, io.LimitReader(in, size), 2000)
 }
 
 func countEntries(t *testing.T, r io.Reader, want int) {
