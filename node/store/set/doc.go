@@ -29,6 +29,7 @@
 // # Reading it
 //
 // intset.go (the integers), reader.go (reading), set.go (changing), build.go
-// (building one from many members), algebra.go (several sets at once). The
+// (building one from many members), load.go (from members in any order),
+// algebra.go (several sets at once). The
 // package imports value, tree, listpack and arena.
 package set
