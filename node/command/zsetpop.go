@@ -56,7 +56,7 @@ func zsetPopRows() []Spec {
 // manyPopped is the Heavy of commands whose last word is a count.
 func manyPopped(c *Call) bool {
 	n, _ := value.ParseInt(c.Args[len(c.Args)-1])
-	return n > zsetTurn
+	return n > removeTurn
 }
 
 var (

@@ -335,6 +335,10 @@ func zcount(c *Call, by zsetBy) error {
 	return nil
 }
 
+// removeTurn is how many members may be removed on a loop: each is looked up in the
+// tree by members, which takes longer than to answer with it.
+const removeTurn = 1000
+
 func zremRange(c *Call, by zsetBy) error {
 	z := zsetRange{key: 1, by: by, limit: -1}
 	key := c.Args[1]
@@ -351,7 +355,7 @@ func zremRange(c *Call, by zsetBy) error {
 	}
 	set := c.openZSet(&ref)
 	from, to := z.ranks(&set.Reader)
-	if c.tooLong(to-from, zsetTurn) {
+	if c.tooLong(to-from, removeTurn) {
 		return ErrLong
 	}
 	c.dropRanks(key, &set, from, to)
