@@ -30,6 +30,6 @@
 //
 // intset.go (the integers), reader.go (reading), set.go (changing), build.go
 // (building one from many members), load.go (from members in any order),
-// algebra.go (several sets at once). The
-// package imports value, tree, listpack and arena.
+// algebra.go (several sets at once). The package imports value, tree, listpack
+// and arena.
 package set
