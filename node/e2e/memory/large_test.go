@@ -117,7 +117,7 @@ func (n *neighbour) take() (count int, longest time.Duration, err error) {
 }
 
 // moment is how long a busy machine may leave a client without a turn.
-const moment = 500 * time.Millisecond
+const moment = 200 * time.Millisecond
 
 // TestLargeCollections makes, reads, copies, moves and deletes collections of
 // 300,000 members, ten million with SLOTMESH_LONG, while a neighbour in the same slot

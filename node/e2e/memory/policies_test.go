@@ -132,31 +132,29 @@ func touch(t *testing.T, conn *harness.Conn, prefix string, stop chan struct{}) 
 	for i := range commands {
 		commands[i] = []string{"GET", prefix + strconv.Itoa(i)}
 	}
-	pace := time.NewTicker(100 * time.Millisecond)
-	defer pace.Stop()
-	for {
-		select {
-		case <-stop:
-			return
-		case <-pace.C:
-			batch(t, conn, commands)
-		}
-	}
+	every(100*time.Millisecond, stop, func() { batch(t, conn, commands) })
 }
 
 // falter has a replica stand still again and again, as on a busy machine: what
 // waits for it grows and shrinks.
 func falter(replica *harness.Process, stop chan struct{}) {
-	pace := time.NewTicker(400 * time.Millisecond)
+	every(400*time.Millisecond, stop, func() {
+		replica.Pause()
+		time.Sleep(150 * time.Millisecond)
+		replica.Resume()
+	})
+}
+
+// every does something again and again until stop is closed.
+func every(period time.Duration, stop chan struct{}, do func()) {
+	pace := time.NewTicker(period)
 	defer pace.Stop()
 	for {
 		select {
 		case <-stop:
 			return
 		case <-pace.C:
-			replica.Pause()
-			time.Sleep(150 * time.Millisecond)
-			replica.Resume()
+			do()
 		}
 	}
 }
