@@ -15,7 +15,8 @@ type database struct {
 	// is read with a slot locked.
 	number int
 
-	keys, expires atomic.Int64
+	keys    counts
+	expires atomic.Int64
 	// fielded counts hashes with fields that expire.
 	fielded atomic.Int64
 	// deadlines is the sum of all expiry times, for the average.
@@ -29,8 +30,6 @@ type database struct {
 	spaces [slots.Count]*space
 	// hints are for Warm: written under the slot's lock and read without.
 	hints [slots.Count]hint
-	// perSlot counts the keys of each slot.
-	perSlot [slots.Count]atomic.Int32
 	// due is when the first key of each slot expires: math.MaxInt64 for never.
 	// It is written under the slot's lock and read without, which is how the
 	// active cycle finds work.
@@ -119,11 +118,10 @@ func (s *Store) FlushSlot(slot slots.Slot, db int) {
 		d := sp.home
 		d.fielded.Add(-int64(sp.fields.n))
 		if !s.unsettled {
-			d.keys.Add(-int64(sp.index.n))
 			d.expires.Add(-int64(sp.keys.n))
 			d.deadlines.Add(-sp.keys.sum())
 		}
-		d.perSlot[slot].Store(0)
+		d.keys.set(slot, 0)
 		d.due[slot].Store(math.MaxInt64)
 		d.spaces[slot] = nil
 		d.hints[slot].table.Store(0)

@@ -52,9 +52,7 @@ func (s *Store) insertSome(entries []Entry, now int64) {
 		}
 	}
 	for i := range entries {
-		if sp := spaces[i]; sp.insert(hashes[i], &entries[i], now) && !s.unsettled {
-			sp.home.keys.Add(1)
-		}
+		spaces[i].insert(hashes[i], &entries[i], now)
 	}
 	s.use(touched)
 }
@@ -95,16 +93,16 @@ func (s *Store) WarmOwn(db int, keys [][]byte) {
 func (s *Store) use(uint64) {}
 
 // insert puts e into the space and reports whether the key is new.
-func (sp *space) insert(hash uint32, e *Entry, now int64) (created bool) {
+func (sp *space) insert(hash uint32, e *Entry, now int64) {
 	if e.Draft != nil {
 		e.Value = e.Draft.Value()
 		defer e.Draft.Close()
 	}
-	at := arena.Ref(0)
+	var at arena.Ref
 	if e.ExpireAtMs > 0 && sp.find(hash, e.Key) == 0 {
-		at, created = sp.createUntil(hash, e.Key, &e.Value, sp.store.clock.fresh(now), e.ExpireAtMs), true
+		at = sp.createUntil(hash, e.Key, &e.Value, sp.store.clock.fresh(now), e.ExpireAtMs)
 	} else {
-		at, created = sp.set(hash, e.Key, &e.Value, false, now)
+		at = sp.set(hash, e.Key, &e.Value, false, now)
 		if e.ExpireAtMs > 0 {
 			sp.Preserve(at)
 			at = sp.setDeadline(&sp.keys, at, e.ExpireAtMs)
@@ -113,5 +111,4 @@ func (sp *space) insert(hash uint32, e *Entry, now int64) (created bool) {
 	if e.IdleSec >= 0 || e.Freq >= 0 {
 		sp.ref(at).SetAccess(e.IdleSec, e.Freq, now)
 	}
-	return created
 }

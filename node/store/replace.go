@@ -1,5 +1,7 @@
 package store
 
+import "slotmesh/slots"
+
 // siblingAhead is how far a sibling's version is ahead of the store's: more cuts
 // than can be made while it is being filled.
 const siblingAhead = 1 << 20
@@ -34,19 +36,17 @@ func (s *Store) Settle() {
 		if d == nil {
 			continue
 		}
-		var keys, expires, deadlines int64
+		var expires, deadlines int64
 		for slot, sp := range d.spaces {
 			if sp == nil {
 				continue
 			}
-			keys += int64(sp.index.n)
 			expires += int64(sp.keys.n)
 			deadlines += sp.untold
 			sp.untold = 0
-			d.perSlot[slot].Store(int32(sp.index.n))
+			d.keys.set(slots.Slot(slot), sp.index.n)
 			d.due[slot].Store(sp.firstDue())
 		}
-		d.keys.Store(keys)
 		d.expires.Store(expires)
 		d.deadlines.Store(deadlines)
 	}

@@ -51,12 +51,7 @@ func (s *Store) NextUsed(db int, from int) (slots.Slot, bool) {
 	if d == nil {
 		return 0, false
 	}
-	for slot := from; slot < slots.Count; slot++ {
-		if d.perSlot[slot].Load() > 0 {
-			return slots.Slot(slot), true
-		}
-	}
-	return 0, false
+	return d.keys.next(from)
 }
 
 // RandomSlot returns a slot of db, each as likely as it has keys; random is
@@ -66,25 +61,11 @@ func (s *Store) RandomSlot(db int, random uint64) (slot slots.Slot, ok bool) {
 	if d == nil {
 		return 0, false
 	}
-	keys := d.keys.Load()
+	keys := d.keys.all()
 	if keys <= 0 {
 		return 0, false
 	}
-	rest := int64(random % uint64(keys))
-	last := -1
-	for i := range d.perSlot {
-		n := int64(d.perSlot[i].Load())
-		if n <= 0 {
-			continue
-		}
-		if rest < n {
-			return slots.Slot(i), true
-		}
-		rest -= n
-		last = i
-	}
-	// Keys went meanwhile.
-	return slots.Slot(max(last, 0)), last >= 0
+	return d.keys.nth(int64(random % uint64(keys)))
 }
 
 // RandomInSlot returns a key of db in slot, each equally likely; random is

@@ -98,7 +98,7 @@ func (s *Store) Databases() int { return len(s.dbs) }
 // included. It needs no lock.
 func (s *Store) Len(db int) int {
 	if d := s.dbs[db].Load(); d != nil {
-		return int(d.keys.Load())
+		return int(d.keys.all())
 	}
 	return 0
 }
@@ -135,7 +135,7 @@ func (s *Store) AverageTTL(db int, now int64) int64 {
 // CountInSlot is the number of keys of db in slot. It needs no lock.
 func (s *Store) CountInSlot(db int, slot slots.Slot) int {
 	if d := s.dbs[db].Load(); d != nil {
-		return int(d.perSlot[slot].Load())
+		return d.keys.of(slot)
 	}
 	return 0
 }
@@ -235,24 +235,19 @@ func (s *Store) Set(db int, slot slots.Slot, key []byte, v value.Value, keepTTL 
 // SetAt is Set for a key whose place is known.
 func (s *Store) SetAt(db int, p Place, key []byte, v *value.Value, keepTTL bool, now int64) Ref {
 	sp := s.makeSpace(db, p.Slot)
-	at, created := sp.set(p.hash, key, v, keepTTL, now)
-	if created && !s.unsettled {
-		sp.home.keys.Add(1)
-	}
-	return sp.ref(at)
+	return sp.ref(sp.set(p.hash, key, v, keepTTL, now))
 }
 
-// set is Set, but for the number of the database's keys. It returns where the
-// record is: a Ref is put together in memory, and who reads that at once waits
-// until the new record has been written.
-func (sp *space) set(hash uint32, key []byte, v *value.Value, keepTTL bool, now int64) (at arena.Ref, created bool) {
+// set gives key the value v and returns where the record is: a Ref is put together
+// in memory, and who reads that at once waits until the new record has been written.
+func (sp *space) set(hash uint32, key []byte, v *value.Value, keepTTL bool, now int64) arena.Ref {
 	s := sp.store
-	at = sp.find(hash, key)
+	at := sp.find(hash, key)
 	if at == 0 {
-		return sp.create(hash, key, v, s.clock.fresh(now)), true
+		return sp.create(hash, key, v, s.clock.fresh(now))
 	}
 	if value.Overwrite(s.memory, at, v, s.version, seconds(now), s.clock.lfu.Load()) {
-		return at, false
+		return at
 	}
 	c := sp.cell(at)
 	sp.Preserve(at)
@@ -272,10 +267,10 @@ func (sp *space) set(hash uint32, key []byte, v *value.Value, keepTTL bool, now 
 		c.FieldsExpire(v.FieldsExpireAt)
 	}
 	value.SetClock(s.memory, c.At(), s.clock.overwritten(h.Clock, now))
-	return c.At(), false
+	return c.At()
 }
 
-// create makes a new key, which the caller counts.
+// create makes a new key.
 func (sp *space) create(hash uint32, key []byte, v *value.Value, clock uint32) arena.Ref {
 	return sp.createUntil(hash, key, v, clock, 0)
 }
@@ -293,7 +288,7 @@ func (sp *space) createUntil(hash uint32, key []byte, v *value.Value, clock uint
 	at := value.NewExpiring(sp.heap, key, v, s.version, clock, uint32(place))
 	sp.index.insert(hash, at)
 	if !s.unsettled {
-		sp.home.perSlot[sp.slot].Add(1)
+		sp.home.keys.add(sp.slot, 1)
 	}
 	if deadline != 0 {
 		sp.enter(&sp.keys, at, deadline)
@@ -346,8 +341,7 @@ func (sp *space) delete(hash uint32, key []byte, at arena.Ref, trees bool) {
 	}
 	sp.index.remove(hash, at)
 	if !sp.store.unsettled {
-		sp.home.keys.Add(-1)
-		sp.home.perSlot[sp.slot].Add(-1)
+		sp.home.keys.add(sp.slot, -1)
 	}
 	c = sp.cell(at)
 	if c.Header().Lent {

@@ -113,7 +113,7 @@ func TestWholesaleIsOnePointer(t *testing.T) {
 	sn := s.Cut(nil)
 	defer sn.Close()
 	s.Flush(-1)
-	if len(sn.gone) != 1 || &sn.gone[0].spaces[0] != &content.spaces[0] || content.keys.Load() != slots.Count {
+	if len(sn.gone) != 1 || &sn.gone[0].spaces[0] != &content.spaces[0] || content.keys.all() != slots.Count {
 		t.Error("the snapshot was not given the database as it is")
 	}
 	loaded := s.Sibling()
