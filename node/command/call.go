@@ -30,6 +30,8 @@ type Call struct {
 	// Place is where the only key of the call lies, if the owner has found that
 	// out already by Engine.Place; Execute takes it.
 	Place Place
+	// walked is how many slots walkSlot has visited.
+	walked int
 	// Stay lets a call stay inside the gate when it is over, so that a run of
 	// calls passes it once: see Engine.Execute.
 	Stay bool
@@ -154,6 +156,36 @@ func (c *Call) WithSlot(slot slots.Slot, fn func()) {
 		return
 	}
 	c.engine.withSlot(c.Lane, slot, fn)
+}
+
+// gateTurn is how many slots a walk visits before it leaves the gate for a moment:
+// who closes it waits no longer.
+const gateTurn = 16
+
+// walkSlot is WithSlot for a walk over many slots, which stays inside the gate from
+// one to the next. A loop does not wait for a slot, which may have been handed to
+// a call that waits for this very loop: if slot is taken it returns false.
+func (c *Call) walkSlot(slot slots.Slot, fn func()) bool {
+	if c.exclusive || c.Applied {
+		fn()
+		return true
+	}
+	e := c.engine
+	if c.walked++; c.walked%gateTurn == 0 {
+		e.Leave(c)
+	}
+	e.enter(c)
+	if !e.locks.tryLock(slot) {
+		e.Leave(c)
+		if c.OnLoop {
+			return false
+		}
+		e.locks.lock(slot)
+		e.enter(c)
+	}
+	defer e.locks.unlock(slot)
+	fn()
+	return true
 }
 
 // forget drops what the last command left, before the next one runs.

@@ -73,7 +73,7 @@ func Hashes() []Spec {
 			Name: "hscan", Syntax: "key cursor [MATCH pattern] [COUNT count]", Arity: -3, Flags: ReadOnly, Keys: readsKey,
 			Since: "2.8.0", Complexity: "O(1) for each call, O(N) for the whole, where N is the number of fields.",
 			Summary: "Returns the fields of a hash and their values step by step.", Tips: []string{"nondeterministic_output"},
-			Run: runHScan, Heavy: longScan,
+			Run: runHScan, Heavy: longScan(3),
 		},
 		{
 			Name: "hset", Syntax: "key field value [field value ...]", Arity: -4, Flags: Write | DenyOOM | Fast, Keys: updatesKey,
@@ -103,11 +103,6 @@ const loopHash = 128 << 10
 // longCount is the Heavy of a command whose third argument says how much it
 // returns: four digits are too much for a loop.
 func longCount(c *Call) bool { return len(c.Args) > 2 && len(c.Args[2]) > 3 }
-
-// longScan is longCount for the COUNT of a scan.
-func longScan(c *Call) bool {
-	return len(c.Args) > 4 && max(len(c.Args[4]), len(c.Args[len(c.Args)-1])) > 3
-}
 
 var (
 	wordHSet     = []byte("HSET")

@@ -3,9 +3,11 @@ package command
 import (
 	"fmt"
 	"strings"
+	"sync"
 	"testing"
 
 	"slotmesh/node/resp"
+	"slotmesh/slots"
 )
 
 // largeValues fills n with one value of each kind that is too large for a loop,
@@ -213,4 +215,66 @@ func TestLongTransactionsLeaveTheLoop(t *testing.T) {
 			}
 		}
 	}
+}
+
+// TestWalksDoNotWaitOnALoop holds a slot: a walk gives up on a loop, with nothing
+// answered, and waits elsewhere.
+func TestWalksDoNotWaitOnALoop(t *testing.T) {
+	n := newNode(t)
+	n.do("SET", "key", "v")
+	slot := slots.Of([]byte("key"))
+	for line, want := range map[string]string{
+		"SCAN 0": "*2\r\n$1\r\n0\r\n*1\r\n$3\r\nkey\r\n", "SCAN 0 MATCH k* COUNT 1000": "*2\r\n$1\r\n0\r\n*1\r\n$3\r\nkey\r\n",
+		"RANDOMKEY": "$3\r\nkey\r\n",
+	} {
+		n.engine.locks.lock(slot)
+		if reply, long := n.attempt(line); !long || reply != "" {
+			t.Errorf("%s: waited on the loop and answered %q", line, reply)
+		}
+		done := make(chan string, 1)
+		go func() {
+			n.engine.ExecuteWait(&n.call)
+			done <- string(n.out.Buf)
+		}()
+		n.engine.locks.unlock(slot)
+		if got := <-done; got != want {
+			t.Errorf("%s: answered %q, want %q", line, got, want)
+		}
+		if reply, long := n.attempt(line); long || reply != want {
+			t.Errorf("%s: answered %q on the loop, want %q", line, reply, want)
+		}
+	}
+}
+
+// TestWalksBesideEverything has walks, writes and what closes the gate get in each
+// other's way: nobody may wait for ever.
+func TestWalksBesideEverything(t *testing.T) {
+	n := newNode(t)
+	n.journal.on = false // it is for one goroutine
+	var wg sync.WaitGroup
+	run := func(onLoop bool, lines ...string) {
+		wg.Go(func() {
+			var out resp.Writer
+			c := &Call{Reply: &out, Conn: n.conn}
+			for i := range 3000 {
+				c.Args = c.Args[:0]
+				for word := range strings.FieldsSeq(lines[i%len(lines)]) {
+					c.Args = append(c.Args, []byte(strings.ReplaceAll(word, "#", fmt.Sprint(i%50))))
+				}
+				out.Buf = out.Buf[:0]
+				c.Spec, _ = n.engine.Table().Find(c.Args)
+				if c.OnLoop = onLoop; !onLoop {
+					n.engine.ExecuteWait(c)
+					continue
+				}
+				// A handler without a slot does not wait on a loop.
+				n.engine.Execute(c, nil)
+			}
+		})
+	}
+	run(false, "SCAN 0 COUNT 100", "KEYS *", "RANDOMKEY")
+	run(true, "SCAN 0 COUNT 100", "RANDOMKEY")
+	run(false, "SET key:# v", "SET other:# v", "DEL key:#")
+	run(false, "FLUSHALL", "DBSIZE", "SET third:# v")
+	wg.Wait()
 }

@@ -8,8 +8,6 @@ import (
 	"slotmesh/node/store/value"
 )
 
-// None of them runs on a loop, however short it is: it waits for slots, and one
-// of those may have been handed to a call that waits for this very loop.
 func walkRows() []Spec {
 	return []Spec{
 		{
@@ -21,19 +19,42 @@ func walkRows() []Spec {
 		{
 			Name: "randomkey", Syntax: "", Arity: 1, Flags: ReadOnly,
 			Since: "1.0.0", Complexity: "O(1)", Summary: "Returns a key, each as likely as the others.",
-			Tips: []string{"request_policy:all_shards", "nondeterministic_output"}, Walks: true, Heavy: Always, Run: runRandomKey,
+			Tips: []string{"request_policy:all_shards", "nondeterministic_output"}, Walks: true, Run: runRandomKey,
 		},
 		{
 			Name: "scan", Syntax: "cursor [MATCH pattern] [COUNT count] [TYPE type]", Arity: -2, Flags: ReadOnly,
 			Since: "2.8.0", Complexity: "O(1) for each call, O(N) for the whole, where N is the number of keys.",
 			Summary: "Returns the keys of a database step by step.",
-			Tips:    []string{"nondeterministic_output", "request_policy:special"}, Walks: true, Heavy: Always, Run: runScan,
+			Tips:    []string{"nondeterministic_output", "request_policy:special"}, Walks: true, Heavy: longScan(2), Run: runScan,
 		},
 	}
 }
 
 // walkTurn is how many keys a walk looks at while it holds a slot.
 const walkTurn = 256
+
+// What a scan may look at on a loop: so many items, with a pattern so long.
+const (
+	loopScan    = 1000
+	loopPattern = 64
+)
+
+// longScan is the Heavy of a scan whose options begin with the argument from.
+func longScan(from int) func(*Call) bool {
+	return func(c *Call) bool {
+		for i := from; i+1 < len(c.Args); i += 2 {
+			switch text := c.Args[i+1]; {
+			case isWord(c.Args[i], "count"):
+				if n, ok := value.ParseInt(text); ok && n > loopScan {
+					return true
+				}
+			case isWord(c.Args[i], "match") && len(text) > loopPattern:
+				return true
+			}
+		}
+		return false
+	}
+}
 
 // hidden reports whether a key has ended and is not to be seen.
 func (c *Call) hidden(ref store.Ref) bool {
@@ -47,7 +68,7 @@ func runKeys(c *Call) error {
 	for slot := range slotsWith(c.engine.store, c.DB, 0) {
 		at, done := store.At(slot), false
 		for !done {
-			c.WithSlot(slot, func() {
+			c.walkSlot(slot, func() {
 				at, _, done = c.engine.store.Scan(c.DB, at, walkTurn, func(ref store.Ref) {
 					if (all || Match(pattern, ref.Key())) && !c.hidden(ref) {
 						found.add(ref.Key())
@@ -71,8 +92,11 @@ func runRandomKey(c *Call) error {
 			c.Reply.Null()
 			return nil
 		}
+		if try > 0 && c.OnLoop {
+			return ErrLong
+		}
 		answered := false
-		c.WithSlot(slot, func() {
+		free := c.walkSlot(slot, func() {
 			ref := c.engine.store.RandomInSlot(c.DB, slot, func() uint32 { return uint32(c.engine.Random()) })
 			if ref.OK() && (!c.hidden(ref) || try == randomTries) {
 				c.Reply.Bulk(ref.Key())
@@ -85,6 +109,9 @@ func runRandomKey(c *Call) error {
 		})
 		if answered {
 			return nil
+		}
+		if !free {
+			return ErrLong
 		}
 		if try == randomTries {
 			c.Reply.Null()
@@ -169,7 +196,7 @@ func runScan(c *Call) error {
 		return err
 	}
 	found := c.openSetReply()
-	next := c.scan(o, func(ref store.Ref) {
+	next, ok := c.scan(o, func(ref store.Ref) {
 		switch {
 		case c.hidden(ref), o.noKind, o.byKind && ref.Kind() != o.kind:
 		case o.pattern != nil && !Match(o.pattern, ref.Key()):
@@ -177,33 +204,39 @@ func runScan(c *Call) error {
 			found.add(ref.Key())
 		}
 	})
+	if !ok {
+		found.drop()
+		return ErrLong
+	}
 	found.closeScan(uint64(next))
 	return nil
 }
 
 // scan visits keys from o.cursor on, at least o.count if there are so many, and
-// returns where to go on.
-func (c *Call) scan(o scanOptions, visit func(store.Ref)) store.Cursor {
+// returns where to go on. On a loop it gives up if it would have to wait.
+func (c *Call) scan(o scanOptions, visit func(store.Ref)) (next store.Cursor, free bool) {
 	slot, ok := o.cursor.Slot()
 	if !ok {
-		return 0
+		return 0, true
 	}
 	s := c.engine.store
 	at := o.cursor
 	for visited := 0; visited < o.count; {
 		var n int
 		var done bool
-		c.WithSlot(slot, func() { at, n, done = s.Scan(c.DB, at, min(walkTurn, o.count-visited), visit) })
+		if !c.walkSlot(slot, func() { at, n, done = s.Scan(c.DB, at, min(walkTurn, o.count-visited), visit) }) {
+			return 0, false
+		}
 		visited += n
 		if !done {
 			continue
 		}
 		if slot, ok = s.NextUsed(c.DB, int(slot)+1); !ok {
-			return 0
+			return 0, true
 		}
 		at = store.At(slot)
 	}
-	return at
+	return at, true
 }
 
 func databaseRows() []Spec {

@@ -98,7 +98,7 @@ func Sets() []Spec {
 		{
 			Name: "sscan", Syntax: "key cursor [MATCH pattern] [COUNT count]", Arity: -3, Flags: ReadOnly, Keys: readsKey,
 			Since: "2.8.0", Complexity: "O(1) for each call, O(N) for the whole, where N is the number of members.",
-			Summary: "Returns the members of a set step by step.", Tips: random, Run: runSScan, Heavy: heavySScan,
+			Summary: "Returns the members of a set step by step.", Tips: random, Run: runSScan, Heavy: longScan(3),
 		},
 		{
 			Name: "sunion", Syntax: "key [key ...]", Arity: -2, Flags: ReadOnly, Keys: readsAll,
@@ -121,15 +121,6 @@ const loopMembers = 2000
 // heavyCount is the Heavy of commands whose last argument says how much they
 // return: more than three digits.
 func heavyCount(c *Call) bool { return len(c.Args) > 2 && len(c.Args[2]) > 3 }
-
-func heavySScan(c *Call) bool {
-	for i := 4; i < len(c.Args); i++ {
-		if len(c.Args[i]) > 3 && isWord(c.Args[i-1], "count") {
-			return true
-		}
-	}
-	return false
-}
 
 // readSet returns what is in the set of key; ok is false if there is none.
 func (c *Call) readSet(key []byte) (r set.Reader, ok bool, err error) {

@@ -58,6 +58,9 @@ func (s *setReply) add(member []byte) {
 	s.n++
 }
 
+// drop takes back what was written.
+func (s *setReply) drop() { s.w.Buf = s.w.Buf[:s.from] }
+
 // close ends it.
 func (s *setReply) close() {
 	end := len(s.w.Buf)

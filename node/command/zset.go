@@ -73,7 +73,7 @@ func zsetRows() []Spec {
 			Name: "zscan", Syntax: "key cursor [MATCH pattern] [COUNT count]", Arity: -3, Flags: ReadOnly, Keys: readsKey,
 			Since: "2.8.0", Complexity: "O(1) for each call, O(N) for the whole, where N is the size of the set.",
 			Summary: "Returns the members of a sorted set and their scores step by step.", Tips: []string{"nondeterministic_output"},
-			Run: runZScan, Heavy: func(c *Call) bool { return zscanCount(c) > zsetTurn },
+			Run: runZScan, Heavy: longScan(3),
 		},
 		{
 			Name: "zscore", Syntax: "key member", Arity: 3, Flags: ReadOnly | Fast, Keys: readsKey,
@@ -394,17 +394,6 @@ func randomRanks(random *rand.Rand, n, count int) []int {
 // zscanShift leaves 53 bits of a hash for a cursor: clients that know no larger
 // numbers than those of a double keep it exactly.
 const zscanShift = 64 - 53
-
-// zscanCount returns the COUNT of a call that is not checked yet.
-func zscanCount(c *Call) int64 {
-	for i := 3; i+1 < len(c.Args); i += 2 {
-		if isWord(c.Args[i], "count") {
-			n, _ := value.ParseInt(c.Args[i+1])
-			return n
-		}
-	}
-	return 0
-}
 
 func runZScan(c *Call) error {
 	cursor, ok := parseCursor(c.Args[2])
