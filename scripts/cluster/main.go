@@ -86,6 +86,9 @@ func start(console *harness.Console, rig *harness.Rig, port int) (cluster *harne
 		if err := p.WaitReady(15 * time.Second); err != nil {
 			console.Fatalf("%v", err)
 		}
+		if err := p.WaitLoaded(time.Hour); err != nil {
+			console.Fatalf("%v", err)
+		}
 	}
 	cluster = rig.ClusterOf(processes...)
 	back = len(cluster.View(processes[0])) > 1

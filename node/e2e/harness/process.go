@@ -420,13 +420,36 @@ func (p *Process) WaitExit(timeout time.Duration) error {
 	}
 }
 
-// Restart launches the process again and waits until it is ready.
+// WaitLoaded waits until a process that is ready has loaded its files: they may
+// be large, so limit is for the test and not for the process.
+func (p *Process) WaitLoaded(limit time.Duration) error {
+	deadline := time.Now().Add(limit)
+	for {
+		_, err := p.TryDo(time.Second, "DBSIZE")
+		if err == nil || IsReplyError(err) && !strings.HasPrefix(err.Error(), "LOADING") {
+			return nil
+		}
+		select {
+		case <-p.exit():
+			return fmt.Errorf("%s ended (%v) while it loaded:\n%s", p.Name, p.Status(), p.LogTail(20))
+		case <-time.After(10 * time.Millisecond):
+		}
+		if time.Now().After(deadline) {
+			return fmt.Errorf("%s has not loaded its files after %v (%v):\n%s", p.Name, limit, err, p.LogTail(20))
+		}
+	}
+}
+
+// Restart launches the process again and waits until it has loaded its files.
 func (p *Process) Restart() {
 	p.rig.r.Helper()
 	if err := p.Launch(); err != nil {
 		p.rig.r.Fatalf("%v", err)
 	}
 	if err := p.WaitReady(15 * time.Second); err != nil {
+		p.rig.r.Fatalf("%v", err)
+	}
+	if err := p.WaitLoaded(time.Minute); err != nil {
 		p.rig.r.Fatalf("%v", err)
 	}
 }

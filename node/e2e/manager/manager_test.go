@@ -377,12 +377,6 @@ func backup(t *testing.T, rig *harness.Rig, c *harness.Cluster) {
 			t.Fatal(err)
 		}
 		p.Restart()
-		harness.Await(t, 10*time.Second, "the file is loaded", func() string {
-			if loading := p.Info("persistence")["loading"]; loading != "0" {
-				return "loading:" + loading
-			}
-			return ""
-		})
 		keys := p.Do("DBSIZE").Int()
 		if want[keys] == 0 {
 			t.Errorf("%s holds %d keys, no primary does", e.Name(), keys)
