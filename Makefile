@@ -11,7 +11,7 @@ UNIT    = $(shell go list ./... | grep -vE '/node/e2e/|/scripts/cluster$$|/gossi
 .PHONY: run build test test-long race lint fuzz bench profile failover tools clean
 
 run:
-	@go build -o bin/ ./cmd/slotmesh ./scripts/cluster
+	@go build -o bin/ ./cmd/... ./scripts/cluster
 	@exec bin/cluster -server bin/slotmesh -dir $(DATA) -port $(PORT)
 
 build:
