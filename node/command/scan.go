@@ -68,13 +68,17 @@ func runKeys(c *Call) error {
 	for slot := range slotsWith(c.engine.store, c.DB, 0) {
 		at, done := store.At(slot), false
 		for !done {
-			c.walkSlot(slot, func() {
+			free := c.walkSlot(slot, func() {
 				at, _, done = c.engine.store.Scan(c.DB, at, walkTurn, func(ref store.Ref) {
 					if (all || Match(pattern, ref.Key())) && !c.hidden(ref) {
 						found.add(ref.Key())
 					}
 				})
 			})
+			if !free {
+				found.drop()
+				return ErrLong
+			}
 		}
 	}
 	found.closeArray()
