@@ -52,11 +52,19 @@ func (n *Node) readMemory() memoryUse {
 	}
 }
 
-// runtimeBytes is memoryUse.runtime. It takes a microsecond or two.
+// runtimeBytes is memoryUse.runtime, with the room that the heap will still take for
+// garbage before it is collected: data must leave it. Reading takes some microseconds.
 func runtimeBytes() int64 {
-	samples := [2]metrics.Sample{{Name: "/memory/classes/total:bytes"}, {Name: "/memory/classes/heap/released:bytes"}}
+	samples := [...]metrics.Sample{
+		{Name: "/memory/classes/total:bytes"},
+		{Name: "/memory/classes/heap/released:bytes"},
+		{Name: "/gc/heap/goal:bytes"},
+		{Name: "/memory/classes/heap/objects:bytes"},
+		{Name: "/memory/classes/heap/free:bytes"},
+	}
 	metrics.Read(samples[:])
-	return int64(samples[0].Value.Uint64()) - int64(samples[1].Value.Uint64())
+	value := func(i int) int64 { return int64(samples[i].Value.Uint64()) }
+	return value(0) - value(1) + max(value(2)-value(3)-value(4), 0)
 }
 
 // usedMemory is used_memory.
