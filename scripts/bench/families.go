@@ -213,5 +213,5 @@ func (b bench) restore(p *harness.Process, command []string, r row) float64 {
 			l.collect()
 		}
 	}
-	return float64((b.cpu(p) - before).Microseconds()) / float64(sent)
+	return microseconds(b.cpu(p)-before) / float64(sent)
 }

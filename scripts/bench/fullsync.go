@@ -30,7 +30,7 @@ func (b bench) fullSync(times int) {
 		l.finish()
 		l.close()
 		var alone, beside waits
-		var rounds []float64
+		var turns []float64
 		for round := range times {
 			alone.add(b.waitsOf(primary, keys, func() bool { return true }))
 			replica := rig.Start(harness.Options{Name: fmt.Sprint("replica", round)})
@@ -43,10 +43,7 @@ func (b bench) fullSync(times int) {
 				return strings.Contains(replica.Do("INFO", "replication").Text, "master_link_status:up")
 			}))
 			replica.Kill()
-			if text, ok := harness.Fields(primary.Do("INFO", "debug").Text)["eventloop_duration_max"]; ok {
-				micros, _ := strconv.ParseFloat(text, 64)
-				rounds = append(rounds, micros)
-			}
+			turns = append(turns, longestTurn(primary)...)
 		}
 		for _, row := range []struct {
 			name string
@@ -54,8 +51,8 @@ func (b bench) fullSync(times int) {
 		}{{"alone", alone}, {"full sync", beside}} {
 			fmt.Printf("%-10s %-10s %28s %28s %28s\n", server, row.name, spread(row.w.tail), spread(row.w.longest), spread(row.w.took))
 		}
-		if len(rounds) > 0 {
-			fmt.Printf("%-10s longest round of an event loop during the sync: %s\n", server, spread(rounds))
+		if len(turns) > 0 {
+			fmt.Printf("%-10s longest turn of an event loop during the sync: %s\n", server, spread(turns))
 		}
 		primary.Kill()
 	}

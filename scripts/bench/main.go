@@ -24,8 +24,8 @@ type row struct {
 	// keys is how many random keys the load is spread over; 1 is
 	// redis-benchmark's default.
 	keys int
-	// requests is chosen so that a run takes a few seconds: processor time is
-	// counted in hundredths.
+	// requests is chosen so that a run takes a few seconds: what else the machine
+	// does in one of them weighs less.
 	requests int
 }
 
@@ -155,10 +155,7 @@ func (b bench) operations(rounds int) {
 // measure runs one load and returns the server's microseconds per operation.
 func (b bench) measure(p *harness.Process, r row) float64 {
 	requests := int(float64(r.requests) * b.scale)
-	before, err := p.CPUTime()
-	if err != nil {
-		b.console.Fatalf("processor time of %s: %v", p.Name, err)
-	}
+	before := b.cpu(p)
 	args := []string{
 		"-c", "1", "redis-benchmark", "-p", strconv.Itoa(p.Port),
 		"-n", strconv.Itoa(requests), "-c", "50", "-d", "64", "-P", strconv.Itoa(r.pipeline), "-q",
@@ -175,11 +172,7 @@ func (b bench) measure(p *harness.Process, r row) float64 {
 	if out, err := load.CombinedOutput(); err != nil {
 		b.console.Fatalf("redis-benchmark on %s: %v\n%s", p.Name, err, out)
 	}
-	after, err := p.CPUTime()
-	if err != nil {
-		b.console.Fatalf("processor time of %s: %v", p.Name, err)
-	}
-	return float64((after - before).Microseconds()) / float64(requests)
+	return microseconds(b.cpu(p)-before) / float64(requests)
 }
 
 // idle prints what the nodes of a cluster that nobody uses cost.
@@ -219,6 +212,8 @@ func (b bench) cpu(p *harness.Process) time.Duration {
 	}
 	return used
 }
+
+func microseconds(d time.Duration) float64 { return float64(d.Nanoseconds()) / 1000 }
 
 func median(values []float64) float64 {
 	sorted := slices.Sorted(slices.Values(values))

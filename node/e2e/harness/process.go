@@ -520,29 +520,8 @@ func Fields(text string) map[string]string {
 }
 
 // CPUTime returns the processor time, user and system, that the process has
-// used. Source: proc(5), /proc/pid/stat.
-func (p *Process) CPUTime() (time.Duration, error) {
-	content, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", p.PID()))
-	if err != nil {
-		return 0, err
-	}
-	// The name in parentheses may hold blanks; fields count from behind it.
-	_, after, _ := strings.Cut(string(content), ") ")
-	fields := strings.Fields(after)
-	if len(fields) < 13 {
-		return 0, fmt.Errorf("unexpected /proc/%d/stat", p.PID())
-	}
-	var ticks int64
-	for _, f := range fields[11:13] {
-		n, err := strconv.ParseInt(f, 10, 64)
-		if err != nil {
-			return 0, err
-		}
-		ticks += n
-	}
-	const ticksPerSecond = 100 // USER_HZ on every platform that Go supports
-	return time.Duration(ticks) * time.Second / ticksPerSecond, nil
-}
+// used, to the nanosecond. Threads that have ended count.
+func (p *Process) CPUTime() (time.Duration, error) { return cpuTime(p.PID()) }
 
 // RSS returns the resident memory of the process in bytes.
 func (p *Process) RSS() (int64, error) {
