@@ -33,6 +33,12 @@ var kinds = []string{
 // farAhead is a time, in milliseconds, that no test lives to see.
 const farAhead = 4_102_444_800_000
 
+// drawLasting returns a time after farAhead, in whole minutes: two of them differ
+// by more than a move shifts one of them.
+func drawLasting(r *rand.Rand) string {
+	return strconv.Itoa(farAhead + r.IntN(1000)*60_000)
+}
+
 // draw returns a write of a random kind to the group of tag. Where the reply
 // decides what has happened (a random member, a chosen id), asModel says what
 // the model does instead.
@@ -52,11 +58,11 @@ func draw(r *rand.Rand, tag string, deadlines bool) (args []string, asModel func
 			{"SET", k, "value" + number(1000)},
 			{"APPEND", k, "+" + number(10)},
 			{"SETRANGE", k, number(100), "range"},
-			{"SET", k, "lives", "PXAT", strconv.Itoa(farAhead + r.IntN(1000))},
-			{"PEXPIREAT", k, strconv.Itoa(farAhead + r.IntN(1000))},
+			{"SET", k, "lives", "PXAT", drawLasting(r)},
+			{"PEXPIREAT", k, drawLasting(r)},
 			{"PERSIST", k},
 			{"GETDEL", k},
-			{"GETEX", k, "PXAT", strconv.Itoa(farAhead + r.IntN(1000))},
+			{"GETEX", k, "PXAT", drawLasting(r)},
 		}
 	case kindCounter:
 		choices = [][]string{{"INCR", k}, {"DECRBY", k, number(100)}, {"INCRBY", k, number(1 << 40)}}
@@ -131,8 +137,8 @@ func draw(r *rand.Rand, tag string, deadlines bool) (args []string, asModel func
 	case kindDeadline:
 		choices = [][]string{
 			{"HSET", k, member(), number(1000)},
-			{"HSETEX", k, "PXAT", strconv.Itoa(farAhead + r.IntN(1000)), "FIELDS", "1", member(), "lives"},
-			{"HPEXPIREAT", k, strconv.Itoa(farAhead + r.IntN(1000)), "FIELDS", "2", member(), member()},
+			{"HSETEX", k, "PXAT", drawLasting(r), "FIELDS", "1", member(), "lives"},
+			{"HPEXPIREAT", k, drawLasting(r), "FIELDS", "2", member(), member()},
 			{"HPERSIST", k, "FIELDS", "1", member()},
 			{"HGETDEL", k, "FIELDS", "1", member()},
 		}
