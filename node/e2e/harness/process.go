@@ -112,6 +112,8 @@ type Options struct {
 	// Directives are lines of the config file that follow those of the harness:
 	// "maxmemory 1gb".
 	Directives []string
+	// Stdin hands the directives in on standard input instead of in a file.
+	Stdin bool
 	// Args follow the config file on the command line.
 	Args []string
 	// Env adds to the environment.
@@ -180,11 +182,12 @@ func (g *Rig) Prepare(o Options) *Process {
 
 // FreePort returns a port that is free on loopback together with the one
 // 10,000 above it, the cluster bus, both below the range that outgoing
-// connections take theirs from.
+// connections take theirs from. No port that it returns is another's bus port: a
+// process that was started a moment ago may not have bound its own yet.
 func (g *Rig) FreePort() int {
 	g.r.Helper()
 	for range 1000 {
-		port := 11000 + rand.IntN(11000)
+		port := 11000 + rand.IntN(10000)
 		g.mu.Lock()
 		taken := g.ports[port]
 		g.ports[port] = true
@@ -193,7 +196,7 @@ func (g *Rig) FreePort() int {
 			return port
 		}
 	}
-	g.r.Fatalf("no free port found between 11000 and 22000")
+	g.r.Fatalf("no free port found between 11000 and 21000")
 	return 0
 }
 
@@ -252,7 +255,11 @@ const configName = "node.conf"
 
 func (p *Process) command() *exec.Cmd {
 	o := p.options
-	args := append([]string{o.Server.Path, filepath.Join(p.Dir, configName)}, o.Args...)
+	file := filepath.Join(p.Dir, configName)
+	if o.Stdin {
+		file = "-"
+	}
+	args := append([]string{o.Server.Path, file}, o.Args...)
 	if o.CPU > 0 {
 		args = append([]string{"taskset", "-c", strconv.Itoa(o.CPU - 1)}, args...)
 	}
@@ -261,6 +268,9 @@ func (p *Process) command() *exec.Cmd {
 	}
 	cmd := exec.Command(args[0], args[1:]...)
 	cmd.Dir = p.Dir
+	if o.Stdin {
+		cmd.Stdin = strings.NewReader(p.config())
+	}
 	cmd.Env = append(os.Environ(), o.Env...)
 	cmd.SysProcAttr = childAttributes()
 	return cmd
