@@ -10,6 +10,8 @@ import (
 	"sync"
 	"testing"
 	"time"
+
+	"slotmesh/node/e2e/harness"
 )
 
 // peerServer is a server under test with its TCP port: a node or the reference.
@@ -35,9 +37,9 @@ func startPeerNode(t *testing.T, options ...string) peerServer {
 }
 
 func startPeerReference(t *testing.T, options ...string) peerServer {
-	port := freePort(t)
-	dial := startReference(t, append([]string{"--port", port, "--bind", "127.0.0.1", "--repl-diskless-sync-delay", "0"}, options...)...)
-	return peerServer{dial(), port}
+	t.Helper()
+	p := harness.StartReference(t, options...)
+	return peerServer{dialClient(t, "tcp", p.Addr()), strconv.Itoa(p.Port)}
 }
 
 func (s peerServer) follow(primary peerServer) {

@@ -7,7 +7,6 @@ import (
 	"log/slog"
 	"net"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"strconv"
 	"strings"
@@ -15,6 +14,7 @@ import (
 	"time"
 
 	"slotmesh/node/config"
+	"slotmesh/node/e2e/harness"
 	"slotmesh/node/resp"
 )
 
@@ -134,28 +134,11 @@ func startNode(t *testing.T, options ...string) (n *Node, dial func() *client, e
 	return n, func() *client { return dialClient(t, "unix", socket) }, over
 }
 
-// startReference runs the reference server, reachable by a Unix socket.
+// startReference runs the reference server and returns what connects to it.
 func startReference(t *testing.T, options ...string) func() *client {
 	t.Helper()
-	binary, err := exec.LookPath("redis-server")
-	if err != nil {
-		t.Skip("redis-server is not installed: nothing to compare with")
-	}
-	dir, err := os.MkdirTemp("", "reference")
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { os.RemoveAll(dir) })
-	socket := filepath.Join(dir, "s")
-	cmd := exec.Command(binary, append([]string{"--port", "0", "--unixsocket", socket, "--dir", dir, "--save", "", "--enable-debug-command", "yes"}, options...)...)
-	if err := cmd.Start(); err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		_ = cmd.Process.Kill()
-		_ = cmd.Wait()
-	})
-	return func() *client { return dialClient(t, "unix", socket) }
+	p := harness.StartReference(t, options...)
+	return func() *client { return dialClient(t, "tcp", p.Addr()) }
 }
 
 func writeFile(t *testing.T, path, content string) {

@@ -5,13 +5,13 @@ import (
 	"fmt"
 	"io"
 	"net"
-	"os/exec"
 	"strconv"
 	"strings"
 	"sync/atomic"
 	"testing"
 	"time"
 
+	"slotmesh/node/e2e/harness"
 	"slotmesh/node/journal"
 	"slotmesh/node/resp"
 	"slotmesh/node/store"
@@ -187,40 +187,11 @@ type reference struct {
 	r    *bufio.Reader
 }
 
-// startReference starts redis-server on a free port, or skips the test.
+// startReference starts the reference, or skips the test.
 func startReference(t testing.TB, options ...string) *reference {
 	t.Helper()
-	path, err := exec.LookPath("redis-server")
-	if err != nil {
-		t.Skip("SKIPPED: redis-server is not installed, nothing to compare with")
-	}
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	address := l.Addr().String()
-	_, port, _ := net.SplitHostPort(address)
-	l.Close()
-	cmd := exec.Command(path, append([]string{"--port", port, "--bind", "127.0.0.1", "--save", "", "--dir", t.TempDir()}, options...)...)
-	if err := cmd.Start(); err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		_ = cmd.Process.Kill()
-		_ = cmd.Wait()
-	})
-	deadline := time.Now().Add(10 * time.Second)
-	for {
-		conn, err := net.Dial("tcp", address)
-		if err == nil {
-			t.Cleanup(func() { conn.Close() })
-			return &reference{t: t, conn: conn, r: bufio.NewReader(conn)}
-		}
-		if time.Now().After(deadline) {
-			t.Fatalf("redis-server does not answer: %v", err)
-		}
-		time.Sleep(5 * time.Millisecond)
-	}
+	conn := harness.StartReference(t, options...).Connect()
+	return &reference{t: t, conn: conn, r: bufio.NewReader(conn)}
 }
 
 // do sends one command and returns the raw reply.

@@ -1,21 +1,18 @@
 package persist_test
 
 import (
-	"bufio"
 	"bytes"
 	"context"
 	"fmt"
-	"io"
 	"maps"
 	"math/rand/v2"
-	"net"
 	"os/exec"
 	"path/filepath"
 	"strconv"
 	"strings"
 	"testing"
-	"time"
 
+	"slotmesh/node/e2e/harness"
 	"slotmesh/node/journal"
 	"slotmesh/node/persist"
 	"slotmesh/node/persist/memfs"
@@ -25,90 +22,30 @@ import (
 
 // peer is a reference server on a directory.
 type peer struct {
+	*harness.Process
 	t    *testing.T
-	cmd  *exec.Cmd
-	conn net.Conn
-	in   *bufio.Reader
+	conn *harness.Conn
 }
 
 // startPeer starts redis-server on the AOF in dir.
 func startPeer(t *testing.T, dir string, more ...string) *peer {
 	t.Helper()
-	path, err := exec.LookPath("redis-server")
-	if err != nil {
-		t.Skip("redis-server is missing: files are not compared with the reference")
-	}
-	free, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	address := free.Addr().String()
-	_, port, _ := net.SplitHostPort(address)
-	free.Close()
-	args := append([]string{"--port", port, "--bind", "127.0.0.1", "--dir", dir, "--appendonly", "yes", "--save", ""}, more...)
-	p := &peer{t: t, cmd: exec.Command(path, args...)}
-	var log strings.Builder
-	p.cmd.Stdout = &log
-	if err := p.cmd.Start(); err != nil {
-		t.Fatal(err)
-	}
-	ended := make(chan struct{})
-	go func() { p.cmd.Wait(); close(ended) }()
-	t.Cleanup(func() { p.cmd.Process.Kill(); <-ended })
-	for deadline := time.Now().Add(20 * time.Second); ; time.Sleep(10 * time.Millisecond) {
-		select {
-		case <-ended:
-			t.Fatalf("redis-server has ended:\n%s", log.String())
-		default:
-		}
-		if p.conn, err = net.Dial("tcp", address); err == nil {
-			p.in = bufio.NewReader(p.conn)
-			if reply := p.do("PING"); reply == "PONG" {
-				return p
-			}
-			p.conn.Close()
-		}
-		if time.Now().After(deadline) {
-			t.Fatalf("redis-server does not answer:\n%s", log.String())
-		}
-	}
+	p := harness.StartReference(t, append([]string{"--dir", dir, "--appendonly", "yes"}, more...)...)
+	return &peer{Process: p, t: t, conn: p.Connect()}
 }
 
 // do sends a command and returns a simple or bulk reply, or the elements of an
 // array, one per line.
 func (p *peer) do(args ...string) string {
 	p.t.Helper()
-	if _, err := p.conn.Write(resp.AppendCommand(nil, args...)); err != nil {
-		p.t.Fatal(err)
-	}
-	return p.reply()
-}
-
-func (p *peer) reply() string {
-	line, err := p.in.ReadString('\n')
+	reply, err := p.conn.Do(args...)
 	if err != nil {
-		p.t.Fatal(err)
+		p.t.Fatalf("%.200q: %v", args, err)
 	}
-	line = strings.TrimRight(line, "\r\n")
-	n, _ := strconv.Atoi(line[1:])
-	switch line[0] {
-	case '$':
-		if n < 0 {
-			return ""
-		}
-		b := make([]byte, n+2)
-		if _, err := io.ReadFull(p.in, b); err != nil {
-			p.t.Fatal(err)
-		}
-		return string(b[:n])
-	case '*':
-		var all []string
-		for range n {
-			all = append(all, p.reply())
-		}
-		return strings.Join(all, "\n")
+	if reply.Elems != nil {
+		return strings.Join(reply.Strings(), "\n")
 	}
-	return line[1:]
+	return reply.Text
 }
 
 // keyspace reads everything.
@@ -196,7 +133,7 @@ func TestTheirsLoadHere(t *testing.T) {
 				}
 			}
 			want := p.keyspace()
-			p.cmd.Process.Kill()
+			p.Kill()
 			j := journal.New(journal.Options{BacklogBytes: 1 << 16, ID: firstID})
 			d := &driver{settings: persist.AOFSettings{LoadTruncated: true, RDBPreamble: true}}
 			o := d.options(persist.OS{}, j)

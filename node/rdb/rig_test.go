@@ -4,15 +4,12 @@ import (
 	"bufio"
 	"fmt"
 	"net"
-	"os"
-	"os/exec"
-	"path/filepath"
 	"slices"
 	"strconv"
 	"strings"
 	"testing"
-	"time"
 
+	"slotmesh/node/e2e/harness"
 	"slotmesh/node/resp"
 	"slotmesh/node/store/arena"
 	"slotmesh/node/store/hash"
@@ -35,37 +32,9 @@ type reference struct {
 
 func startReference(t testing.TB, options ...string) *reference {
 	t.Helper()
-	binary, err := exec.LookPath("redis-server")
-	if err != nil {
-		t.Skip("SKIPPED: redis-server is not installed, nothing to compare with")
-	}
-	dir, err := os.MkdirTemp("", "rdb") // shorter than TempDir: a socket's path is limited
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { os.RemoveAll(dir) })
-	socket := filepath.Join(dir, "s")
-	options = append([]string{
-		"--port", "0", "--unixsocket", socket, "--dir", dir, "--save", "", "--enable-debug-command", "yes", "--rdbcompression", "no",
-	}, options...)
-	cmd := exec.Command(binary, options...)
-	if err := cmd.Start(); err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		_ = cmd.Process.Kill()
-		_ = cmd.Wait()
-	})
-	for end := time.Now().Add(20 * time.Second); ; time.Sleep(2 * time.Millisecond) {
-		conn, err := net.Dial("unix", socket)
-		if err == nil {
-			t.Cleanup(func() { conn.Close() })
-			return &reference{t, dir, conn, resp.NewReplyReader(bufio.NewReader(conn), resp.ReplyLimits{})}
-		}
-		if time.Now().After(end) {
-			t.Fatalf("redis-server does not answer: %v", err)
-		}
-	}
+	p := harness.StartReference(t, append([]string{"--rdbcompression", "no"}, options...)...)
+	conn := p.Connect()
+	return &reference{t, p.Dir, conn, resp.NewReplyReader(bufio.NewReader(conn), resp.ReplyLimits{})}
 }
 
 // try sends one command and returns the reply, which may be an error.

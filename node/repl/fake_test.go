@@ -1,7 +1,6 @@
 package repl_test
 
 import (
-	"bufio"
 	"bytes"
 	"errors"
 	"fmt"
@@ -10,8 +9,6 @@ import (
 	"maps"
 	"net"
 	"os"
-	"os/exec"
-	"path/filepath"
 	"strconv"
 	"strings"
 	"sync"
@@ -328,82 +325,4 @@ func same(t testing.TB, a, b *node) {
 	if idA != idB {
 		t.Fatalf("histories %s and %s", idA, idB)
 	}
-}
-
-// reference is a real redis-server.
-type reference struct {
-	t    testing.TB
-	port int
-}
-
-func startReference(t testing.TB, args ...string) *reference {
-	t.Helper()
-	binary, err := exec.LookPath("redis-server")
-	if err != nil {
-		t.Skip("SKIPPED: redis-server is not installed; replication with the reference is not tested")
-	}
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	port := l.Addr().(*net.TCPAddr).Port
-	l.Close()
-	dir := t.TempDir()
-	args = append([]string{
-		"--port", strconv.Itoa(port), "--bind", "127.0.0.1", "--save", "", "--dir", dir,
-		"--repl-diskless-sync-delay", "0", "--logfile", filepath.Join(dir, "log"),
-	}, args...)
-	cmd := exec.Command(binary, args...)
-	if err := cmd.Start(); err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		cmd.Process.Kill()
-		cmd.Wait()
-	})
-	r := &reference{t, port}
-	eventually(t, "redis-server answers", func() bool {
-		c, err := net.Dial("tcp", r.address())
-		if err == nil {
-			c.Close()
-		}
-		return err == nil
-	})
-	return r
-}
-
-func (r *reference) address() string { return "127.0.0.1:" + strconv.Itoa(r.port) }
-
-// do sends one command and returns its reply.
-func (r *reference) do(words ...string) resp.Reply {
-	r.t.Helper()
-	return r.doAll(words)
-}
-
-// doAll sends commands over one connection and returns the last reply.
-func (r *reference) doAll(commands ...[]string) (reply resp.Reply) {
-	r.t.Helper()
-	conn, err := net.Dial("tcp", r.address())
-	if err != nil {
-		r.t.Fatal(err)
-	}
-	defer conn.Close()
-	conn.SetDeadline(time.Now().Add(10 * time.Second))
-	in := resp.NewReplyReader(bufio.NewReader(conn), resp.ReplyLimits{})
-	for _, words := range commands {
-		conn.Write(resp.AppendCommand(nil, words...))
-		if reply, err = in.Read(); err != nil {
-			r.t.Fatalf("%v: %v", words, err)
-		}
-	}
-	return reply
-}
-
-func (r *reference) info(field string) string {
-	for line := range strings.Lines(string(r.do("INFO", "replication").Text)) {
-		if value, found := strings.CutPrefix(line, field+":"); found {
-			return strings.TrimSpace(value)
-		}
-	}
-	return ""
 }

@@ -13,6 +13,7 @@ import (
 	"testing"
 	"time"
 
+	"slotmesh/node/e2e/harness"
 	"slotmesh/node/rdb"
 	"slotmesh/node/store/value"
 	"slotmesh/slots"
@@ -21,15 +22,17 @@ import (
 // TestReferenceFollowsNode: a real redis-server is the replica.
 func TestReferenceFollowsNode(t *testing.T) {
 	n := newNode(t)
-	server := startReference(t)
+	server := harness.StartReference(t)
 	for i := range 3000 {
 		n.set(i%2, fmt.Sprintf("key:%d", i), strings.Repeat("compressible ", i%20)+strconv.Itoa(i))
 	}
-	server.do("REPLICAOF", "127.0.0.1", strconv.Itoa(n.port()))
-	eventually(t, "link up", func() bool { return server.info("master_link_status") == "up" })
+	server.Do("REPLICAOF", "127.0.0.1", strconv.Itoa(n.port()))
+	eventually(t, "link up", func() bool { return server.Info("replication")["master_link_status"] == "up" })
 	n.set(1, "after", "12345")
 	n.set(0, "after", "-7")
-	caughtUp := func() bool { return server.info("slave_repl_offset") == strconv.FormatInt(n.journal.Offset(), 10) }
+	caughtUp := func() bool {
+		return server.Info("replication")["slave_repl_offset"] == strconv.FormatInt(n.journal.Offset(), 10)
+	}
 	eventually(t, "caught up", caughtUp)
 	check := func() {
 		t.Helper()
@@ -37,17 +40,17 @@ func TestReferenceFollowsNode(t *testing.T) {
 			if !strings.HasPrefix(name, "0/") {
 				continue
 			}
-			if got := string(server.do("GET", name[2:]).Text); got != want {
+			if got := server.Do("GET", name[2:]).Text; got != want {
 				t.Fatalf("%s is %q, want %q", name, got, want)
 			}
 		}
-		if got := server.do("DBSIZE").Int; got != 1501 {
+		if got := server.Do("DBSIZE").Int(); got != 1501 {
 			t.Errorf("%d keys in database 0", got)
 		}
 	}
 	check()
 	id, _, _ := n.journal.IDs()
-	if got := server.info("master_replid"); got != id {
+	if got := server.Info("replication")["master_replid"]; got != id {
 		t.Errorf("history %s, want %s", got, id)
 	}
 	n.primary.DropAll()
@@ -68,36 +71,40 @@ func TestNodeFollowsReference(t *testing.T) {
 	for _, diskless := range []string{"yes", "no"} {
 		t.Run("diskless="+diskless, func(t *testing.T) {
 			n := newNode(t)
-			server := startReference(t, "--repl-diskless-sync", diskless)
+			server := harness.StartReference(t, "--repl-diskless-sync", diskless)
 			for i := range 500 {
-				server.do("SET", fmt.Sprintf("key:%d", i), strings.Repeat("abc", i))
+				server.Do("SET", fmt.Sprintf("key:%d", i), strings.Repeat("abc", i))
 			}
-			n.follow(server.port)
+			n.follow(server.Port)
 			caughtUp := func() bool {
 				return n.link.Status().Link.String() == "connected" &&
-					server.info("master_repl_offset") == strconv.FormatInt(n.journal.Offset(), 10)
+					server.Info("replication")["master_repl_offset"] == strconv.FormatInt(n.journal.Offset(), 10)
 			}
 			eventually(t, "caught up", caughtUp)
 			if len(n.content()) != 500 {
 				t.Fatalf("%d keys", len(n.content()))
 			}
-			if got := server.doAll([]string{"SET", "after", "1"}, []string{"WAIT", "1", "5000"}).Int; got != 1 {
-				t.Errorf("WAIT answers %d", got)
+			conn := server.Connect()
+			if _, err := conn.Do("SET", "after", "1"); err != nil {
+				t.Fatal(err)
+			}
+			if got, err := conn.Do("WAIT", "1", "5000"); err != nil || got.Int() != 1 {
+				t.Errorf("WAIT answers %v, %v", got, err)
 			}
 			if n.content()["0/after"] != "1" {
 				t.Error("WAIT was answered before the write was applied")
 			}
-			server.do("CLIENT", "KILL", "TYPE", "replica")
-			server.do("SET", "after", "2")
+			server.Do("CLIENT", "KILL", "TYPE", "replica")
+			server.Do("SET", "after", "2")
 			eventually(t, "caught up after a cut", func() bool { return n.content()["0/after"] == "2" && caughtUp() })
 
 			n.promote()
 			n.set(0, "mine", "3")
-			server.do("REPLICAOF", "127.0.0.1", strconv.Itoa(n.port()))
+			server.Do("REPLICAOF", "127.0.0.1", strconv.Itoa(n.port()))
 			eventually(t, "the server follows", func() bool {
-				return server.info("slave_repl_offset") == strconv.FormatInt(n.journal.Offset(), 10)
+				return server.Info("replication")["slave_repl_offset"] == strconv.FormatInt(n.journal.Offset(), 10)
 			})
-			if got := string(server.do("GET", "mine").Text); got != "3" {
+			if got := server.Do("GET", "mine").Text; got != "3" {
 				t.Errorf("mine is %q", got)
 			}
 			if full := n.primary.Counts().SyncFull.Load(); full != 0 {
@@ -111,13 +118,13 @@ func TestNodeFollowsReference(t *testing.T) {
 // does not try again at once.
 func TestReferenceWithOtherTypes(t *testing.T) {
 	n := newNode(t)
-	server := startReference(t)
-	server.do("HSET", "h", "f", "v")
-	n.follow(server.port)
-	eventually(t, "asked", func() bool { return strings.Contains(string(server.do("INFO", "stats").Text), "sync_full:1\r\n") })
+	server := harness.StartReference(t)
+	server.Do("HSET", "h", "f", "v")
+	n.follow(server.Port)
+	eventually(t, "asked", func() bool { return server.Info("stats")["sync_full"] == "1" })
 	eventually(t, "refused", func() bool { return n.link.Status().Link.String() == "connect" })
 	time.Sleep(500 * time.Millisecond) // long enough for attempts in a tight loop
-	if full := server.do("INFO", "stats"); !strings.Contains(string(full.Text), "sync_full:1\r\n") {
+	if full := server.Info("stats")["sync_full"]; full != "1" {
 		t.Error("the node asked again at once")
 	}
 }
@@ -182,20 +189,18 @@ func countEntries(t *testing.T, r io.Reader, want int) {
 
 // TestPayloadsWithReference moves values by DUMP and RESTORE, both ways.
 func TestPayloadsWithReference(t *testing.T) {
-	server := startReference(t)
+	server := harness.StartReference(t)
 	for _, content := range []string{
 		"", "a", "10", "-129", "2147483648", "9223372036854775807", "007", "hello world", strings.Repeat("a", 20), strings.Repeat("a", 21),
 		strings.Repeat("abc", 100), strings.Repeat("slotmesh", 50_000), string([]byte{0, 1, 2, 255, 254}), strings.Repeat("\x00\xff", 5000),
 	} {
 		v := value.StringValue([]byte(content))
-		if reply := server.do("RESTORE", "k", "0", string(rdb.AppendDump(nil, v)), "REPLACE"); reply.Err() != nil {
-			t.Errorf("RESTORE of %.20q: %v", content, reply.Err())
-		}
-		if got := string(server.do("GET", "k").Text); got != content {
+		server.Do("RESTORE", "k", "0", string(rdb.AppendDump(nil, v)), "REPLACE")
+		if got := server.Do("GET", "k").Text; got != content {
 			t.Errorf("%.20q arrives as %.20q", content, got)
 		}
-		server.do("SET", "k", content)
-		back, _, err := rdb.ParseDump(server.do("DUMP", "k").Text, rdb.Target{})
+		server.Do("SET", "k", content)
+		back, _, err := rdb.ParseDump([]byte(server.Do("DUMP", "k").Text), rdb.Target{})
 		if err != nil || string(back.AppendText(nil)) != content {
 			t.Errorf("%.20q comes as %.20v, %v", content, back, err)
 		}

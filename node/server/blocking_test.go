@@ -8,6 +8,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"slotmesh/node/e2e/harness"
 )
 
 // TestBlockingAgrees plays the scripts testdata/blocking*.txt to a server and to
@@ -23,16 +25,13 @@ func TestBlockingAgrees(t *testing.T) {
 }
 
 func playBoth(t *testing.T, file string) {
-	reference := startReference(t)
-	if reference == "" {
-		t.Skip("SKIPPED: redis-server is not installed, nothing to compare with")
-	}
+	reference := harness.StartReference(t)
 	script, err := os.ReadFile(file)
 	if err != nil {
 		t.Fatal(err)
 	}
 	ours := &player{t: t, address: newRig(t, nil).address, clients: map[string]*client{}}
-	theirs := &player{t: t, address: reference, clients: map[string]*client{}}
+	theirs := &player{t: t, address: reference.Addr(), clients: map[string]*client{}}
 	compared := 0
 	lines := bufio.NewScanner(strings.NewReader(string(script)))
 	for number := 1; lines.Scan(); number++ {

@@ -64,15 +64,35 @@ func FromPath(path string) Server {
 // none: `make test` installs it.
 func Reference(r Reporter) Server {
 	r.Helper()
+	path, err := referencePath()
+	if err != nil {
+		r.Fatalf("the reference implementation is missing: install Debian's redis-server or set %s (%v)", EnvReference, err)
+	}
+	return Server{Path: path, Reference: true}
+}
+
+func referencePath() (string, error) {
 	path := os.Getenv(EnvReference)
 	if path == "" {
 		path = "redis-server"
 	}
-	found, err := exec.LookPath(path)
+	return exec.LookPath(path)
+}
+
+// StartReference starts the reference implementation, without a config file and with
+// args on its command line, and waits until it has loaded its files. Where there is
+// none the test is skipped.
+func StartReference(t testing.TB, args ...string) *Process {
+	t.Helper()
+	path, err := referencePath()
 	if err != nil {
-		r.Fatalf("the reference implementation is missing: install Debian's redis-server or set %s (%v)", EnvReference, err)
+		t.Skipf("SKIPPED: nothing to compare with: install Debian's redis-server or set %s (%v)", EnvReference, err)
 	}
-	return Server{Path: found, Reference: true}
+	p := New(t, Server{Path: path, Reference: true}).Start(Options{Name: "reference", Stdin: true, Args: args})
+	if err := p.WaitLoaded(time.Minute); err != nil {
+		t.Fatal(err)
+	}
+	return p
 }
 
 // ModuleDir returns the directory of the module that the caller runs in.
