@@ -7,6 +7,7 @@ import (
 	"math"
 	"math/rand/v2"
 	"net"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -167,15 +168,19 @@ func TestWait(t *testing.T) {
 		a := <-answers
 		return a.n, a.deposed
 	}
+	var took []time.Duration
 	for i := range 20 {
 		primary.set(0, "k", strconv.Itoa(i))
 		began := time.Now()
 		if n, _ := wait(1, 0); n != 1 {
 			t.Fatalf("acknowledged by %d", n)
 		}
-		if took := time.Since(began); took > 500*time.Millisecond {
-			t.Errorf("WAIT took %s: nobody was asked", took)
-		}
+		took = append(took, time.Since(began))
+	}
+	// A replica that nobody asks tells its offset once a second: then every wait
+	// but the first would be that long. One may be when the machine is busy.
+	if slices.Sort(took); took[len(took)/2] > 500*time.Millisecond {
+		t.Errorf("WAIT took %s: nobody was asked", took)
 	}
 	if n, deposed := wait(2, 20*time.Millisecond); n != 1 || deposed {
 		t.Errorf("WAIT 2 with one replica: %d, %v", n, deposed)
@@ -210,15 +215,27 @@ func TestWaitLasting(t *testing.T) {
 		t.Fatalf("%d replicas have it on their disks", n)
 	}
 	for i, replica := range []*node{quick, slow} {
-		began := time.Now()
 		replica.disk.Advance(offset - 1)
 		replica.disk.Advance(offset)
 		if n := <-answers; n != i+1 {
 			t.Fatalf("on %d disks, want %d", n, i+1)
 		}
-		if took := time.Since(began); took > 500*time.Millisecond {
-			t.Errorf("it took %s to hear of it", took)
-		}
+	}
+	var took []time.Duration
+	for i := range 20 {
+		primary.set(0, "k", strconv.Itoa(i))
+		offset := primary.journal.EffectOffset()
+		primary.primary.WaitLasting(offset, 1, 0, func(n int, _ bool) { answers <- n })
+		eventually(t, "acknowledged", func() bool { return primary.primary.Acknowledged(offset) == 4 })
+		began := time.Now()
+		quick.disk.Advance(offset)
+		<-answers
+		took = append(took, time.Since(began))
+	}
+	// Told once a second only, one in two would take longer. Any one may when the
+	// machine is busy.
+	if slices.Sort(took); took[len(took)/2] > 300*time.Millisecond {
+		t.Errorf("it took %s to hear of it", took)
 	}
 }
 
