@@ -15,6 +15,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"slotmesh/node/e2e/harness"
 )
 
 // deadline is how long a test waits for anything.
@@ -135,12 +137,7 @@ func (p *process) wait() int {
 
 func freePort(t *testing.T) int {
 	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer l.Close()
-	return l.Addr().(*net.TCPAddr).Port
+	return harness.New(t, harness.Server{}).FreePort()
 }
 
 // ask sends one inline command and returns the reply, of which it understands
