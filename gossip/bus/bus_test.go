@@ -336,7 +336,7 @@ func TestEndedNodeIsRefusedAndSuspected(t *testing.T) {
 	a.send(b, "hello")
 	until(t, "link is up", func() bool { return a.has(func() bool { return a.up[b.id] == 1 }) })
 	b.bus.Close()
-	untilWithin(t, time.Second, "the break is seen, and the dial that follows is refused", func() bool {
+	until(t, "the break is seen, and the dial that follows is refused", func() bool {
 		return a.has(func() bool { return a.down[b.id] == 2 && a.refused[b.id] == 1 })
 	})
 	a.send(b, "are you there")
