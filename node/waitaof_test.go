@@ -24,6 +24,9 @@ func TestWaitAOF(t *testing.T) {
 		t.Errorf("WAIT: %s", got)
 	}
 	a.do("set", "key", "2")
+	if got := a.ask("waitaof", "1", "1", "20000"); got != "*[:1 :1]" {
+		t.Errorf("WAITAOF 1 1 again: %s", got)
+	}
 	if got := a.ask("waitaof", "0", "2", "1500"); got != "*[:1 :1]" {
 		t.Errorf("WAITAOF of two where one has it: %s", got)
 	}
