@@ -16,8 +16,10 @@ type CLI struct {
 	Status int    // exit status; -1 if it did not end by itself
 }
 
-// cliTimeout is far beyond what any command of the cluster manager takes.
-const cliTimeout = 3 * time.Minute
+// cliTimeout is beyond what any command of the cluster manager takes on a machine
+// that others use: a rebalance moves slots one by one, thousands of them, and took
+// two minutes where twenty processes wanted two cores.
+const cliTimeout = 10 * time.Minute
 
 // TryCLI runs redis-cli to its end.
 func (g *Rig) TryCLI(args ...string) CLI {

@@ -33,7 +33,7 @@ func (g *Rig) StartNodes(count int, options Options) *Cluster {
 		c.Nodes = append(c.Nodes, p)
 	}
 	for _, p := range c.Nodes {
-		if err := p.WaitReady(15 * time.Second); err != nil {
+		if err := p.WaitReady(startLimit); err != nil {
 			g.r.Fatalf("%v", err)
 		}
 	}
@@ -63,7 +63,7 @@ func (c *Cluster) Create(replicas int) {
 	}
 	args = append(args, "--cluster-replicas", strconv.Itoa(replicas), "--cluster-yes")
 	c.rig.CLI(args...)
-	c.WaitOK(30 * time.Second)
+	c.WaitOK(startLimit)
 }
 
 // Rig returns the Rig that the nodes belong to.
@@ -92,7 +92,7 @@ func (c *Cluster) Addrs() []string {
 
 // TryView returns how p sees the cluster.
 func TryView(p *Process) (View, error) {
-	reply, err := p.TryDo(2*time.Second, "CLUSTER", "NODES")
+	reply, err := p.TryDo(answerLimit, "CLUSTER", "NODES")
 	if err != nil {
 		return nil, err
 	}
@@ -202,7 +202,7 @@ func (c *Cluster) Incomplete() string {
 		if !p.Running() {
 			continue
 		}
-		reply, err := p.TryDo(2*time.Second, "CLUSTER", "INFO")
+		reply, err := p.TryDo(answerLimit, "CLUSTER", "INFO")
 		if err != nil {
 			return fmt.Sprintf("%s: %v", p.Name, err)
 		}
@@ -230,7 +230,7 @@ func (c *Cluster) Incomplete() string {
 			}
 		}
 		if !view.Self().Primary() {
-			reply, err := p.TryDo(2*time.Second, "INFO", "replication")
+			reply, err := p.TryDo(answerLimit, "INFO", "replication")
 			if err != nil {
 				return fmt.Sprintf("%s: %v", p.Name, err)
 			}
@@ -284,7 +284,7 @@ func (c *Cluster) unlisted() string {
 		if !p.Running() {
 			continue
 		}
-		reply, err := p.TryDo(2*time.Second, "CLUSTER", "SLOTS")
+		reply, err := p.TryDo(answerLimit, "CLUSTER", "SLOTS")
 		if err != nil {
 			return fmt.Sprintf("%s: %v", p.Name, err)
 		}

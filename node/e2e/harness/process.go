@@ -145,7 +145,7 @@ func (g *Rig) Start(o Options) *Process {
 	if err := p.Launch(); err != nil {
 		g.r.Fatalf("%v", err)
 	}
-	if err := p.WaitReady(15 * time.Second); err != nil {
+	if err := p.WaitReady(startLimit); err != nil {
 		g.r.Fatalf("%v", err)
 	}
 	return p
@@ -456,7 +456,7 @@ func (p *Process) Restart() {
 	if err := p.Launch(); err != nil {
 		p.rig.r.Fatalf("%v", err)
 	}
-	if err := p.WaitReady(15 * time.Second); err != nil {
+	if err := p.WaitReady(startLimit); err != nil {
 		p.rig.r.Fatalf("%v", err)
 	}
 	if err := p.WaitLoaded(time.Minute); err != nil {
@@ -494,7 +494,7 @@ func (p *Process) TryDo(timeout time.Duration, args ...string) (Reply, error) {
 // Do sends one command on a connection of its own; an error ends the test.
 func (p *Process) Do(args ...string) Reply {
 	p.rig.r.Helper()
-	reply, err := p.TryDo(10*time.Second, args...)
+	reply, err := p.TryDo(answerLimit, args...)
 	if err != nil {
 		p.rig.r.Fatalf("%s: %s: %v", p.Name, strings.Join(args, " "), err)
 	}
@@ -504,7 +504,7 @@ func (p *Process) Do(args ...string) Reply {
 // Connect opens a connection that the Rig's test ends with.
 func (p *Process) Connect() *Conn {
 	p.rig.r.Helper()
-	conn, err := Dial(p.Addr(), 10*time.Second)
+	conn, err := Dial(p.Addr(), answerLimit)
 	if err != nil {
 		p.rig.r.Fatalf("connect to %s: %v", p.Name, err)
 	}
