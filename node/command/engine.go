@@ -92,8 +92,15 @@ func (e *Engine) Store() *store.Store { return e.store }
 // Place returns where key lies, for Call.Place and Warm.
 func (e *Engine) Place(key []byte) Place { return e.store.Place(key) }
 
-// Warm touches what looking up keys of db will need, see Store.Warm.
-func (e *Engine) Warm(db int, places []Place) uint64 { return e.store.Warm(db, places) }
+// Warm touches what looking up keys of db will need, see Store.Warm, and the locks
+// of their slots.
+func (e *Engine) Warm(db int, places []Place) uint64 {
+	used := uint64(0)
+	for _, p := range places {
+		used += uint64(e.locks.states[p.Slot].Load())
+	}
+	return used + e.store.Warm(db, places)
+}
 
 // SetRouting swaps the slot table; nil, as at first, means not in cluster mode.
 // A command that holds its slot when this returns may still be running under

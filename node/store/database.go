@@ -26,9 +26,11 @@ type database struct {
 	expected atomic.Int32
 
 	// spaces hold the keys of each slot, nil where nothing was stored, guarded
-	// by the slot's lock.
+	// by the slot's lock. They are for who wants all of them: who looks for one
+	// finds it in hints, which Warm has touched.
 	spaces [slots.Count]*space
-	// hints are for Warm: written under the slot's lock and read without.
+	// hints are what is looked at for one slot: written under the slot's lock, and
+	// read by Warm without.
 	hints [slots.Count]hint
 	// due is when the first key of each slot expires: math.MaxInt64 for never.
 	// It is written under the slot's lock and read without, which is how the
@@ -40,6 +42,7 @@ type database struct {
 type hint struct {
 	// table is where the slot's index is, see table.hint; 0 for nowhere.
 	table atomic.Uint64
+	// space is that of database.spaces.
 	space atomic.Pointer[space]
 }
 
@@ -54,7 +57,7 @@ func newDatabase(number int) *database {
 // space returns the space of db in slot, or nil.
 func (s *Store) space(db int, slot slots.Slot) *space {
 	if d := s.dbs[db].Load(); d != nil {
-		return d.spaces[slot]
+		return d.hints[slot].space.Load()
 	}
 	return nil
 }
@@ -73,7 +76,7 @@ func (s *Store) makeDatabase(db int) *database {
 // makeSpace returns the space of db in slot, made if need be.
 func (s *Store) makeSpace(db int, slot slots.Slot) *space {
 	d := s.makeDatabase(db)
-	sp := d.spaces[slot]
+	sp := d.hints[slot].space.Load()
 	if sp == nil {
 		sp = newSpace(s, d, slot)
 		d.spaces[slot] = sp

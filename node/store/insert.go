@@ -76,7 +76,7 @@ func (s *Store) WarmOwn(db int, keys [][]byte) {
 	keys = keys[:min(len(keys), insertAhead)]
 	var spaces [insertAhead]*space
 	for i, key := range keys {
-		spaces[i] = d.spaces[slots.Of(key)]
+		spaces[i] = d.hints[slots.Of(key)].space.Load()
 	}
 	touched := uint64(0)
 	for i, key := range keys {
