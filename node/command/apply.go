@@ -97,7 +97,7 @@ func (e *Engine) Apply(cmds []Applied, after func()) error { return e.NewApplier
 func (a *Applier) Apply(cmds []Applied, after func()) error {
 	c := &a.call
 	a.specs = a.specs[:0]
-	c.keys, c.slots = c.keyBuf[:0], c.slotBuf[:0]
+	c.noKeys()
 	exclusive := false
 	for _, cmd := range cmds {
 		if len(cmd.Args) == 0 {
@@ -150,7 +150,7 @@ func (a *Applier) run(cmds []Applied, held []slots.Slot, after func()) error {
 		c.forget()
 		c.Spec, c.Args, c.DB = a.specs[i], cmd.Args, cmd.DB
 		if len(cmds) > 1 {
-			c.keys, c.slots = c.keyBuf[:0], c.slotBuf[:0]
+			c.noKeys()
 		}
 		if len(cmds) > 1 && c.Spec.keyed {
 			if err := c.addKeys(c.Spec, c.Args); err != nil {

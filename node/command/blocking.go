@@ -179,7 +179,7 @@ func newBlocked(c *Call, w Wait) *Blocked {
 	b.call = Call{
 		Spec: c.Spec, Args: keepAll(c.Args), DB: c.DB, Conn: c.Conn, Reply: &b.out, InExec: true,
 		engine: c.engine, asking: c.asking, readOnlyConn: c.readOnlyConn,
-		slots: slices.Clone(c.slots),
+		keySet: keySet{slots: slices.Clone(c.slots)},
 	}
 	b.places = make([]place, 0, len(b.wait.Keys))
 	for i, key := range b.wait.Keys {

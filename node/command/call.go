@@ -1,11 +1,8 @@
 package command
 
 import (
-	"unsafe"
-
 	"slotmesh/node/journal"
 	"slotmesh/node/resp"
-	"slotmesh/node/store"
 	"slotmesh/node/store/set"
 	"slotmesh/slots"
 )
@@ -72,13 +69,11 @@ type Call struct {
 	// exclusive is true while every lane is held for this call.
 	exclusive bool
 
-	keys [][]byte
 	// place is where the only key lies; of a call with more keys it is not known.
 	place Place
-	// slots are those of keys, ascending and distinct. The first held of them
-	// are locked for this call.
-	slots []slots.Slot
-	held  int
+	keySet
+	// held is how many of slots are locked for this call: the first ones.
+	held int
 	waiter
 
 	// dirty counts changes as the reference does; effects are what the journal
@@ -103,9 +98,13 @@ type Call struct {
 	// look, in that order.
 	readied []*blockedKey
 
-	keyBuf  [4][]byte
-	slotBuf [4]slots.Slot
-	keyPos  []int
+	keyBuf   [4][]byte
+	placeBuf [4]Place
+	slotBuf  [4]slots.Slot
+	keyPos   []int
+	// room is where the keys of a call lie that may have several. It grows with
+	// them, up to roomyKeys, and stays.
+	room keySet
 }
 
 // phase is where a call stands between two calls of Execute.
@@ -120,32 +119,6 @@ const (
 
 // Engine returns the engine that runs the call.
 func (c *Call) Engine() *Engine { return c.engine }
-
-// Keys returns the keys of the call, which alias Args.
-func (c *Call) Keys() [][]byte { return c.keys }
-
-// Place is where a key lies in every database: its slot and its hash.
-type Place = store.Place
-
-// Slot returns the slot of the call's first key.
-func (c *Call) Slot() slots.Slot { return c.slots[0] }
-
-// slotOf returns the slot of one of the call's keys.
-func (c *Call) slotOf(key []byte) slots.Slot {
-	if len(c.slots) == 1 {
-		return c.slots[0]
-	}
-	return slots.Of(key)
-}
-
-// placeOf returns the place of one of the call's keys. That of the only one is
-// known already: the handler got it from Args.
-func (c *Call) placeOf(key []byte) Place {
-	if only := c.keyBuf[0]; c.place.Known() && len(key) == len(only) && unsafe.SliceData(key) == unsafe.SliceData(only) {
-		return c.place
-	}
-	return c.engine.store.PlaceIn(c.slotOf(key), key)
-}
 
 // WithSlot runs fn with slot locked. Commands that walk the keyspace (Spec.Walks)
 // use it rather than Engine.WithSlot: inside an exclusive transaction it does

@@ -1,7 +1,6 @@
 package command
 
 import (
-	"slices"
 	"strconv"
 	"sync/atomic"
 
@@ -188,9 +187,7 @@ func (e *Engine) reaches(spec *Spec, args [][]byte) bool {
 // acquireWide locks the slots of c, and those that clients who wait for its
 // keys need.
 func (e *Engine) acquireWide(c *Call) bool {
-	if len(c.slots) == 1 && c.held == 0 && e.locks.states[c.slots[0]].take() {
-		c.phase, c.held = phaseReady, 1
-	} else {
+	if c.held > 0 || !e.takeAll(c) {
 		// What may wait does so outside.
 		e.Leave(c)
 		if !e.acquire(c) {
@@ -202,6 +199,19 @@ func (e *Engine) acquireWide(c *Call) bool {
 			return false
 		}
 	}
+	return true
+}
+
+// takeAll locks the slots of c if all of them are free, and waits for nothing.
+func (e *Engine) takeAll(c *Call) bool {
+	for _, slot := range c.slots {
+		if !e.locks.states[slot].take() {
+			e.release(c)
+			return false
+		}
+		c.held++
+	}
+	c.phase = phaseReady
 	return true
 }
 
@@ -299,9 +309,9 @@ func (e *Engine) prepare(c *Call, place Place) error {
 		}
 		c.place = place
 		c.slotBuf[0] = place.Slot
-		c.slots = c.slotBuf[:1]
+		c.slots, c.keyPlaces = c.slotBuf[:1], nil
 	} else {
-		c.keys, c.slots = c.keyBuf[:0], c.slotBuf[:0]
+		c.noKeys()
 		if err := c.addKeys(c.Spec, c.Args); err != nil {
 			return err
 		}
@@ -326,28 +336,6 @@ func (c *Call) takeFlags() {
 	}
 	if c.Spec.Flags&Asking != 0 {
 		c.asking = true
-	}
-}
-
-// addKeys adds the keys of one command to keys and slots.
-func (c *Call) addKeys(spec *Spec, args [][]byte) error {
-	positions, err := spec.KeyPositions(args, c.keyPos[:0])
-	if err != nil {
-		// The arguments contradict the row: a number of keys that is none, or more
-		// than there are. The handler says what is wrong, before it looks at a key.
-		return nil
-	}
-	c.keyPos = positions
-	for _, at := range positions {
-		c.keys = append(c.keys, args[at])
-		c.addSlot(slots.Of(args[at]))
-	}
-	return nil
-}
-
-func (c *Call) addSlot(slot slots.Slot) {
-	if i, found := slices.BinarySearch(c.slots, slot); !found {
-		c.slots = slices.Insert(c.slots, i, slot)
 	}
 }
 
@@ -387,7 +375,7 @@ func (e *Engine) freeze(c *Call) {
 // asks for all.
 func (e *Engine) runKeyless(c *Call) {
 	e.Leave(c)
-	c.keys, c.slots, c.held = nil, nil, 0
+	c.keySet, c.held = keySet{}, 0
 	e.freeze(c)
 	if !c.Spec.Exclusive {
 		c.run()

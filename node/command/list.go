@@ -120,7 +120,11 @@ const (
 )
 
 // longPops is the Heavy of LMPOP and BLMPOP, whose count stands at the end.
-func longPops(c *Call) bool { return len(c.Args[len(c.Args)-1]) > 3 || manyArgs(c) }
+func longPops(c *Call) bool {
+	last := len(c.Args) - 1
+	counted := isWord(c.Args[last-1], "count") && len(c.Args[last]) > 3
+	return counted || manyArgs(c)
+}
 
 // openList returns the list of key for a command that changes it.
 func openList(c *Call, key []byte) (ref store.Ref, err error) {

@@ -152,7 +152,8 @@ func (e *Engine) prepareAll(tx *Transaction) error {
 		c.forget()
 		c.engine, c.Spec, c.Conn, c.Lane, c.DB = e, &wholeRow, tx.Conn, tx.Lane, tx.DB
 		c.Reply, c.InExec = tx.Reply, true
-		c.keys, c.slots, c.held = c.keyBuf[:0], c.slotBuf[:0], 0
+		c.noKeys()
+		c.held = 0
 	}
 	c := &tx.all
 	for _, q := range tx.Commands {
@@ -240,7 +241,7 @@ func (tx *Transaction) runOne() error {
 			return err
 		}
 	}
-	c.keys, c.slots = c.keyBuf[:0], c.slotBuf[:0]
+	c.noKeys()
 	if c.Spec.keyed {
 		if err := c.addKeys(c.Spec, c.Args); err != nil {
 			return err

@@ -1,0 +1,111 @@
+package command
+
+import (
+	"slices"
+	"unsafe"
+
+	"slotmesh/node/store"
+	"slotmesh/slots"
+)
+
+// This file is what a call knows of its keys.
+
+// keySet is the keys of a call.
+type keySet struct {
+	keys [][]byte
+	// keyPlaces are where they lie, if there may be several of them; asked is the
+	// one that a handler spoke of last.
+	keyPlaces []Place
+	asked     int
+	// slots are those of keys, ascending and distinct.
+	slots []slots.Slot
+}
+
+// roomyKeys is for how many keys a call keeps room.
+const roomyKeys = 64
+
+// Keys returns the keys of the call, which alias Args.
+func (c *Call) Keys() [][]byte { return c.keys }
+
+// Place is where a key lies in every database: its slot and its hash.
+type Place = store.Place
+
+// Slot returns the slot of the call's first key.
+func (c *Call) Slot() slots.Slot { return c.slots[0] }
+
+// slotOf returns the slot of one of the call's keys.
+func (c *Call) slotOf(key []byte) slots.Slot {
+	if len(c.slots) == 1 {
+		return c.slots[0]
+	}
+	return slots.Of(key)
+}
+
+// placeOf returns the place of one of the call's keys. That of the only one is
+// known already: the handler got it from Args.
+func (c *Call) placeOf(key []byte) Place {
+	if c.place.Known() && sameBytes(key, c.keyBuf[0]) {
+		return c.place
+	}
+	// Handlers go through their keys in order, some of them twice.
+	for at := c.asked; at < min(c.asked+2, len(c.keyPlaces)); at++ {
+		if sameBytes(key, c.keys[at]) {
+			c.asked = at
+			return c.keyPlaces[at]
+		}
+	}
+	if len(c.keyPlaces) > 0 && sameBytes(key, c.keys[0]) {
+		c.asked = 0
+		return c.keyPlaces[0]
+	}
+	return c.engine.store.PlaceIn(c.slotOf(key), key)
+}
+
+// sameBytes reports whether a and b are the same memory.
+func sameBytes(a, b []byte) bool {
+	return len(a) == len(b) && unsafe.SliceData(a) == unsafe.SliceData(b)
+}
+
+// addKeys adds the keys of one command to those of c.
+func (c *Call) addKeys(spec *Spec, args [][]byte) error {
+	positions, err := spec.KeyPositions(args, c.keyPos[:0])
+	if err != nil {
+		// The arguments contradict the row: a number of keys that is none, or more
+		// than there are. The handler says what is wrong, before it looks at a key.
+		return nil
+	}
+	c.keyPos = positions
+	c.keys = slices.Grow(c.keys, len(positions))
+	c.keyPlaces = slices.Grow(c.keyPlaces, len(positions))
+	c.slots = slices.Grow(c.slots, len(positions))
+	for _, at := range positions {
+		place := c.engine.store.Place(args[at])
+		c.keys = append(c.keys, args[at])
+		c.keyPlaces = append(c.keyPlaces, place)
+		c.addSlot(place.Slot)
+	}
+	if cap(c.keys) <= roomyKeys {
+		c.room = c.keySet
+	}
+	return nil
+}
+
+// noKeys makes c a call without keys, to which addKeys may add.
+func (c *Call) noKeys() {
+	if c.room.keys == nil {
+		c.room = keySet{keys: c.keyBuf[:0], keyPlaces: c.placeBuf[:0], slots: c.slotBuf[:0]}
+	}
+	c.keySet = keySet{keys: c.room.keys[:0], keyPlaces: c.room.keyPlaces[:0], slots: c.room.slots[:0]}
+}
+
+// addSlot adds slot to those that c is to lock.
+func (c *Call) addSlot(slot slots.Slot) {
+	n := len(c.slots)
+	if n == 0 || c.slots[n-1] < slot {
+		c.slots = append(c.slots, slot)
+		return
+	}
+	if i, found := slices.BinarySearch(c.slots, slot); !found {
+		c.slots = slices.Insert(c.slots, i, slot)
+	}
+}
