@@ -27,33 +27,58 @@ const (
 	// defragGain is the part of the excess that a walk is to give back.
 	defragGain = 16
 	// defragShare is the part of maxmemory that may be in sparse pages, whatever the
-	// thresholds say: who sets a limit means the memory of the process.
+	// thresholds say: who sets a limit means the memory of the process. With twice
+	// that the effort is the greatest.
 	defragShare = 32
 )
 
-// defragEffort says what share of a processor defragmentation should take, in
-// percent, as active-defrag-* say: 0 if there is too little to gain. What there is
-// to gain are the bytes of pages that the blocks would not need if they stood
-// close together; the percentages are of the bytes in blocks.
-func (n *Node) defragEffort() (effort, excess int64) {
-	if !n.cfg.Bool("activedefrag").Load() {
-		return 0, 0
+// defragNeed is what says how much should be done: bytes, and the active-defrag-*
+// directives.
+type defragNeed struct {
+	// excess are the bytes of pages that the blocks would not need if they stood
+	// close together, used those in blocks, limit is maxmemory.
+	excess, used, limit int64
+	// ignore is in bytes, lower and upper are percentages of used, least and most of
+	// a processor.
+	ignore, lower, upper, least, most int64
+}
+
+// effort is the share of a processor that defragmentation should take, in percent: 0
+// if there is too little to gain. Where maxmemory is set, its own share is another
+// reason, and the greater of the two efforts is due.
+func (d *defragNeed) effort() (effort int64) {
+	if share := d.excess * 100 / max(d.used, 1); d.excess >= d.ignore && share >= d.lower {
+		effort = d.between(share, d.lower, d.upper)
 	}
+	if bearable := d.limit / defragShare; bearable > 0 && d.excess >= bearable {
+		effort = max(effort, d.between(d.excess, bearable, 2*bearable))
+	}
+	return effort
+}
+
+// between grows from least to most while at goes from lower to upper.
+func (d *defragNeed) between(at, lower, upper int64) int64 {
+	if upper <= lower {
+		return d.most
+	}
+	return min(d.least+max(d.most-d.least, 0)*max(at-lower, 0)/(upper-lower), max(d.most, d.least))
+}
+
+// defragNeed looks at the memory and the directives.
+func (n *Node) defragNeed() defragNeed {
 	value := func(name string) int64 { return n.cfg.Int(name).Load() }
 	m := n.store.Memory()
-	excess = m.Excess()
-	lower, upper := value("active-defrag-threshold-lower"), value("active-defrag-threshold-upper")
-	share := excess * 100 / max(m.Used(), 1)
-	limit := value("maxmemory")
-	if (excess < value("active-defrag-ignore-bytes") || share < lower) && (limit == 0 || excess < limit/defragShare) {
-		return 0, excess
+	return defragNeed{
+		excess: m.Excess(), used: m.Used(), limit: value("maxmemory"), ignore: value("active-defrag-ignore-bytes"),
+		lower: value("active-defrag-threshold-lower"), upper: value("active-defrag-threshold-upper"),
+		least: value("active-defrag-cycle-min"), most: value("active-defrag-cycle-max"),
 	}
-	low, high := value("active-defrag-cycle-min"), value("active-defrag-cycle-max")
-	if upper > lower {
-		return min(low+max(high-low, 0)*max(share-lower, 0)/(upper-lower), max(high, low)), excess
-	}
-	return high, excess
 }
+
+// gained reports whether a walk that began with that much excess was worth its while.
+// Where blocks come and go all the time, what it has given back is soon in excess
+// again; but it moved much.
+func gained(excess, left, moved int64) bool { return max(excess-left, moved) >= excess/defragGain }
 
 // defragment walks over the keyspace whenever there is enough to gain.
 func (n *Node) defragment() {
@@ -66,11 +91,12 @@ func (n *Node) defragment() {
 		case <-timer.C:
 		}
 		pause := idlePace
-		if effort, excess := n.defragEffort(); effort > 0 {
-			if !n.defragWalk(effort) {
+		if need := n.defragNeed(); n.cfg.Bool("activedefrag").Load() && need.effort() > 0 {
+			moved, stopped := n.defragWalk(need.effort())
+			if stopped {
 				return
 			}
-			if left := n.store.Memory().Excess(); left > excess-excess/defragGain {
+			if !gained(need.excess, n.store.Memory().Excess(), moved) {
 				pause = defragRest
 			}
 		}
@@ -78,9 +104,9 @@ func (n *Node) defragment() {
 	}
 }
 
-// defragWalk walks over the keyspace once, with the effort that is due, and
-// reports false if the node stops.
-func (n *Node) defragWalk(effort int64) bool {
+// defragWalk walks over the keyspace once, with the effort that is due, and returns
+// how many bytes it moved, about, and whether the node stops.
+func (n *Node) defragWalk(effort int64) (moved int64, stopped bool) {
 	d := &n.defrag
 	begun := time.Now()
 	d.begun.Store(begun.UnixNano())
@@ -106,25 +132,21 @@ func (n *Node) defragWalk(effort int64) bool {
 		d.keyHits.Add(now.KeyHits - before.KeyHits)
 		d.keyMisses.Add(now.KeyMisses - before.KeyMisses)
 		before = now
-		if !more {
+		if !more || !n.cfg.Bool("activedefrag").Load() {
 			break
 		}
-		if !n.cfg.Bool("activedefrag").Load() {
-			return true
-		}
-		if due, _ := n.defragEffort(); due > 0 {
-			effort = due
-		} else {
-			effort = n.cfg.Int("active-defrag-cycle-min").Load()
+		need := n.defragNeed()
+		if effort = need.effort(); effort == 0 {
+			effort = need.least
 		}
 		timer.Reset(busyPace - turn)
 		select {
 		case <-n.stopping:
-			return false
+			return before.Bytes, true
 		case <-timer.C:
 		}
 	}
-	return true
+	return before.Bytes, false
 }
 
 // resetStats zeroes what INFO counts.

@@ -52,9 +52,10 @@ func (n *Node) readMemory() memoryUse {
 	}
 }
 
-// runtimeBytes is memoryUse.runtime, with the room that the heap will still take for
-// garbage before it is collected: data must leave it. Reading takes some microseconds.
-func runtimeBytes() int64 {
+// runtimeBytes returns memoryUse.runtime, and the room that the heap will still take
+// for garbage before it is collected: data must leave it. Reading takes some
+// microseconds.
+func runtimeBytes() (owned, room int64) {
 	samples := [...]metrics.Sample{
 		{Name: "/memory/classes/total:bytes"},
 		{Name: "/memory/classes/heap/released:bytes"},
@@ -64,7 +65,7 @@ func runtimeBytes() int64 {
 	}
 	metrics.Read(samples[:])
 	value := func(i int) int64 { return int64(samples[i].Value.Uint64()) }
-	return value(0) - value(1) + max(value(2)-value(3)-value(4), 0)
+	return value(0) - value(1), max(value(2)-value(3)-value(4), 0)
 }
 
 // usedMemory is used_memory.
@@ -138,6 +139,7 @@ func infoMemory(n *Node, s *infoScene) {
 	s.line("rss_overhead_bytes", m.resident-m.mapped)
 	s.line("mem_fragmentation_ratio", ratio(m.resident, m.used))
 	s.line("mem_fragmentation_bytes", m.resident-m.used)
+	s.line("mem_counted_for_evict", n.countedMemory())
 	s.line("mem_not_counted_for_evict", repl.RetainedBytes)
 	s.line("mem_replication_backlog", min(repl.BacklogLen, repl.RetainedBytes))
 	s.line("mem_total_replication_buffers", repl.RetainedBytes)

@@ -23,6 +23,8 @@ type refusals struct {
 	// second and of every besidesEvery commands that want memory. asked counts
 	// those, looking is held by who looks.
 	besides atomic.Int64
+	// around is the part of it that surrounds the data, as of ten times a second.
+	around  atomic.Int64
 	asked   atomic.Int64
 	looking sync.Mutex
 	// tight says that the collector keeps to tightPercent, and usualPercent is what
@@ -47,6 +49,7 @@ func (n *Node) refreshRefusals() error {
 	n.spareGarbage(limit > 0)
 	n.refusals.fewReplicas.Store(few)
 	if limit > 0 {
+		n.refusals.around.Store(n.surroundings(limit))
 		n.refusals.besides.Store(n.memoryBesides())
 	}
 	n.engine.SetMemoryLimit(command.MemoryLimit{
@@ -113,13 +116,37 @@ func (n *Node) makeRoom() bool {
 }
 
 // memoryBesides is the process's memory that is not data: all that the runtime
-// has of the system's and did not give back. What garbage and headroom take is
-// not there for data, so it counts. What replicas have yet to fetch does not: the
-// effects of evictions would make it more, and so on until nothing is left.
+// has of the system's and did not give back, and most of what surrounds the data.
+// What garbage and headroom take is not there for data, so it counts. What replicas
+// have yet to fetch does not: the effects of evictions would make it more, and so on
+// until nothing is left.
 func (n *Node) memoryBesides() int64 {
 	slow := int64(0)
 	if j := n.journal; j.Active() {
 		slow = max(j.RetainedBytes()-max(j.Offset()-j.FirstOffset(), 0), 0)
 	}
-	return max(runtimeBytes()-slow, 0)
+	owned, room := runtimeBytes()
+	return max(owned+room+n.refusals.around.Load()-slow, 0)
+}
+
+const (
+	// aroundFree is the part of maxmemory up to which the surroundings of the data do
+	// not count: with a large limit they are next to nothing.
+	aroundFree = 64
+	// aroundMost is the part of maxmemory that they count for at most: whoever sets a
+	// small limit wants to store something for all that.
+	aroundMost = 16
+)
+
+// surroundings is what counts of the resident memory that is neither the runtime's
+// nor in blocks, and that eviction cannot make less: the program itself, the tables of
+// pages, and the ends of pages, of which each size of blocks has one that is not full
+// yet. Sparse pages, and what such pages gave up, are not among it: the more is
+// evicted the more they are, so that counting them would evict still more.
+// Defragmentation sees to those.
+func (n *Node) surroundings(limit int64) int64 {
+	m := n.store.Memory()
+	owned, _ := runtimeBytes()
+	around := residentBytes() - owned - m.Used() - m.Excess() - m.Spare()
+	return min(max(around-limit/aroundFree, 0), limit/aroundMost)
 }

@@ -46,3 +46,23 @@ func TestWritesAreRefusedBeyondMaxmemory(t *testing.T) {
 		t.Errorf("SET without a limit: %s", got)
 	}
 }
+
+// TestSurroundingsCount has what surrounds the data count, with limits for which it
+// is much and of which it leaves most.
+func TestSurroundingsCount(t *testing.T) {
+	n, dial, _ := startNode(t)
+	for _, tt := range []struct{ limit, least, most int64 }{
+		{1 << 20, 1 << 16, 1 << 16}, // the program alone is more
+		{256 << 20, 1 << 20, 16 << 20},
+		{1 << 40, 0, 0},
+	} {
+		if got := n.surroundings(tt.limit); got < tt.least || got > tt.most {
+			t.Errorf("with a limit of %d bytes, %d count, not %d to %d", tt.limit, got, tt.least, tt.most)
+		}
+	}
+	dial().do("config", "set", "maxmemory", "256mb")
+	owned, _ := runtimeBytes()
+	if around, besides := n.refusals.around.Load(), n.refusals.besides.Load(); around < 1<<20 || besides < around+owned/2 {
+		t.Errorf("%d bytes around the data and %d of the runtime, but only %d count", around, owned, besides)
+	}
+}

@@ -37,6 +37,8 @@ type CompactionCounts struct {
 	Hits, Misses int64
 	// KeyHits are keys of which something was moved, KeyMisses the others.
 	KeyHits, KeyMisses int64
+	// Bytes are about what the moved blocks of records and trees hold.
+	Bytes int64
 }
 
 // part is what of a slot is looked at.
@@ -145,6 +147,7 @@ func (p *Compaction) some(sp *space) {
 	for _, at := range records {
 		c := sp.cell(at)
 		n := c.Compact()
+		p.counts.Bytes += int64(n)
 		if moved += n; n > 0 {
 			p.counts.Hits++
 		} else {
@@ -198,6 +201,7 @@ func (p *Compaction) trees(c *value.Cell) (moved int, whole bool) {
 		}
 		moved += n
 		p.counts.Hits += int64(n)
+		p.counts.Bytes += int64(n) * treeBytes
 		if !done {
 			p.rank = next
 			return moved, false

@@ -66,9 +66,13 @@ func TestCompaction(t *testing.T) {
 			if _, more := walk.Next(); !more {
 				break
 			}
-			hits := walk.Counts().Hits
+			before := walk.Counts()
 			walk.Step()
-			most = max(most, walk.Counts().Hits-hits)
+			did := walk.Counts()
+			most = max(most, did.Hits-before.Hits)
+			if hits, keys, moved := did.Hits-before.Hits, did.KeyHits-before.KeyHits, did.Bytes-before.Bytes; keys > 0 && moved == 0 || moved > 0 && hits == 0 {
+				t.Fatalf("a step moved %d blocks, of %d keys, and %d bytes", hits, keys, moved)
+			}
 			steps++
 		}
 	}

@@ -198,6 +198,14 @@ func (m *Memory) Excess() int64 {
 	return n
 }
 
+// Spare returns how many of the mapped bytes are in no page and wait for their next
+// use: see Trim and Settle.
+func (m *Memory) Spare() int64 {
+	m.runs.mutex.Lock()
+	defer m.runs.mutex.Unlock()
+	return int64(m.runs.dirtyFrames) * frameBytes
+}
+
 // Refile makes the next blocks come from the fullest pages there are: Alloc goes
 // on with a page until that is full, which may have become the emptiest. It is
 // for whoever is about to move blocks out of sparse pages.

@@ -247,3 +247,29 @@ func TestUnreachable(t *testing.T) {
 		clear(m.Bytes(h.Alloc(1000), 1000))
 	}
 }
+
+// TestSpare frees all there is: what is kept for the next use is told, and Trim gives
+// that back.
+func TestSpare(t *testing.T) {
+	m, err := New(Options{SmallPages: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	h := m.Heap(0)
+	blocks := make([]Ref, 64)
+	for i := range blocks {
+		blocks[i] = h.Alloc(2 * largestClass)
+	}
+	if m.Spare() != 0 {
+		t.Errorf("%d bytes are spare while all are in use", m.Spare())
+	}
+	for _, b := range blocks {
+		h.Free(b)
+	}
+	if m.Spare() == 0 || m.Spare() != m.Mapped() {
+		t.Errorf("%d bytes are spare, but %d are mapped and none in use", m.Spare(), m.Mapped())
+	}
+	if given := m.Trim(); m.Spare() != 0 || given == 0 {
+		t.Errorf("%d bytes are spare after %d were given back", m.Spare(), given)
+	}
+}
