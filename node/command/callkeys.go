@@ -68,6 +68,10 @@ func sameBytes(a, b []byte) bool {
 
 // addKeys adds the keys of one command to those of c.
 func (c *Call) addKeys(spec *Spec, args [][]byte) error {
+	if at := spec.onlyKey; at > 0 {
+		c.addKey(args[at])
+		return nil
+	}
 	positions, err := spec.KeyPositions(args, c.keyPos[:0])
 	if err != nil {
 		// The arguments contradict the row: a number of keys that is none, or more
@@ -79,15 +83,19 @@ func (c *Call) addKeys(spec *Spec, args [][]byte) error {
 	c.keyPlaces = slices.Grow(c.keyPlaces, len(positions))
 	c.slots = slices.Grow(c.slots, len(positions))
 	for _, at := range positions {
-		place := c.engine.store.Place(args[at])
-		c.keys = append(c.keys, args[at])
-		c.keyPlaces = append(c.keyPlaces, place)
-		c.addSlot(place.Slot)
+		c.addKey(args[at])
 	}
 	if cap(c.keys) <= roomyKeys {
 		c.room = c.keySet
 	}
 	return nil
+}
+
+func (c *Call) addKey(key []byte) {
+	place := c.engine.store.Place(key)
+	c.keys = append(c.keys, key)
+	c.keyPlaces = append(c.keyPlaces, place)
+	c.addSlot(place.Slot)
 }
 
 // noKeys makes c a call without keys, to which addKeys may add.

@@ -41,6 +41,21 @@ type Transaction struct {
 	ahead []*unpacked
 }
 
+// Reset makes tx, which is over, what a new one is, but for the memory that it
+// keeps for the next.
+func (tx *Transaction) Reset() {
+	tx.Commands, tx.Watcher, tx.Reply, tx.Conn = nil, nil, nil, nil
+	tx.Before, tx.After = nil, nil
+	tx.Err, tx.Aborted = nil, false
+	for _, c := range []*Call{&tx.all, &tx.each} {
+		c.forget()
+		c.Spec, c.Args, c.Reply, c.Conn, c.granted = nil, nil, nil, nil, nil
+		c.keySet = keySet{}
+		clear(c.keyBuf[:])
+		clear(c.room.keys[:cap(c.room.keys)])
+	}
+}
+
 // Queued is one command of a transaction. Args must stay as they are until EXEC.
 type Queued struct {
 	Spec *Spec

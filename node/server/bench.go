@@ -42,6 +42,8 @@ type bench struct {
 
 	ahead pipeline
 	tally tally
+	// transactions are spare ones.
+	transactions []*transaction
 
 	// mu guards stats and the views of the owner's sessions.
 	mu    sync.Mutex

@@ -23,6 +23,53 @@ type transaction struct {
 	// ended.
 	ran   []tallied
 	since int64
+
+	// text and args are memory for what is queued. Both grow by being left behind,
+	// so what is in them stays where it is.
+	text []byte
+	args [][]byte
+}
+
+// spareTransactions are kept by an owner for those that begin: one is large, and
+// most are over at once. spareText bounds the memory for what they queue.
+const (
+	spareTransactions = 16
+	spareText         = 16 << 10
+)
+
+// transact returns the session's transaction, begun if need be.
+func (s *session) transact() *transaction {
+	if s.tx == nil {
+		spare := s.bench.transactions
+		if n := len(spare); n > 0 {
+			s.tx, spare[n-1] = spare[n-1], nil
+			s.bench.transactions = spare[:n-1]
+		} else {
+			s.tx = new(transaction)
+		}
+	}
+	return s.tx
+}
+
+// reset makes tx, which nobody uses, what a new one is, but for its memory.
+func (tx *transaction) reset() {
+	clear(tx.queued)
+	tx.queued, tx.ran = tx.queued[:0], tx.ran[:0]
+	tx.spoiled, tx.heavy, tx.keyed, tx.writes, tx.bytes, tx.executing = false, false, false, false, 0, false
+	clear(tx.args)
+	tx.text, tx.args = tx.text[:0], tx.args[:0]
+	tx.all.Reset()
+}
+
+// keep copies a request into the transaction's memory.
+func (tx *transaction) keep(args [][]byte) [][]byte {
+	from := len(tx.args)
+	for _, arg := range args {
+		at := len(tx.text)
+		tx.text = append(tx.text, arg...)
+		tx.args = append(tx.args, tx.text[at:len(tx.text):len(tx.text)])
+	}
+	return tx.args[from:len(tx.args):len(tx.args)]
 }
 
 // largeExec is how many commands a transaction may have to run on the loop.
@@ -39,7 +86,7 @@ func (s *session) queue(row *row) {
 		}
 	}
 	tx := s.tx
-	args := cloneArgs(s.args)
+	args := tx.keep(s.args)
 	tx.queued = append(tx.queued, command.Queued{Spec: row.spec, Args: args})
 	for _, arg := range args {
 		tx.bytes += len(arg) + 24
@@ -62,22 +109,6 @@ func (s *session) queue(row *row) {
 	if s.flags&^flagMulti != 0 {
 		s.afterReply(mark)
 	}
-}
-
-// cloneArgs copies a request into memory of its own, in two allocations.
-func cloneArgs(args [][]byte) [][]byte {
-	n := 0
-	for _, arg := range args {
-		n += len(arg)
-	}
-	text := make([]byte, 0, n)
-	copies := make([][]byte, len(args))
-	for i, arg := range args {
-		from := len(text)
-		text = append(text, arg...)
-		copies[i] = text[from:len(text):len(text)]
-	}
-	return copies
 }
 
 // routeQueued is the verdict on a command that is being queued. Whether keys of
@@ -131,15 +162,12 @@ func (s *session) exec(c *command.Call) error {
 		s.endTransaction()
 		return resp.ErrExecAbort
 	}
-	tx.all = command.Transaction{
-		Commands: tx.queued,
-		Reply:    &s.out,
-		Conn:     s,
-		DB:       s.db,
-		Lane:     s.bench.lane,
-		OnLoop:   true,
-		After:    s.ranInExec,
+	if s.ranFn == nil {
+		s.ranFn = s.ranInExec
 	}
+	all := &tx.all
+	all.Commands, all.Reply, all.Conn, all.DB = tx.queued, &s.out, s, s.db
+	all.Lane, all.OnLoop, all.After = s.bench.lane, true, s.ranFn
 	if !tx.watcher.Empty() {
 		tx.all.Watcher = &tx.watcher
 	}
@@ -235,24 +263,31 @@ func (s *session) finishAll() {
 	s.endTransaction()
 }
 
-// endTransaction forgets what was queued and what is watched.
+// endTransaction forgets what was queued and what is watched. Nothing of the
+// transaction runs.
 func (s *session) endTransaction() {
 	s.flags &^= flagMulti
-	if s.tx == nil {
+	tx := s.tx
+	if tx == nil {
 		return
 	}
-	if !s.tx.watcher.Empty() {
-		s.srv.engine.Unwatch(&s.tx.watcher)
+	if !tx.watcher.Empty() {
+		s.srv.engine.Unwatch(&tx.watcher)
 	}
 	s.tx = nil
+	if s.parked == parkGone {
+		// Whatever it was in the middle of.
+		return
+	}
+	if b := s.bench; len(b.transactions) < spareTransactions && cap(tx.text) <= spareText && cap(tx.queued) <= largeExec {
+		tx.reset()
+		b.transactions = append(b.transactions, tx)
+	}
 }
 
 // watch is WATCH's function; the engine holds the slots of the keys.
 func (s *session) watch(c *command.Call) error {
-	if s.tx == nil {
-		s.tx = new(transaction)
-	}
-	c.Watch(&s.tx.watcher)
+	c.Watch(&s.transact().watcher)
 	c.Reply.OK()
 	return nil
 }
@@ -269,9 +304,7 @@ func (srv *Server) transactionRows() []command.Spec {
 				if s.flags&flagMulti != 0 {
 					return resp.ErrNestedMulti
 				}
-				if s.tx == nil {
-					s.tx = new(transaction)
-				}
+				s.transact()
 				s.flags |= flagMulti
 				c.Reply.OK()
 				return nil

@@ -217,6 +217,46 @@ func TestLargeTransaction(t *testing.T) {
 	big.expect("GET n", fmt.Sprint(largeExec+10))
 }
 
+// TestTransactionsInTurn: what one transaction left is nothing to the next, which
+// has its memory.
+func TestTransactionsInTurn(t *testing.T) {
+	r := newRig(t, nil)
+	for round := range 3 {
+		for _, end := range []string{"EXEC", "DISCARD", "RESET", "QUIT", "BOOM"} {
+			c := r.dial()
+			c.expect("WATCH w", "OK")
+			c.expect("MULTI", "OK")
+			for i := range 3 {
+				c.expect(fmt.Sprintf("SET kept:%d %s", i, strings.Repeat("x", 1+i*round)), "QUEUED")
+			}
+			switch end {
+			case "QUIT":
+				c.expect("QUIT", "OK")
+			case "BOOM":
+				c.expect("BOOM", "QUEUED")
+				c.send("EXEC\r\n")
+				if !c.closed() {
+					t.Fatal("a panic in EXEC leaves the connection open")
+				}
+			default:
+				c.do(end)
+			}
+		}
+		first, second := r.dial(), r.dial()
+		first.expect("MULTI", "OK")
+		second.expect("MULTI", "OK")
+		first.expect("SET a first", "QUEUED")
+		second.expect("SET b second", "QUEUED")
+		first.expect("GET a", "QUEUED")
+		second.expect("EXEC", "*[OK]")
+		first.expect("EXEC", "*[OK first]")
+		first.expect("SET w changed", "OK")
+		second.expect("MULTI", "OK")
+		second.expect("EXEC", "*[]")
+		second.expect("MGET a b", "*[first second]")
+	}
+}
+
 func TestTransactionsInClusterMode(t *testing.T) {
 	r := newRig(t, func(o *Options) { o.Settings.ClusterEnabled = true })
 	r.engine.SetRouting(testTable())

@@ -114,6 +114,8 @@ type session struct {
 
 	call     command.Call
 	resumeFn func()
+	// ranFn is ranInExec, from the first EXEC on.
+	ranFn func(*command.Call)
 	// row is the row of the request under way, or of the last one.
 	row *row
 	// args is the request under way.
