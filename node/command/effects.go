@@ -158,6 +158,11 @@ func (c *Call) Put(key []byte, v value.Value, keepTTL bool) store.Ref {
 	return c.engine.store.SetAt(c.DB, c.placeOf(key), key, &v, keepTTL, c.Now)
 }
 
+// PutUntil is Put for a key that expires at deadline, Unix milliseconds.
+func (c *Call) PutUntil(key []byte, v value.Value, deadline int64) store.Ref {
+	return c.engine.store.SetUntilAt(c.DB, c.placeOf(key), key, &v, deadline, c.Now)
+}
+
 // Delete removes key, if it is there.
 func (c *Call) Delete(key []byte) bool {
 	return c.engine.store.DeleteAt(c.DB, c.placeOf(key), key)

@@ -312,7 +312,7 @@ func runSet(c *Call) error {
 			return err
 		}
 		replyString(c, ref)
-	} else {
+	} else if o.nx || o.xx || o.keepTTL {
 		ref = c.Write(key)
 	}
 	if o.nx && ref.OK() || o.xx && !ref.OK() {
@@ -321,9 +321,10 @@ func runSet(c *Call) error {
 		}
 		return nil
 	}
-	fresh := c.Put(key, value.StringValue(text), o.keepTTL)
 	if at > 0 {
-		fresh.SetExpire(at)
+		c.PutUntil(key, value.StringValue(text), at)
+	} else {
+		c.Put(key, value.StringValue(text), o.keepTTL)
 	}
 	c.Changed(key)
 	if !o.get {
@@ -357,8 +358,7 @@ func setWithExpiry(c *Call, unit int64) error {
 	if err != nil {
 		return err
 	}
-	ref := c.Put(key, value.StringValue(text), false)
-	ref.SetExpire(at)
+	c.PutUntil(key, value.StringValue(text), at)
 	c.Changed(key)
 	c.Effect(wordSet, key, text, wordPXAT, c.Number(at))
 	c.Reply.OK()

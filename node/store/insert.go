@@ -1,7 +1,6 @@
 package store
 
 import (
-	"slotmesh/node/store/arena"
 	"slotmesh/slots"
 )
 
@@ -98,16 +97,7 @@ func (sp *space) insert(hash uint32, e *Entry, now int64) {
 		e.Value = e.Draft.Value()
 		defer e.Draft.Close()
 	}
-	var at arena.Ref
-	if e.ExpireAtMs > 0 && sp.find(hash, e.Key) == 0 {
-		at = sp.createUntil(hash, e.Key, &e.Value, sp.store.clock.fresh(now), e.ExpireAtMs)
-	} else {
-		at = sp.set(hash, e.Key, &e.Value, false, now)
-		if e.ExpireAtMs > 0 {
-			sp.Preserve(at)
-			at = sp.setDeadline(&sp.keys, at, e.ExpireAtMs)
-		}
-	}
+	at := sp.set(hash, e.Key, &e.Value, max(e.ExpireAtMs, 0), now)
 	if e.IdleSec >= 0 || e.Freq >= 0 {
 		sp.ref(at).SetAccess(e.IdleSec, e.Freq, now)
 	}

@@ -83,7 +83,12 @@ func (x *machine) step(t *rapid.T) {
 	if ref.OK() != there {
 		t.Fatalf("%v: found %v, want %v", at, ref.OK(), there)
 	}
-	switch op := rapid.IntRange(0, 14).Draw(t, "op"); op {
+	switch op := rapid.IntRange(-1, 14).Draw(t, "op"); op {
+	case -1:
+		text, until := drawText(t), int64(rapid.IntRange(1, 5).Draw(t, "until"))
+		v := value.StringValue([]byte(text))
+		x.s.SetUntilAt(db, x.s.PlaceIn(slot, []byte(key)), []byte(key), &v, until, modelNow)
+		x.m[at] = modelValue{text, until}
 	case 0, 1, 2, 3:
 		text, keep := drawText(t), rapid.Bool().Draw(t, "keepTTL")
 		x.s.Set(db, slot, []byte(key), value.StringValue([]byte(text)), keep, modelNow)
