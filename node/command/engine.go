@@ -2,9 +2,11 @@ package command
 
 import (
 	"strconv"
+	"sync"
 	"sync/atomic"
 
 	"slotmesh/node/journal"
+	"slotmesh/node/rdb"
 	"slotmesh/node/resp"
 	"slotmesh/node/store"
 	"slotmesh/slots"
@@ -56,6 +58,8 @@ type Engine struct {
 	blocking blocking
 	eviction eviction
 	limits   atomic.Pointer[Limits]
+	// parsers are of *rdb.Parser, for RESTORE.
+	parsers sync.Pool
 
 	// maxBulk is proto-max-bulk-len.
 	maxBulk                atomic.Int64
@@ -66,6 +70,7 @@ type Engine struct {
 // NewEngine returns an engine that is not in cluster mode and is a primary.
 func NewEngine(o EngineOptions) *Engine {
 	e := &Engine{table: o.Table, store: o.Store, journal: o.Journal, now: o.Now, loops: o.Lanes}
+	e.parsers.New = func() any { return new(rdb.Parser) }
 	e.gate.lanes = make([]lane, o.Lanes+backgroundLanes)
 	e.random.Store(o.Seed)
 	e.maxBulk.Store(512 << 20)

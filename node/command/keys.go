@@ -396,10 +396,9 @@ func cloneAhead(c *Call) {
 	c.ahead = &unpacked{v: v, draft: v.Clone(space), since: sn}
 }
 
-func (c *Call) unpack(space tree.Space) *unpacked {
-	var u unpacked
-	u.v, u.draft, u.err = rdb.ParseDump(c.Args[3], rdb.Target{Space: space, Limits: &c.Limits().Limits})
-	return &u
+func (c *Call) unpack(p *rdb.Parser, space tree.Space) (u unpacked) {
+	u.v, u.draft, u.err = p.Parse(c.Args[3], rdb.Target{Space: space, Limits: &c.Limits().Limits})
+	return u
 }
 
 // largePayload says which values take so long to unpack that nobody else in
@@ -414,7 +413,8 @@ func unpackAhead(c *Call) {
 	slot := slots.Of(c.Args[1])
 	var space tree.Space
 	c.engine.WithSlot(slot, func() { space = c.engine.store.DraftSpace(slot) })
-	c.ahead = c.unpack(space)
+	u := c.unpack(new(rdb.Parser), space)
+	c.ahead = &u
 }
 
 // dropAhead gives back what no handler has taken.
@@ -442,16 +442,18 @@ func runRestore(c *Call) error {
 	if at < 0 {
 		return resp.Error("ERR Invalid TTL value, must be >= 0")
 	}
-	u := c.ahead
-	c.ahead = nil
-	if u == nil {
-		u = c.unpack(c.engine.store.DraftSpace(c.slotOf(key)))
+	var u unpacked
+	if c.ahead != nil {
+		u, c.ahead = *c.ahead, nil
+	} else {
+		p := c.engine.parsers.Get().(*rdb.Parser)
+		defer c.engine.parsers.Put(p)
+		u = c.unpack(p, c.engine.store.DraftSpace(c.slotOf(key)))
 	}
-	v, draft, err := u.v, u.draft, u.err
 	switch {
-	case errors.Is(err, rdb.ErrChecksum):
+	case errors.Is(u.err, rdb.ErrChecksum):
 		return resp.ErrBadDump
-	case err != nil:
+	case u.err != nil:
 		return resp.ErrBadDataFormat
 	}
 	if at > 0 && !o.absolute {
@@ -459,9 +461,7 @@ func runRestore(c *Call) error {
 	}
 	c.Reply.OK()
 	if at != 0 && c.alreadyExpired(at) {
-		if draft != nil {
-			draft.Discard()
-		}
+		u.drop()
 		if found {
 			c.Delete(key)
 			c.Changed(key)
@@ -469,24 +469,24 @@ func runRestore(c *Call) error {
 		}
 		return nil
 	}
-	c.Delete(key)
-	if draft != nil {
-		v = draft.Value()
+	if u.draft != nil {
+		u.v = u.draft.Value()
 	}
-	ref := c.Put(key, v, false)
-	if draft != nil {
-		draft.Close()
+	ref := c.engine.store.RenewAt(c.DB, c.placeOf(key), key, &u.v, c.Now)
+	if u.draft != nil {
+		u.draft.Close()
 	}
 	if at != 0 {
 		ref.SetExpire(at)
 	}
 	ref.SetAccess(o.idle, int(o.freq), c.Now)
 	c.Changed(key)
-	args := [][]byte{wordRestore, key, c.Number(at), payload, wordAbsTTL}
+	args := [...][]byte{wordRestore, key, c.Number(at), payload, wordAbsTTL, wordReplace}
 	if o.replace {
-		args = append(args, wordReplace)
+		c.Effect(args[:]...)
+	} else {
+		c.Effect(args[:len(args)-1]...)
 	}
-	c.Effect(args...)
 	return nil
 }
 

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"fmt"
 	"io"
+	"math"
 	"strings"
 	"testing"
 
@@ -61,6 +62,69 @@ func BenchmarkReader(b *testing.B) {
 					if e.Draft != nil {
 						e.Draft.Discard()
 					}
+				}
+			}
+		})
+	}
+}
+
+// BenchmarkParser reads payloads of values that applications have.
+func BenchmarkParser(b *testing.B) {
+	to, _ := newTarget(b)
+	words := func(n int, each func(i int) []string) (list []string) {
+		for i := range n {
+			list = append(list, each(i)...)
+		}
+		return list
+	}
+	member := func(i int) []string { return []string{fmt.Sprint("member", i)} }
+	scored := func(i int) []string { return []string{fmt.Sprint("member", i), fmt.Sprint(i)} }
+	field := func(i int) []string { return []string{fmt.Sprint("field", i), "value"} }
+	set := func(n int) string {
+		body := string(byte(typeSet)) + lengths(uint64(n))
+		for _, word := range words(n, member) {
+			body += plain(word)
+		}
+		return body
+	}
+	zset := func(n int) string {
+		body := string(byte(typeZSet)) + lengths(uint64(n))
+		for i := range n {
+			body += plain(member(i)[0]) + ms(int64(math.Float64bits(float64(i))))
+		}
+		return body
+	}
+	pack := func(t Type, words []string) string {
+		var seen [lzfTableSize]uint32
+		return string(appendString([]byte{byte(t)}, []byte(packOf(words...)), seen[:]))
+	}
+	list := func(n int) string {
+		body := pack(typeQuicklist2, words(n, member))
+		return body[:1] + "\x01\x02" + body[1:]
+	}
+	for _, c := range []struct{ name, body string }{
+		{"string", "\x00" + plain("some words in a row")},
+		{"hash of 20", pack(typeHashListpack, words(20, field))},
+		{"hash of 400", pack(typeHashListpack, words(400, field))},
+		{"set of 20", set(20)},
+		{"set of 100", set(100)},
+		{"set of 1,000", set(1000)},
+		{"zset of 100", pack(typeZSetListpack, words(100, scored))},
+		{"zset of 1,000", zset(1000)},
+		{"list of 20", list(20)},
+		{"list of 500", list(500)},
+	} {
+		b.Run(c.name, func(b *testing.B) {
+			var p Parser
+			payload := footed(Version, c.body)
+			b.ReportAllocs()
+			for b.Loop() {
+				_, draft, err := p.Parse(payload, to)
+				if err != nil {
+					b.Fatal(err)
+				}
+				if draft != nil {
+					draft.Discard()
 				}
 			}
 		})

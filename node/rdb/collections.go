@@ -61,29 +61,58 @@ var (
 // readCollection reads a collection of type t into a draft. known is false if t
 // is no collection that can be read.
 func (d *decoder) readCollection(t Type, to Target) (draft *value.Draft, known bool, err error) {
-	make := func(kind value.Kind, enc value.Encoding, read func(c *value.Draft) error) {
-		known = true
-		draft = value.NewDraft(to.Space, kind, enc)
-		if err = read(draft); err != nil {
-			draft.Discard()
-			draft = nil
-		}
-	}
+	b := build{space: to.Space, limits: to.Limits}
+	var read func(*decoder, Type, *build) error
 	switch t {
 	case typeList, typeZiplist, typeQuicklist, typeQuicklist2:
-		make(value.KindList, value.EncQuicklist, func(c *value.Draft) error { return d.readList(t, c) })
+		b.kind, b.enc, read = value.KindList, value.EncQuicklist, (*decoder).readList
 	case typeSet, typeIntset, typeSetListpack:
-		make(value.KindSet, value.EncIntset, func(c *value.Draft) error { return d.readSet(t, c, to.Limits) })
+		b.kind, b.enc, read = value.KindSet, value.EncIntset, (*decoder).readSet
 	case typeZSetText, typeZSet, typeZSetZiplist, typeZSetListpack:
-		make(value.KindZSet, value.EncListpack, func(c *value.Draft) error { return d.readZSet(t, c, to.Limits) })
+		b.kind, b.enc, read = value.KindZSet, value.EncListpack, (*decoder).readZSet
 	case typeHash, typeZipmap, typeHashZiplist, typeHashListpack,
 		typeHashTTLPre, typeHashTTLLPPre, typeHashTTL, typeHashTTLListLP:
-		make(value.KindHash, value.EncListpack, func(c *value.Draft) error { return d.readHash(t, c, to.Limits) })
+		b.kind, b.enc, read = value.KindHash, value.EncListpack, (*decoder).readHash
 	case typeStream1, typeStream2, typeStream3:
-		make(value.KindStream, value.EncStream, func(c *value.Draft) error { return d.readStream(t, c) })
+		b.kind, b.enc, read = value.KindStream, value.EncStream, (*decoder).readStream
+	default:
+		return nil, false, nil
 	}
-	return draft, known, err
+	if d.lends {
+		b.draft = &d.draft
+	} else {
+		b.draft = new(value.Draft)
+	}
+	if err := read(d, t, &b); err != nil {
+		b.draft.Discard()
+		return nil, true, err
+	}
+	return b.draft, true, nil
 }
+
+// build is a collection that is being read: of a kind, with the encoding that it
+// begins with.
+type build struct {
+	draft  *value.Draft
+	space  tree.Space
+	limits *Limits
+	kind   value.Kind
+	enc    value.Encoding
+}
+
+// cell makes the draft an empty one and returns its cell.
+func (b *build) cell() *value.Cell {
+	b.draft.Begin(b.space, b.kind, b.enc)
+	return &b.draft.Cell
+}
+
+// finish makes the draft one of what a record holds as it is.
+func (b *build) finish(enc value.Encoding, content []byte) {
+	b.draft.Whole(value.Value{Kind: b.kind, Enc: enc, Bytes: content, Memory: b.space.Heap.Memory()})
+}
+
+// hash is a hash of texts.
+func (b *build) hash(text []byte) uint64 { return b.space.Heap.Memory().Hash(text) }
 
 // elements reads a number of elements and calls read that often.
 func (d *decoder) elements(read func() error) error {
@@ -125,23 +154,26 @@ func (d *decoder) content() ([]byte, error) {
 // element is content for what is copied at once: it is good until the next call
 // with the same room.
 func (d *decoder) element(room *[]byte) ([]byte, error) {
+	t, err := d.textIn(room)
+	if err != nil || !t.isInt {
+		return t.bytes, err
+	}
+	*room = strconv.AppendInt((*room)[:0], t.n, 10)
+	return *room, nil
+}
+
+// textIn is text in a room that is kept for the next one, unless it is large.
+func (d *decoder) textIn(room *[]byte) (text, error) {
 	buf := *room
 	if buf == nil {
 		buf = []byte{}
 	}
 	t, err := d.textInto(buf)
-	if err != nil {
-		return nil, err
-	}
-	if t.isInt {
-		*room = strconv.AppendInt((*room)[:0], t.n, 10)
-		return *room, nil
-	}
 	const keep = 64 << 10
-	if !t.view && cap(t.bytes) <= keep {
+	if err == nil && !t.isInt && !t.view && cap(t.bytes) <= keep {
 		*room = t.bytes
 	}
-	return t.bytes, nil
+	return t, err
 }
 
 // pack reads a string that holds a listpack and checks all of it.

@@ -12,6 +12,7 @@ import (
 
 	"slotmesh/node/resp"
 	"slotmesh/node/store/listpack"
+	"slotmesh/node/store/value"
 )
 
 // appendZiplist makes a ziplist of words, integers where they are some.
@@ -265,4 +266,49 @@ func TestDamagedValues(t *testing.T) {
 		})
 	}
 	t.Logf("%d payloads: %d taken (%d only here), %d refused (only here: %v)", tried, taken, onlyWe, refused, onlyThey)
+}
+
+// TestParserAgain gives one Parser values of every type, whole and damaged, in any
+// order: what it had before is nothing to what it reads now, and a value whose bytes
+// it lends is the one that is built.
+func TestParserAgain(t *testing.T) {
+	to, memory := newTarget(t)
+	bodies := foreignBodies()
+	for name, text := range map[string]string{"text": "some words", "text again and again": strings.Repeat("and again ", 300)} {
+		var seen [lzfTableSize]uint32
+		bodies[name] = string(appendString([]byte{byte(TypeString)}, []byte(text), seen[:]))
+		bodies["list of "+name] = string(appendString([]byte{byte(typeQuicklist2), 1, nodePacked}, []byte(packOf(text, "1", text)), seen[:]))
+		bodies["hash of "+name] = string(appendString([]byte{byte(typeHashListpack)}, []byte(packOf("a", text, "7", "8")), seen[:]))
+	}
+	tell := func(v value.Value, draft *value.Draft, err error) string {
+		if err != nil {
+			return "refused"
+		}
+		if draft != nil {
+			v = draft.Value()
+			defer draft.Discard()
+		}
+		return fmt.Sprint(contentOf(v), v.Enc, v.FieldsExpireAt)
+	}
+	var p Parser
+	for range 20 {
+		for name, body := range bodies {
+			if rand.IntN(3) == 0 {
+				broken := []byte(body)
+				broken[1+rand.IntN(len(broken)-1)] ^= 1 << rand.IntN(8)
+				body = string(broken)
+			}
+			built := decoder{buf: []byte(body), pos: 1}
+			want := tell(built.readValue(Type(body[0]), nil, to))
+			if built.pos != len(body) {
+				want = "refused"
+			}
+			if got := tell(p.Parse(footed(Version, body), to)); got != want {
+				t.Errorf("%s: %s", name, difference(got, want))
+			}
+			if used := memory.Used(); used != 0 {
+				t.Fatalf("%s: %d bytes are left", name, used)
+			}
+		}
+	}
 }

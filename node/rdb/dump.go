@@ -59,9 +59,19 @@ func appendLarge(dst []byte, v value.Value) []byte {
 	return appendValue(dst, nil, v, seen[:], nil)
 }
 
-// ParseDump reads a payload of DUMP. A string comes as a value that may alias
-// payload, a collection as a draft. The error is ErrChecksum or wraps ErrFormat.
+// ParseDump reads a payload of DUMP, as Parser.Parse does.
 func ParseDump(payload []byte, to Target) (value.Value, *value.Draft, error) {
+	return new(Parser).Parse(payload, to)
+}
+
+// Parser reads payloads of DUMP one after the other, in memory that it keeps from
+// one to the next. The zero Parser is ready.
+type Parser struct{ d decoder }
+
+// Parse reads a payload of DUMP. A string comes as a value, a collection as a draft.
+// Both may alias the payload and the Parser, and are good until its next call. The
+// error is ErrChecksum or wraps ErrFormat.
+func (p *Parser) Parse(payload []byte, to Target) (value.Value, *value.Draft, error) {
 	if len(payload) < footerSize {
 		return value.Value{}, nil, ErrChecksum
 	}
@@ -74,8 +84,10 @@ func ParseDump(payload []byte, to Target) (value.Value, *value.Draft, error) {
 	if len(body) == 0 {
 		return value.Value{}, nil, fmt.Errorf("%w: %w", ErrFormat, errTruncated)
 	}
-	d := &decoder{buf: body, pos: 1, valkey: version == valkeyVersion}
+	d := &p.d
+	d.buf, d.pos, d.valkey, d.lends = body, 1, version == valkeyVersion, true
 	v, draft, err := d.readValue(Type(body[0]), nil, to)
+	d.buf = nil
 	switch {
 	case err != nil:
 		return value.Value{}, nil, fmt.Errorf("%w: %w", ErrFormat, err)

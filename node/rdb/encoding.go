@@ -140,6 +140,12 @@ type decoder struct {
 	keeping bool
 	// valkey is set for what Valkey 9 wrote, where one type means something else.
 	valkey bool
+	// lends is set where values may lie in the input and in the room of elements
+	// until the next one is read: a collection whose bytes are what its key's record
+	// holds is then not copied before.
+	lends bool
+	// draft is what collections are read into where lends is set.
+	draft value.Draft
 }
 
 const window = 32 << 10

@@ -15,30 +15,43 @@ const lastDeadline = 1<<48 - 2
 
 var errDeadline = errors.New("field has a deadline out of range")
 
-func (d *decoder) readHash(t Type, c *value.Draft, limits *Limits) error {
-	l := limits.Hash
+func (d *decoder) readHash(t Type, b *build) error {
+	var lp []byte
+	var err error
 	switch t {
-	case typeHashListpack, typeHashZiplist:
-		// The reference asks for the number of such fields here, not for lengths.
-		l.Value = math.MaxInt
+	case typeHashListpack:
+		lp, err = d.pack()
+	case typeHashZiplist:
+		lp, err = d.ziplist()
+	default:
+		return d.readFields(t, b)
 	}
-	h := hash.Open(&c.Cell, l)
+	if err != nil {
+		return err
+	}
+	// The reference asks for the number of such fields here, not for lengths.
+	l := hash.Limits{Entries: b.limits.Hash.Entries, Value: math.MaxInt}
+	if d.lends {
+		enc, ok, err := hash.Packed(lp, l, b.hash)
+		if err != nil {
+			return err
+		}
+		if ok {
+			b.finish(enc, lp)
+			return nil
+		}
+	}
+	h := hash.Open(b.cell(), l)
+	return h.LoadPacked(lp)
+}
+
+// readFields reads a hash of the types that tell its fields one by one.
+func (d *decoder) readFields(t Type, b *build) error {
+	h := hash.Open(b.cell(), b.limits.Hash)
 	if d.valkey && t == typeHashValkey {
 		return d.readValkeyHash(&h)
 	}
 	switch t {
-	case typeHashListpack:
-		lp, err := d.pack()
-		if err != nil {
-			return err
-		}
-		return h.LoadPacked(lp)
-	case typeHashZiplist:
-		lp, err := d.ziplist()
-		if err != nil {
-			return err
-		}
-		return h.LoadPacked(lp)
 	case typeZipmap:
 		zm, err := d.content()
 		if err != nil {

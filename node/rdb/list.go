@@ -16,8 +16,20 @@ const (
 
 var errContainer = errors.New("quicklist node of an unknown kind")
 
-func (d *decoder) readList(t Type, c *value.Draft) error {
-	l := list.Open(&c.Cell)
+func (d *decoder) readList(t Type, b *build) error {
+	if t == typeQuicklist2 && d.lends && d.onePack() {
+		lp, err := d.pack()
+		if err == nil && list.Packed(lp) {
+			b.finish(value.EncQuicklist, lp)
+			return nil
+		}
+		l := list.Open(b.cell())
+		if err == nil {
+			l.PushPack(lp)
+		}
+		return err
+	}
+	l := list.Open(b.cell())
 	if t == typeZiplist {
 		lp, err := d.ziplist()
 		if err != nil {
@@ -70,6 +82,16 @@ func (d *decoder) readList(t Type, c *value.Draft) error {
 		return errEmpty
 	}
 	return err
+}
+
+// onePack reports whether the list is one packed node, and goes on to that.
+func (d *decoder) onePack() bool {
+	rest := d.buf[d.pos:]
+	if len(rest) < 2 || rest[0] != 1 || rest[1] != nodePacked {
+		return false
+	}
+	d.pos += 2
+	return true
 }
 
 func appendList(b []byte, v value.Value, seen lzfTable, w *Writer) []byte {

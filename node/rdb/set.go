@@ -5,24 +5,29 @@ import (
 	"slotmesh/node/store/value"
 )
 
-func (d *decoder) readSet(t Type, c *value.Draft, limits *Limits) error {
+func (d *decoder) readSet(t Type, b *build) error {
+	limits := &b.limits.Set
 	switch t {
 	case typeIntset:
-		ints, err := d.content()
+		ints, err := d.element(&d.first)
 		if err != nil {
 			return err
 		}
 		if !set.ValidIntset(ints) {
 			return errIntset
 		}
-		set.SetInts(&c.Cell, ints, &limits.Set)
+		if d.lends && limits.Fits(ints) {
+			b.finish(value.EncIntset, ints)
+			return nil
+		}
+		set.SetInts(b.cell(), ints, limits)
 		return nil
 	case typeSetListpack:
 		lp, err := d.pack()
 		if err != nil {
 			return err
 		}
-		if !set.SetPacked(&c.Cell, lp, &limits.Set) {
+		if !set.SetPacked(b.cell(), lp, limits) {
 			return errDuplicate
 		}
 		return nil
@@ -31,7 +36,7 @@ func (d *decoder) readSet(t Type, c *value.Draft, limits *Limits) error {
 	if err != nil {
 		return err
 	}
-	l := set.Load(&c.Cell, &limits.Set, n)
+	l := set.Load(b.cell(), limits, n)
 	err = d.repeat(n, func() error {
 		member, err := d.element(&d.first)
 		if err != nil {

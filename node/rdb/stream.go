@@ -60,8 +60,8 @@ func (d *decoder) times(read func() error) error {
 	return nil
 }
 
-func (d *decoder) readStream(t Type, c *value.Draft) error {
-	s := stream.Open(&c.Cell)
+func (d *decoder) readStream(t Type, b *build) error {
+	s := stream.Open(b.cell())
 	// What was read so far is the draft's, to be discarded with it on an error.
 	defer s.Save()
 	err := d.times(func() error {

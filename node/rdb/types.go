@@ -105,7 +105,13 @@ func moduleName(id uint64) string {
 }
 
 func (d *decoder) readString() (value.Value, error) {
-	t, err := d.text()
+	var t text
+	var err error
+	if d.lends {
+		t, err = d.textIn(&d.first)
+	} else {
+		t, err = d.text()
+	}
 	switch {
 	case err != nil:
 		return value.Value{}, err

@@ -17,31 +17,41 @@ const (
 	scoreNegInfinity = 255
 )
 
-func (d *decoder) readZSet(t Type, c *value.Draft, limits *Limits) error {
-	z := zset.Open(&c.Cell, limits.ZSet)
+func (d *decoder) readZSet(t Type, b *build) error {
+	var lp []byte
+	var err error
 	switch t {
 	case typeZSetListpack:
-		lp, err := d.pack()
-		if err != nil {
-			return err
-		}
-		return z.SetListpack(lp)
+		lp, err = d.pack()
 	case typeZSetZiplist:
-		lp, err := d.ziplist()
+		lp, err = d.ziplist()
+	default:
+		return d.readScored(t, b)
+	}
+	if err != nil {
+		return err
+	}
+	if d.lends {
+		ok, err := zset.Packed(lp, b.limits.ZSet, b.hash)
 		if err != nil {
 			return err
 		}
-		return z.SetListpack(lp)
+		if ok {
+			b.finish(value.EncListpack, lp)
+			return nil
+		}
 	}
-	return d.readScored(t, c, limits)
+	z := zset.Open(b.cell(), b.limits.ZSet)
+	return z.SetListpack(lp)
 }
 
 // readScored reads members with scores one by one. As in the reference the set is
 // a large one until all of it is there, for only that one keeps the sign of a
 // zero.
-func (d *decoder) readScored(t Type, c *value.Draft, limits *Limits) error {
+func (d *decoder) readScored(t Type, b *build) error {
+	limits, c := b.limits, b.cell()
 	c.SetEncoding(value.EncSkiplist)
-	z := zset.Open(&c.Cell, limits.ZSet)
+	z := zset.Open(c, limits.ZSet)
 	longest := 0
 	var signed [][]byte // members whose score is the zero with a sign
 	err := d.elements(func() error {
@@ -75,7 +85,7 @@ func (d *decoder) readScored(t Type, c *value.Draft, limits *Limits) error {
 		return err
 	}
 	c.SetEncoding(value.EncListpack)
-	z = zset.Open(&c.Cell, limits.ZSet)
+	z = zset.Open(c, limits.ZSet)
 	for _, member := range signed {
 		z.Remove(member)
 		z.Add(member, 0, zset.OnlyNew)

@@ -269,44 +269,55 @@ func (h *Hash) cutPacked(lp []byte, width, pos int) {
 	listpack.Fix(p[:len(lp)-size], -width)
 }
 
-// Errors of LoadPacked.
+// Errors of Packed and LoadPacked.
 var (
 	ErrOdd       = errors.New("hash: a field without a value")
 	ErrDuplicate = errors.New("hash: a field twice")
 	ErrEmpty     = errors.New("hash: no fields")
 )
 
-// LoadPacked fills a new hash with a listpack of fields and values from outside,
-// which it checks. The bytes are taken as they are if that is how the hash would
-// be kept.
-func (h *Hash) LoadPacked(lp []byte) error {
-	if err := listpack.Validate(lp); err != nil {
-		return err
-	}
+// Packed tells how a hash is kept whose fields and values are those of lp, a valid
+// listpack, of which nothing else is believed: ok says that these bytes are the hash
+// as they are, with the encoding enc. sum is any hash of texts.
+func Packed(lp []byte, limits Limits, sum func([]byte) uint64) (enc value.Encoding, ok bool, err error) {
 	n := listpack.Len(lp)
 	switch {
 	case n == 0:
-		return ErrEmpty
+		return 0, false, ErrEmpty
 	case n%2 != 0:
-		return ErrOdd
+		return 0, false, ErrOdd
+	case len(lp) > packedMax:
+		return 0, false, nil
+	case !listpack.Distinct(lp, listpack.First(lp), 2, sum):
+		return 0, false, ErrDuplicate
 	}
-	if len(lp) > packedMax {
+	if n/2 > limits.Entries || limits.Value < packedMax && longest(lp) > limits.Value {
+		return value.EncHashtable, true, nil
+	}
+	return value.EncListpack, true, nil
+}
+
+// longest returns the length of the longest text of lp.
+func longest(lp []byte) (most int) {
+	for pos := listpack.First(lp); pos >= 0; pos = listpack.Next(lp, pos) {
+		most = max(most, listpack.TextLen(lp, pos))
+	}
+	return most
+}
+
+// LoadPacked fills a new hash with what Packed is about.
+func (h *Hash) LoadPacked(lp []byte) error {
+	enc, ok, err := Packed(lp, h.limits, h.cell.Memory().Hash)
+	switch {
+	case err != nil:
+		return err
+	case !ok:
 		return h.loadItems(lp)
 	}
-	longest := 0
-	for pos := listpack.First(lp); pos >= 0; {
-		item, next := packedItem(lp, 2, pos)
-		longest = max(longest, item.Field.Len(), item.Value.Len())
-		pos = next
-	}
-	if !listpack.Distinct(lp, listpack.First(lp), 2, h.cell.Memory().Hash) {
-		return ErrDuplicate
-	}
 	copy(h.cell.Splice(0, 0, len(lp)), lp)
-	if longest > h.limits.Value && h.cell.Encoding() == value.EncListpack {
-		h.cell.SetEncoding(value.EncHashtable)
+	if h.cell.Encoding() == value.EncListpack {
+		h.cell.SetEncoding(enc)
 	}
-	h.grown(n / 2)
 	return nil
 }
 

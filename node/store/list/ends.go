@@ -312,6 +312,10 @@ func (b *big) settle(cell *value.Cell) bool {
 	return true
 }
 
+// Packed reports whether lp, a valid listpack, is a list as it lies in the record of
+// its key.
+func Packed(lp []byte) bool { return len(lp) > listpack.EmptySize && len(lp) <= packedMax }
+
 // PushPack adds the elements of a listpack behind the last one, as it is where
 // that fits. It aliases nothing. lp has been validated.
 func (l List) PushPack(lp []byte) {
@@ -320,7 +324,7 @@ func (l List) PushPack(lp []byte) {
 		return
 	}
 	v := l.c.Value()
-	if v.Roots == 0 && len(v.Bytes) == 0 && len(lp) <= packedMax {
+	if v.Roots == 0 && len(v.Bytes) == 0 && Packed(lp) {
 		copy(l.c.Splice(0, 0, len(lp)), lp)
 		return
 	}

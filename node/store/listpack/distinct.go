@@ -1,15 +1,23 @@
 package listpack
 
-import "strconv"
+import (
+	"encoding/binary"
+	"math/bits"
+	"strconv"
+)
 
 // Distinct reports whether the texts at from and at every step-th entry from
 // there on differ from each other. hash is any hash of texts.
 func Distinct(lp []byte, from, step int, hash func([]byte) uint64) bool {
+	n := Len(lp)/step + 1
+	if n <= fewTexts && len(lp) < 1<<16 {
+		return fewDistinct(lp, from, step)
+	}
 	// An entry is found again by its offset, in a table that is never full.
 	const small = 1 << 10
 	var room [small]uint32
 	table := room[:]
-	if n := Len(lp)/step + 1; n > small/2 {
+	if n > small/2 {
 		size := small
 		for size < 2*n {
 			size *= 2
@@ -18,27 +26,69 @@ func Distinct(lp []byte, from, step int, hash func([]byte) uint64) bool {
 	}
 	var digits, other [20]byte
 	for pos := from; pos >= 0; {
-		text, n, isInt, next := Entry(lp, pos)
-		if isInt {
-			text = strconv.AppendInt(digits[:0], n, 10)
-		}
+		text, next := textAt(lp, pos, &digits)
 		at := hash(text) & uint64(len(table)-1)
 		for ; table[at] != 0; at = (at + 1) & uint64(len(table)-1) {
-			seen, n, isInt, _ := Entry(lp, int(table[at]))
-			if isInt {
-				seen = strconv.AppendInt(other[:0], n, 10)
-			}
-			if string(seen) == string(text) {
+			if seen, _ := textAt(lp, int(table[at]), &other); string(seen) == string(text) {
 				return false
 			}
 		}
 		table[at] = uint32(pos)
-		for range step - 1 {
-			if next >= 0 {
-				next = Next(lp, next)
-			}
-		}
-		pos = next
+		pos = skipTo(lp, next, step-1)
 	}
 	return true
+}
+
+// fewTexts is how many texts may be compared all with all, if it comes to that.
+const fewTexts = 128
+
+// fewDistinct is Distinct with a table, and a hash, that cost little. Who knows the
+// hash can make all texts meet in it, which is no harm as long as they are few.
+func fewDistinct(lp []byte, from, step int) bool {
+	var table [2 * fewTexts]uint16
+	var digits, other [20]byte
+	for pos := from; pos >= 0; {
+		text, next := textAt(lp, pos, &digits)
+		at := quickHash(text) % uint64(len(table))
+		for ; table[at] != 0; at = (at + 1) % uint64(len(table)) {
+			if seen, _ := textAt(lp, int(table[at]), &other); string(seen) == string(text) {
+				return false
+			}
+		}
+		table[at] = uint16(pos)
+		pos = skipTo(lp, next, step-1)
+	}
+	return true
+}
+
+// quickHash mixes the length, the beginning and the end of a text.
+func quickHash(b []byte) uint64 {
+	sum := uint64(len(b))
+	switch n := len(b); {
+	case n >= 8:
+		sum += binary.LittleEndian.Uint64(b) ^ bits.RotateLeft64(binary.LittleEndian.Uint64(b[n-8:]), 31)
+	case n >= 4:
+		sum += uint64(binary.LittleEndian.Uint32(b)) | uint64(binary.LittleEndian.Uint32(b[n-4:]))<<32
+	case n > 0:
+		sum += uint64(b[0])<<8 | uint64(b[n/2])<<16 | uint64(b[n-1])<<24
+	}
+	return sum * 0x9e3779b97f4a7c15 >> 48
+}
+
+// textAt returns the text of the entry at pos, a number written into digits, and
+// where the next entry is, or -1.
+func textAt(lp []byte, pos int, digits *[20]byte) (text []byte, next int) {
+	text, n, isInt, next := Entry(lp, pos)
+	if isInt {
+		text = strconv.AppendInt(digits[:0], n, 10)
+	}
+	return text, next
+}
+
+// skipTo returns the place of the n-th entry behind the one at pos, or -1.
+func skipTo(lp []byte, pos, n int) int {
+	for ; n > 0 && pos >= 0; n-- {
+		pos = Next(lp, pos)
+	}
+	return pos
 }

@@ -19,6 +19,9 @@ const maxIntset = 1 << 30
 // DefaultLimits are those of a server without configuration.
 func DefaultLimits() Limits { return Limits{IntsetEntries: 512} }
 
+// Fits reports whether ints, a valid intset, stays one.
+func (l *Limits) Fits(ints []byte) bool { return l.fits(intset(ints).len()) }
+
 func (l *Limits) fits(ints int) bool { return ints <= min(l.IntsetEntries, maxIntset) }
 
 // What a listpack holds at most: a search through all of it takes as long as one

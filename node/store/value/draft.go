@@ -11,18 +11,34 @@ type Draft struct {
 	Cell
 	space        tree.Space
 	fieldsExpire int64
+	// whole is the value of a draft that needs no record of its own: see Whole.
+	whole Value
 }
 
 // NewDraft returns an empty draft of a kind. Its trees come from space.
 func NewDraft(space tree.Space, kind Kind, enc Encoding) *Draft {
-	space.Frozen = false
-	d := &Draft{space: space}
-	d.Cell = Open(d, space.Heap, NewRecord(space.Heap, nil, &Value{Kind: kind, Enc: enc}, space.Version, 0))
+	d := new(Draft)
+	d.Begin(space, kind, enc)
 	return d
 }
 
+// Begin makes d, which is new or was closed or discarded, what NewDraft returns.
+func (d *Draft) Begin(space tree.Space, kind Kind, enc Encoding) {
+	space.Frozen = false
+	*d = Draft{space: space}
+	d.Cell = Open(d, space.Heap, NewRecord(space.Heap, nil, &Value{Kind: kind, Enc: enc}, space.Version, 0))
+}
+
+// Whole makes d, which is as for Begin, a draft of v, which has no trees. Its bytes
+// stay the caller's, and as they are until Close or Discard: there is nothing to
+// build, and d takes no memory of the keyspace. Its Cell may not be used.
+func (d *Draft) Whole(v Value) { *d = Draft{whole: v} }
+
 // Value returns what was built, for Store.Insert, which takes it over.
 func (d *Draft) Value() Value {
+	if d.at == 0 {
+		return d.whole
+	}
 	v := d.Cell.Value()
 	v.FieldsExpireAt = d.fieldsExpire
 	return v

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"errors"
 	"math"
+	"strconv"
 
 	"slotmesh/node/store/listpack"
 	"slotmesh/node/store/tree"
@@ -160,44 +161,59 @@ func (r *Reader) AppendListpack(dst []byte) []byte {
 // ErrCorrupt is what SetListpack finds wrong.
 var ErrCorrupt = errors.New("zset: bytes are not a sorted set")
 
-// SetListpack fills the empty set with what a foreign listpack holds: nothing
-// of it is believed, not even its order. On error the set is in no defined
-// state, to be discarded.
-func (z *ZSet) SetListpack(lp []byte) error {
-	if listpack.Validate(lp) != nil || listpack.Len(lp)%2 != 0 {
-		return ErrCorrupt
+// Packed tells how a set is kept whose members and scores are those of lp, a valid
+// listpack, of which nothing else is believed, not even its order: ok says that
+// these bytes are the set as they are, with value.EncListpack. sum is any hash of
+// texts.
+func Packed(lp []byte, limits Limits, sum func([]byte) uint64) (ok bool, err error) {
+	n := listpack.Len(lp)
+	if n%2 != 0 {
+		return false, ErrCorrupt
 	}
-	n := listpack.Len(lp) / 2
-	r := Reader{value.Value{Bytes: lp}}
-	exact, longest := true, 0
+	n /= 2
+	exact := n > 0 && n <= limits.Entries && n <= packedLen && len(lp) <= packedBytes
+	// The member is written into the one room while the one before is in the other.
+	var rooms [2][20]byte
 	var last []byte
 	lastScore := math.Inf(-1)
-	c := r.At(0)
-	for ; c.Valid(); c.Next() {
-		score, ok := foreignScore(lp, listpack.Next(lp, c.pos))
+	for i, pos := 0, listpack.First(lp); pos >= 0; i++ {
+		member, number, isInt, at := listpack.Entry(lp, pos)
+		if isInt {
+			member = strconv.AppendInt(rooms[i%2][:0], number, 10)
+		}
+		score, ok := foreignScore(lp, at)
 		if !ok {
-			return ErrCorrupt
+			return false, ErrCorrupt
 		}
-		member := c.Member()
-		if last != nil && (score < lastScore || score == lastScore && bytes.Compare(member, last) <= 0) {
+		if isNegativeZero(score) || i > 0 && (score < lastScore || score == lastScore && bytes.Compare(member, last) <= 0) {
 			exact = false
 		}
-		if isNegativeZero(score) {
-			exact = false
-		}
-		last, lastScore = append(last[:0], member...), score
-		if last == nil {
-			last = []byte{}
-		}
-		longest = max(longest, len(member))
+		last, lastScore = member, score
+		pos = listpack.Next(lp, at)
 	}
-	// The reference asks for the number of members here, not for their length.
-	if exact && n <= z.limits.Entries && n <= packedLen && len(lp) <= packedBytes && listpack.Distinct(lp, listpack.First(lp), 2, z.cell.Memory().Hash) {
+	return exact && listpack.Distinct(lp, listpack.First(lp), 2, sum), nil
+}
+
+// SetListpack fills the empty set with what Packed is about. On error the set is in
+// no defined state, to be discarded.
+func (z *ZSet) SetListpack(lp []byte) error {
+	exact, err := Packed(lp, z.limits, z.cell.Memory().Hash)
+	switch {
+	case err != nil:
+		return err
+	case exact:
 		copy(z.cell.Splice(0, len(z.v.Bytes), len(lp)), lp)
 		z.refresh()
 		return nil
 	}
+	// The reference asks for the number of members here, not for their length.
 	limits := z.limits
+	r := Reader{value.Value{Bytes: lp}}
+	longest := 0
+	c := r.At(0)
+	for ; c.Valid(); c.Next() {
+		longest = max(longest, len(c.Member()))
+	}
 	z.limits.Value = max(longest, limits.Value)
 	c = r.At(0)
 	for ; c.Valid(); c.Next() {

@@ -395,7 +395,7 @@ func FuzzSetListpack(f *testing.F) {
 		d := value.NewDraft(tree.Space{Heap: m.Heap(0)}, value.KindZSet, value.EncListpack)
 		defer d.Discard()
 		z := Open(&d.Cell, DefaultLimits)
-		if z.SetListpack(lp) != nil {
+		if listpack.Validate(lp) != nil || z.SetListpack(lp) != nil {
 			return
 		}
 		model := map[string]float64{}
