@@ -197,9 +197,9 @@ func runCopy(c *Call) error {
 	old = c.Peek(from)
 	if u := c.ahead; u != nil && u.stillOf(old) {
 		c.ahead = nil
-		c.engine.store.CopyMade(old, u.draft, db, c.slotOf(to), to, c.Now)
+		c.engine.store.CopyMade(old, u.draft, db, c.placeOf(to), to, c.Now)
 	} else {
-		c.engine.store.Copy(old, db, c.slotOf(to), to, c.Now)
+		c.engine.store.Copy(old, db, c.placeOf(to), to, c.Now)
 	}
 	c.ChangedIn(db, to)
 	c.Reply.Int(1)

@@ -97,20 +97,15 @@ func (c *Call) readStream(key []byte, r *stream.Reader) (ok bool, err error) {
 	return true, nil
 }
 
-// writeStream is readStream for a command that changes it. ref must stay where
-// it is until the stream is saved.
-func (c *Call) writeStream(key []byte, ref *store.Ref) (s stream.Stream, ok bool, err error) {
-	*ref, err = c.WriteKind(key, value.KindStream)
-	if err != nil || !ref.OK() {
-		return s, false, err
-	}
-	return stream.Open(&ref.Cell), true, nil
+// writeStream looks up the stream of key for a command that changes it, which opens
+// it itself.
+func (c *Call) writeStream(key []byte) (ref store.Ref, err error) {
+	return c.WriteKind(key, value.KindStream)
 }
 
 // newStream makes key an empty stream.
-func (c *Call) newStream(key []byte, ref *store.Ref) stream.Stream {
-	*ref = c.Create(key, value.KindStream, value.EncStream)
-	return stream.Open(&ref.Cell)
+func (c *Call) newStream(key []byte) store.Ref {
+	return c.Create(key, value.KindStream, value.EncStream)
 }
 
 // parseStreamID reads an id; one without a sequence has the sequence 0.
@@ -302,15 +297,15 @@ func xRange(c *Call, reverse bool) error {
 
 func runXDel(c *Call) error {
 	key := c.Args[1]
-	var ref store.Ref
-	s, ok, err := c.writeStream(key, &ref)
+	ref, err := c.writeStream(key)
 	if err != nil {
 		return err
 	}
-	if !ok {
+	if !ref.OK() {
 		c.Reply.Int(0)
 		return nil
 	}
+	s := stream.Open(&ref.Cell)
 	var room [8]stream.ID
 	ids := room[:0]
 	for _, arg := range c.Args[2:] {
@@ -356,13 +351,15 @@ func runXSetID(c *Call) error {
 			return resp.ErrSyntax
 		}
 	}
-	var ref store.Ref
-	s, ok, err := c.writeStream(key, &ref)
-	switch {
-	case err != nil:
+	ref, err := c.writeStream(key)
+	if err != nil {
 		return err
-	case !ok:
+	}
+	if !ref.OK() {
 		return resp.ErrNoSuchKey
+	}
+	s := stream.Open(&ref.Cell)
+	switch {
 	case s.Len() > 0 && last.Less(s.LastValidID()):
 		return errSetIDTop
 	case s.Len() > 0 && added != -1 && s.Len() > uint64(added):

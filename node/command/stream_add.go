@@ -271,15 +271,15 @@ func runXTrim(c *Call) error {
 		return err
 	}
 	key := c.Args[1]
-	var ref store.Ref
-	s, ok, err := c.writeStream(key, &ref)
+	ref, err := c.writeStream(key)
 	if err != nil {
 		return err
 	}
-	if !ok {
+	if !ref.OK() {
 		c.Reply.Int(0)
 		return nil
 	}
+	s := stream.Open(&ref.Cell)
 	if c.OnLoop && o.cutsMany(ref.Value()) {
 		return ErrLong
 	}

@@ -28,11 +28,12 @@ func errNoGroup(key, group []byte) error {
 
 // claimGroup returns the stream and the group of XAUTOCLAIM.
 func claimGroup(c *Call, ref *store.Ref) (s stream.Stream, g stream.Group, err error) {
-	s, ok, err := c.writeStream(c.Args[1], ref)
-	if err != nil {
+	if *ref, err = c.writeStream(c.Args[1]); err != nil {
 		return s, g, err
 	}
+	ok := ref.OK()
 	if ok {
+		s = stream.Open(&ref.Cell)
 		g, ok = s.Group(c.Args[2])
 	}
 	if !ok {

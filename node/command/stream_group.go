@@ -140,13 +140,13 @@ func groupOptions(c *Call, isCreate bool) (create bool, read int64, err error) {
 	return create, read, nil
 }
 
-// groupStream returns the stream of XGROUP's key, which must be there.
-func (c *Call) groupStream(ref *store.Ref) (stream.Stream, error) {
-	s, ok, err := c.writeStream(c.Args[2], ref)
-	if err == nil && !ok {
+// groupStream looks up the stream of XGROUP's key, which must be there.
+func (c *Call) groupStream() (store.Ref, error) {
+	ref, err := c.writeStream(c.Args[2])
+	if err == nil && !ref.OK() {
 		err = errNoStream
 	}
-	return s, err
+	return ref, err
 }
 
 // needGroup returns the group that XGROUP and XINFO name.
@@ -164,8 +164,8 @@ func xGroupCreate(c *Call) error {
 		return err
 	}
 	key, name := c.Args[2], c.Args[3]
-	var ref store.Ref
-	s, ok, err := c.writeStream(key, &ref)
+	ref, err := c.writeStream(key)
+	ok := ref.OK()
 	switch {
 	case err != nil:
 		return err
@@ -173,6 +173,10 @@ func xGroupCreate(c *Call) error {
 		return errNoStream
 	case len(c.Args) > 8:
 		return subcommandSyntax(c)
+	}
+	var s stream.Stream
+	if ok {
+		s = stream.Open(&ref.Cell)
 	}
 	last, err := groupID(c, ok, &s.Reader, stream.ParseID)
 	if err != nil {
@@ -183,7 +187,8 @@ func xGroupCreate(c *Call) error {
 			return errBusyGroup
 		}
 	} else {
-		s = c.newStream(key, &ref)
+		ref = c.newStream(key)
+		s = stream.Open(&ref.Cell)
 		c.touch(c.DB, key)
 	}
 	s.CreateGroup(name, last, read)
@@ -214,11 +219,11 @@ func xGroupSetID(c *Call) error {
 	if err != nil {
 		return err
 	}
-	var ref store.Ref
-	s, err := c.groupStream(&ref)
+	ref, err := c.groupStream()
 	if err != nil {
 		return err
 	}
+	s := stream.Open(&ref.Cell)
 	g, err := needGroup(c, &s.Reader)
 	switch {
 	case err != nil:
@@ -239,11 +244,11 @@ func xGroupSetID(c *Call) error {
 
 func xGroupDestroy(c *Call) error {
 	key := c.Args[2]
-	var ref store.Ref
-	s, err := c.groupStream(&ref)
+	ref, err := c.groupStream()
 	if err != nil {
 		return err
 	}
+	s := stream.Open(&ref.Cell)
 	if c.manyPending(&s.Reader) {
 		return ErrLong
 	}
@@ -262,11 +267,11 @@ func xGroupDestroy(c *Call) error {
 }
 
 func xGroupCreateConsumer(c *Call) error {
-	var ref store.Ref
-	s, err := c.groupStream(&ref)
+	ref, err := c.groupStream()
 	if err != nil {
 		return err
 	}
+	s := stream.Open(&ref.Cell)
 	g, err := needGroup(c, &s.Reader)
 	if err != nil {
 		return err
@@ -284,11 +289,11 @@ func xGroupCreateConsumer(c *Call) error {
 }
 
 func xGroupDelConsumer(c *Call) error {
-	var ref store.Ref
-	s, err := c.groupStream(&ref)
+	ref, err := c.groupStream()
 	if err != nil {
 		return err
 	}
+	s := stream.Open(&ref.Cell)
 	g, err := needGroup(c, &s.Reader)
 	if err != nil {
 		return err

@@ -123,7 +123,7 @@ func lookup(names map[string]*Spec, name []byte) *Spec {
 
 // Find returns the row that args call, subcommands resolved and arity checked,
 // or the error that the client is told: unknown command, unknown subcommand,
-// wrong number of arguments.
+// wrong number of arguments, with the row all the same in that last case.
 func (t *Table) Find(args [][]byte) (*Spec, error) {
 	s := t.Lookup(args[0])
 	if s == nil {
@@ -133,14 +133,14 @@ func (t *Table) Find(args [][]byte) (*Spec, error) {
 		sub := lookup(s.subs, args[1])
 		if sub == nil {
 			if s.Run != nil && s.Arity < 0 && len(args) < -s.Arity {
-				return nil, resp.WrongArity(s.fullName)
+				return s, resp.WrongArity(s.fullName)
 			}
 			return nil, unknownSubcommand(s, args[1])
 		}
 		s = sub
 	}
 	if s.Arity > 0 && len(args) != s.Arity || len(args) < -s.Arity || s.Run == nil {
-		return nil, resp.WrongArity(s.fullName)
+		return s, resp.WrongArity(s.fullName)
 	}
 	return s, nil
 }

@@ -50,34 +50,59 @@ type bench struct {
 	stats benchStats
 }
 
-// knownName is a command's name as a client wrote it, and its row.
+// knownName is a command's name as a client wrote it, and its row. For a subcommand
+// the name is its own, and parent the container's row.
 type knownName struct {
 	name   [14]byte
 	length uint8
 	row    *row
+	parent *row
 }
 
 func (b *bench) knownAt(name []byte) *knownName {
 	return &b.known[(int(name[0])*5+int(name[len(name)-1])+len(name))%len(b.known)]
 }
 
-// recall returns the row of name if it was called lately, without hashing.
-func (b *bench) recall(name []byte) *row {
+func (k *knownName) is(name []byte) bool {
+	return int(k.length) == len(name) && string(k.name[:k.length]) == string(name)
+}
+
+// recall returns the row that args call if it was called lately, without hashing.
+func (b *bench) recall(args [][]byte) *row {
+	name := args[0]
 	if len(name) == 0 {
 		return nil
 	}
 	k := b.knownAt(name)
-	if int(k.length) == len(name) && string(k.name[:k.length]) == string(name) {
+	if !k.is(name) || k.parent != nil {
+		return nil
+	}
+	if !k.row.contains {
 		return k.row
+	}
+	if len(args) < 2 || len(args[1]) == 0 {
+		return nil
+	}
+	if sub := b.knownAt(args[1]); sub.parent == k.row && sub.is(args[1]) {
+		return sub.row
 	}
 	return nil
 }
 
-// remember makes recall find name.
-func (b *bench) remember(name []byte, r *row) {
+// remember makes recall find r, which args call. parent is the row of its
+// container if it is a subcommand.
+func (b *bench) remember(args [][]byte, r, parent *row) {
+	if parent != nil {
+		b.rememberName(args[1], r, parent)
+		r = parent
+	}
+	b.rememberName(args[0], r, nil)
+}
+
+func (b *bench) rememberName(name []byte, r, parent *row) {
 	k := b.knownAt(name)
 	if len(name) <= len(k.name) {
-		k.length, k.row = uint8(copy(k.name[:], name)), r
+		k.length, k.row, k.parent = uint8(copy(k.name[:], name)), r, parent
 	}
 }
 

@@ -46,19 +46,27 @@ func (s *session) lookup(args [][]byte) *row {
 	spec := s.srv.table.Lookup(args[0])
 	if spec != nil && spec.Sub == nil {
 		row := &s.srv.rows[spec.Index()]
-		s.bench.remember(args[0], row)
+		s.bench.remember(args, row, nil)
 		return row
 	}
 	if spec == nil && s.crossProtocol(args[0]) {
 		return nil
 	}
+	container := spec
 	spec, err := s.srv.table.Find(args)
+	var row *row
+	if spec != nil {
+		row = &s.srv.rows[spec.Index()]
+	}
 	if err != nil {
 		s.row = nil
-		s.refuse(nil, err.Error())
+		s.refuse(row, err.Error())
 		return nil
 	}
-	return &s.srv.rows[spec.Index()]
+	if spec != container {
+		s.bench.remember(args, row, &s.srv.rows[container.Index()])
+	}
+	return row
 }
 
 // crossProtocol closes a connection that speaks HTTP: a browser that was made

@@ -36,7 +36,7 @@ func (p *pipeline) fill(s *session) {
 	var place command.Place
 	for i := range p.requests {
 		args := p.requests[i].Args
-		r := s.bench.recall(args[0])
+		r := s.bench.recall(args)
 		p.rows[i] = r
 		if r == nil || r.onlyKey == 0 || r.onlyKey >= len(args) {
 			p.places[i] = command.Place{}
@@ -82,7 +82,7 @@ func (s *session) next() (r *row, ok bool) {
 		s.data = s.data[n:]
 		if len(args) > 0 {
 			s.args, s.call.Place = args, command.Place{}
-			return s.bench.recall(args[0]), true
+			return s.bench.recall(args), true
 		}
 	}
 }

@@ -74,6 +74,8 @@ type row struct {
 	index   int
 	keyed   bool
 	onlyKey int
+	// contains is true for a command that has subcommands.
+	contains bool
 	// writes is true for what a reply may have to wait for.
 	writes   bool
 	needs    needs
@@ -140,6 +142,7 @@ func (srv *Server) Start(table *command.Table, engine Engine) error {
 	for i, spec := range all {
 		r := &srv.rows[i]
 		r.spec, r.index, r.keyed, r.onlyKey, r.heavy = spec, i, spec.Keyed(), spec.OnlyKey(), spec.Heavy
+		r.contains = len(spec.Sub) > 0
 		r.writes = spec.Flags&(command.Write|command.MayReplicate) != 0
 		if spec.Parent() != nil {
 			if spec.Parent().Flags&command.ProtectedCommand != 0 {

@@ -79,6 +79,23 @@ func TestGarbage(t *testing.T) {
 	}
 }
 
+// The names of subcommands that were called lately are not taken for commands, nor
+// for those of another container, and the other way round.
+func TestSubcommandsCalledLately(t *testing.T) {
+	r := newRig(t, func(o *Options) { o.Loops = 1 })
+	c := r.dial()
+	for range 3 {
+		c.expect("CLIENT GETNAME", "nil")
+		c.expect("GETNAME", "-ERR unknown command 'GETNAME', with args beginning with: ")
+		c.expect("CLIENT GETNAME x", "-ERR wrong number of arguments for 'client|getname' command")
+		c.expect("CLIENT", "-ERR wrong number of arguments for 'client' command")
+		c.expect("CLIENT GET", "-ERR unknown subcommand 'GET'. Try CLIENT HELP.")
+		c.expect("GET k", "nil")
+		c.expect("CLIENT GET", "-ERR unknown subcommand 'GET'. Try CLIENT HELP.")
+		c.expect("client getname", "nil")
+	}
+}
+
 // A request that needs a lot of memory gets it only as its bytes arrive.
 func TestQueryBufferLimit(t *testing.T) {
 	r := newRig(t, func(o *Options) { o.Settings.QueryBuffer = fixedInt(1 << 20) })

@@ -418,7 +418,7 @@ func (s *session) proceed() {
 		case parkEngine:
 			s.execute()
 		case parkGate:
-			s.begin(s.bench.recall(s.args[0]))
+			s.begin(s.bench.recall(s.args))
 		case parkOutput:
 			s.flush()
 		}

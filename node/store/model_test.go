@@ -140,7 +140,7 @@ func (x *machine) step(t *rapid.T) {
 		if to == at {
 			return
 		}
-		x.s.Copy(ref, to.db, slotFor(to.key), []byte(to.key), modelNow)
+		x.s.Copy(ref, to.db, x.s.PlaceIn(slotFor(to.key), []byte(to.key)), []byte(to.key), modelNow)
 		x.m[to] = old
 	case 11:
 		switch rapid.IntRange(0, 5).Draw(t, "whole") {

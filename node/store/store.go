@@ -436,28 +436,28 @@ func (r *Ref) Extend(size int) []byte {
 	return b
 }
 
-// Copy makes key of db in slot a copy of from: value, expiry and marks of
-// access. An old value of key goes. Both slots are locked; from is good until
-// this call only.
-func (s *Store) Copy(from Ref, db int, slot slots.Slot, key []byte, now int64) Ref {
+// Copy makes key of db at p a copy of from, which is another key: value, expiry and
+// marks of access. An old value of key goes. Both slots are locked; from is good
+// until this call only.
+func (s *Store) Copy(from Ref, db int, p Place, key []byte, now int64) Ref {
 	v := from.Value()
 	if v.Roots != 0 {
-		return s.CopyMade(from, v.Clone(s.DraftSpace(slot)), db, slot, key, now)
+		return s.CopyMade(from, v.Clone(s.DraftSpace(p.Slot)), db, p, key, now)
 	}
 	mark, at := from.mark(), from.ExpireAt()
 	v.FieldsExpireAt = from.FieldsExpireAt()
-	// A record may move when another one is made.
-	return s.settled(s.Set(db, slot, key, v.Detach(), false, now), at, mark)
+	// The value is a view of from, which stays where it is while key is written.
+	return s.settled(s.SetAt(db, p, key, &v, false, now), at, mark)
 }
 
 // CopyMade is Copy with a clone of the value that was made before, which it takes
 // over: see Ref.UnchangedSince.
-func (s *Store) CopyMade(from Ref, made *value.Draft, db int, slot slots.Slot, key []byte, now int64) Ref {
+func (s *Store) CopyMade(from Ref, made *value.Draft, db int, p Place, key []byte, now int64) Ref {
 	defer made.Close()
 	mark, at := from.mark(), from.ExpireAt()
 	v := made.Value()
 	v.FieldsExpireAt = from.FieldsExpireAt()
-	return s.settled(s.Set(db, slot, key, v, false, now), at, mark)
+	return s.settled(s.SetAt(db, p, key, &v, false, now), at, mark)
 }
 
 // Move makes key of db in slot what from is and removes from: value, expiry and

@@ -89,7 +89,7 @@ func (s *Stream) addName(c *tree.Cursor, owner uint32, name []byte, size int) (n
 	n += binary.PutUvarint(head[n:], uint64(len(name)))
 
 	t := s.tree(treeNumbers)
-	place, _ := t.Find(uint64(number), nil)
+	place := t.At(int(number) - 1)
 	item := t.Insert(&place, uint64(number), short+len(name))
 	copy(item[copy(item, head[:short]):], name)
 	s.roots[treeNumbers] = t.Root
@@ -106,7 +106,15 @@ func (s *Stream) addName(c *tree.Cursor, owner uint32, name []byte, size int) (n
 // freeNumber returns the least number that nothing has.
 func (s *Stream) freeNumber() uint32 {
 	v := s.view(treeNumbers)
-	rank := sort.Search(v.Len(), func(i int) bool {
+	n := v.Len()
+	// Hardly ever has one been given up.
+	if n == 0 {
+		return 1
+	}
+	if last := v.At(n - 1); last.Prefix() == uint64(n) {
+		return uint32(n) + 1
+	}
+	rank := sort.Search(n, func(i int) bool {
 		c := v.At(i)
 		return c.Prefix() > uint64(i)+1
 	})

@@ -82,11 +82,16 @@ type Reader struct {
 
 // Read returns the reader of a stream's value.
 func Read(v value.Value) (r Reader) {
-	// It is large: it is made where it is wanted.
+	r.read(v)
+	return r
+}
+
+// read makes r, which is zero, the reader of v.
+func (r *Reader) read(v value.Value) {
 	r.v = v
 	if v.Roots == 0 {
 		r.meta.nodes = 1
-		return r
+		return
 	}
 	for i := range int(v.Roots) {
 		r.roots[i] = tree.ParseRoot(v.Bytes[i*tree.RootSize:])
@@ -94,7 +99,6 @@ func Read(v value.Value) (r Reader) {
 	rest := v.Rest()
 	r.meta.parse(rest)
 	r.tailID, r.tail = tailOf(rest)
-	return r
 }
 
 // Len is the number of entries of a stream's value, for those who want to know
@@ -153,10 +157,11 @@ type Stream struct {
 }
 
 // Open returns the stream of a cell, which may be new and without a payload. The
-// stream in it is written by Save.
+// stream in it is written by Save. A Stream is large: handing one on costs as much
+// as changing something in it.
 func Open(c *value.Cell) (s Stream) {
 	s.cell = c
-	s.Reader = Read(c.Value())
+	s.read(c.Value())
 	return s
 }
 
