@@ -234,8 +234,18 @@ func (s *Store) Set(db int, slot slots.Slot, key []byte, v value.Value, keepTTL 
 
 // SetAt is Set for a key whose place is known.
 func (s *Store) SetAt(db int, p Place, key []byte, v *value.Value, keepTTL bool, now int64) Ref {
+	deadline := int64(0)
+	if keepTTL {
+		deadline = keepDeadline
+	}
 	sp := s.makeSpace(db, p.Slot)
-	return sp.ref(sp.set(p.hash, key, v, keepTTL, now))
+	return sp.ref(sp.set(p.hash, key, v, deadline, now))
+}
+
+// SetUntilAt is SetAt for a key that expires at deadline, Unix milliseconds.
+func (s *Store) SetUntilAt(db int, p Place, key []byte, v *value.Value, deadline, now int64) Ref {
+	sp := s.makeSpace(db, p.Slot)
+	return sp.ref(sp.set(p.hash, key, v, deadline, now))
 }
 
 // RenewAt is SetAt for a key that is to be as if it had just been made, were it there
@@ -246,15 +256,19 @@ func (s *Store) RenewAt(db int, p Place, key []byte, v *value.Value, now int64) 
 	return ref
 }
 
-// set gives key the value v and returns where the record is: a Ref is put together
-// in memory, and who reads that at once waits until the new record has been written.
-func (sp *space) set(hash uint32, key []byte, v *value.Value, keepTTL bool, now int64) arena.Ref {
+// keepDeadline is the deadline of a key that keeps the one it has, or has none.
+const keepDeadline = -1
+
+// set gives key the value v and a deadline, 0 for none, and returns where the
+// record is: a Ref is put together in memory, and who reads that at once waits
+// until the new record has been written.
+func (sp *space) set(hash uint32, key []byte, v *value.Value, deadline, now int64) arena.Ref {
 	s := sp.store
 	at := sp.find(hash, key)
 	if at == 0 {
-		return sp.create(hash, key, v, s.clock.fresh(now))
+		return sp.createUntil(hash, key, v, s.clock.fresh(now), max(deadline, 0))
 	}
-	if value.Overwrite(s.memory, at, v, s.version, seconds(now), s.clock.lfu.Load()) {
+	if deadline <= 0 && value.Overwrite(s.memory, at, v, s.version, seconds(now), s.clock.lfu.Load()) {
 		return at
 	}
 	c := sp.cell(at)
@@ -263,8 +277,8 @@ func (sp *space) set(hash uint32, key []byte, v *value.Value, keepTTL bool, now 
 	if h.Roots != 0 {
 		sp.discardTrees(&c)
 	}
-	if !keepTTL && h.Deadline != 0 {
-		at = sp.setDeadline(&sp.keys, at, 0)
+	if deadline != keepDeadline {
+		at = sp.setDeadline(&sp.keys, at, deadline)
 	}
 	if h.FieldDeadline != 0 {
 		at = sp.setDeadline(&sp.fields, at, 0)
@@ -278,13 +292,8 @@ func (sp *space) set(hash uint32, key []byte, v *value.Value, keepTTL bool, now 
 	return c.At()
 }
 
-// create makes a new key.
-func (sp *space) create(hash uint32, key []byte, v *value.Value, clock uint32) arena.Ref {
-	return sp.createUntil(hash, key, v, clock, 0)
-}
-
-// createUntil is create for a key that expires, unless deadline is 0: its record
-// has room for that at once.
+// createUntil makes a new key, which expires unless deadline is 0: its record has
+// room for that at once.
 func (sp *space) createUntil(hash uint32, key []byte, v *value.Value, clock uint32, deadline int64) arena.Ref {
 	s := sp.store
 	place, due := 0, int64(0)
