@@ -71,6 +71,8 @@ type Node struct {
 
 	// listening is told when clients can connect, onRole after a change of role.
 	listening, onRole func()
+	// prepared is closed when prepare has succeeded.
+	prepared chan struct{}
 	// stopping is closed once by requestStop.
 	stopping chan struct{}
 	stopOnce sync.Once
@@ -86,6 +88,7 @@ func New(cfg *config.Config, log *slog.Logger) (*Node, error) {
 		started:  time.Now(),
 		runID:    randomID(),
 		sender:   migrate.NewSender(),
+		prepared: make(chan struct{}),
 		stopping: make(chan struct{}),
 	}
 	n.activeExpiry.Store(true)
@@ -137,6 +140,7 @@ func New(cfg *config.Config, log *slog.Logger) (*Node, error) {
 		Engine: n.engine, Journal: n.journal, Log: log,
 		Settings:    replicationSettings(cfg, ReportedVersion, n.listeningPort),
 		Cluster:     clusterMode,
+		Prepared:    n.prepared,
 		Empty:       clusterMode && n.cluster.hasState(),
 		Now:         unixMs,
 		Source:      n.source,
@@ -194,6 +198,7 @@ func (n *Node) Run(ctx context.Context) error {
 		n.server.Close()
 		return err
 	}
+	close(n.prepared)
 	if n.cluster != nil {
 		if err := n.cluster.start(); err != nil {
 			n.server.Close()

@@ -51,6 +51,9 @@ type replicationOptions struct {
 	Settings func() repl.Settings
 	Log      *slog.Logger
 	Cluster  bool
+	// Prepared, if set, is closed when the node's files are loaded and followed:
+	// see repl.ReplicaOptions.Begin.
+	Prepared <-chan struct{}
 	// Empty says that the node starts without data that it once had or may have
 	// had; see gossip.Replication.
 	Empty bool
@@ -174,6 +177,7 @@ func (r *Replication) follow(host string, port int, takeOver func(error)) {
 		Target:   r.target,
 		Settings: r.o.Settings,
 		Log:      r.o.Log,
+		Begin:    r.o.Prepared,
 		// Commands that began while this was a primary are over after this.
 		Settle:    func() { r.o.Engine.Exclusive(func() {}) },
 		OnSynced:  func() { r.empty.Store(false) },

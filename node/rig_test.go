@@ -15,6 +15,7 @@ import (
 
 	"slotmesh/node/config"
 	"slotmesh/node/e2e/harness"
+	"slotmesh/node/persist"
 	"slotmesh/node/resp"
 )
 
@@ -106,6 +107,12 @@ func waitFor(t *testing.T, what string, ok func() bool) {
 // returns what dials it and what tells how Run ended.
 func startNode(t *testing.T, options ...string) (n *Node, dial func() *client, ended <-chan error) {
 	t.Helper()
+	return startNodeOn(t, persist.OS{}, options...)
+}
+
+// startNodeOn is startNode with a disk of the test's.
+func startNodeOn(t *testing.T, disk persist.FS, options ...string) (n *Node, dial func() *client, ended <-chan error) {
+	t.Helper()
 	dir, err := os.MkdirTemp("", "node") // shorter than TempDir: a socket's path is limited
 	if err != nil {
 		t.Fatal(err)
@@ -120,6 +127,7 @@ func startNode(t *testing.T, options ...string) (n *Node, dial func() *client, e
 	if n, err = New(cfg, slog.New(slog.DiscardHandler)); err != nil {
 		t.Fatal(err)
 	}
+	n.persistence.fs = disk
 	ctx, cancel := context.WithCancel(context.Background())
 	over := make(chan error, 1)
 	go func() {

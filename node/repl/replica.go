@@ -61,6 +61,9 @@ type ReplicaOptions struct {
 	Target   Target
 	Settings func() Settings
 	Log      *slog.Logger
+	// Begin, if set, is closed when the primary may be asked for data: not while
+	// this node's own are on their way from its files.
+	Begin <-chan struct{}
 	// Settle, if set, is called before anything is asked of the primary. It
 	// returns when nothing but the stream can add to the journal any more.
 	Settle func()
@@ -152,6 +155,13 @@ func Follow(host string, port int, o ReplicaOptions) *Replica {
 	r.downSince.Store(time.Now().UnixNano())
 	go func() {
 		defer close(r.stopped)
+		if o.Begin != nil {
+			select {
+			case <-o.Begin:
+			case <-ctx.Done():
+				return
+			}
+		}
 		if o.Settle != nil {
 			o.Settle()
 		}

@@ -1,0 +1,84 @@
+package node
+
+import (
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"slotmesh/node/persist"
+)
+
+// slowDisk calls a function before a file is opened for appending, and before one
+// gets its name.
+type slowDisk struct {
+	persist.OS
+	append, rename func()
+}
+
+func (d slowDisk) Append(path string) (persist.File, error) {
+	if d.append != nil {
+		d.append()
+	}
+	return d.OS.Append(path)
+}
+
+func (d slowDisk) Rename(from, to string) error {
+	if d.rename != nil {
+		d.rename()
+	}
+	return d.OS.Rename(from, to)
+}
+
+// TestStartOnASlowDisk: a replica in a cluster that was started again asks its
+// primary for nothing before its own file is open, however long that takes. A full
+// sync in between would put another history in the place of the one that the file
+// goes on with.
+func TestStartOnASlowDisk(t *testing.T) {
+	start := func(disk persist.FS, dir string) (s peerServer, bus string, ended <-chan error) {
+		t.Helper()
+		port, bus := freePort(t), freePort(t)
+		_, dial, ended := startNodeOn(t, disk, "--port", port, "--bind", "127.0.0.1", "--cluster-enabled", "yes",
+			"--cluster-port", bus, "--dir", dir, "--appendonly", "yes", "--save", "")
+		return peerServer{dial(), port}, bus, ended
+	}
+	done := func(s peerServer, words ...string) {
+		t.Helper()
+		said := ""
+		waitFor(t, strings.Join(words, " "), func() bool { said = s.ask(words...); return said == `+"OK"` })
+	}
+	a, bus, _ := start(persist.OS{}, t.TempDir())
+	done(a, "cluster", "addslotsrange", "0", "16383")
+	dir := t.TempDir()
+	b, _, ended := start(persist.OS{}, dir)
+	done(b, "cluster", "meet", "127.0.0.1", a.port, bus)
+	done(b, "cluster", "replicate", string(a.do("cluster", "myid").Text))
+	done(a, "set", "k", "1")
+	awaitSync(t, a, b)
+	stopNode(t, b.client, ended, "nosave")
+	done(a, "set", "k", "2")
+	done(a, "debug", "change-repl-id")
+
+	before := a.field("stats", "sync_full")
+	opened := make(chan bool, 1)
+	b, _, ended = start(slowDisk{append: sync.OnceFunc(func() {
+		synced := false
+		for end := time.Now().Add(500 * time.Millisecond); !synced && time.Now().Before(end); time.Sleep(5 * time.Millisecond) {
+			synced = a.field("stats", "sync_full") != before
+		}
+		opened <- synced
+	})}, dir)
+	if <-opened {
+		t.Error("it took a full sync before its file was open")
+	}
+	select {
+	case err := <-ended:
+		t.Fatalf("it ended: %v", err)
+	default:
+	}
+	awaitSync(t, a, b)
+	b.do("readonly")
+	if got := b.ask("get", "k"); got != `$"2"` {
+		t.Errorf("GET on the replica: %s", got)
+	}
+}
