@@ -3,6 +3,7 @@ package node
 import (
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -80,5 +81,37 @@ func TestStartOnASlowDisk(t *testing.T) {
 	b.do("readonly")
 	if got := b.ask("get", "k"); got != `$"2"` {
 		t.Errorf("GET on the replica: %s", got)
+	}
+}
+
+// TestNothingIsLastingBeforeTheBase: a replica that has loaded a full sync says
+// nothing of its disk until its files hold the data, although what was written while
+// nobody followed stands at the offset 0.
+func TestNothingIsLastingBeforeTheBase(t *testing.T) {
+	a := startPeerNode(t, "--save", "")
+	a.do("set", "k", "1")
+	gate := make(chan struct{})
+	var held atomic.Bool
+	port := freePort(t)
+	_, dial, _ := startNodeOn(t, slowDisk{rename: func() {
+		if held.Load() {
+			<-gate
+		}
+	}}, "--port", port, "--bind", "127.0.0.1", "--dir", t.TempDir(), "--appendonly", "yes", "--save", "")
+	b := peerServer{dial(), port}
+	held.Store(true)
+	open := sync.OnceFunc(func() { close(gate) })
+	t.Cleanup(open)
+	b.follow(a)
+	waitFor(t, "the link", func() bool { return b.field("replication", "master_link_status") == "up" })
+	if got := a.ask("wait", "1", "20000"); got != ":1" {
+		t.Errorf("WAIT: %s", got)
+	}
+	if got := a.ask("waitaof", "0", "1", "1500"); got != "*[:0 :0]" {
+		t.Errorf("WAITAOF of data that are in no file: %s", got)
+	}
+	open()
+	if got := a.ask("waitaof", "0", "1", "20000"); got != "*[:0 :1]" {
+		t.Errorf("WAITAOF of data that are in the base: %s", got)
 	}
 }

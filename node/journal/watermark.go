@@ -22,6 +22,14 @@ type waiter struct {
 	index int // in the heap, -1 when it is out
 }
 
+// NewWatermark returns one that stands at pos. At -1 it has not reached the offset
+// 0 at which a history may begin, with data.
+func NewWatermark(pos int64) *Watermark {
+	w := new(Watermark)
+	w.pos.Store(pos)
+	return w
+}
+
 // Position returns where the watermark stands.
 func (w *Watermark) Position() int64 { return w.pos.Load() }
 

@@ -198,14 +198,15 @@ func (g gate) tryLock() bool {
 }
 
 // watermarks are those of one history.
-type watermarks struct{ written, synced journal.Watermark }
+type watermarks struct{ written, synced *journal.Watermark }
 
 func newWatermarks(offset int64) *watermarks {
-	m := new(watermarks)
-	m.written.Advance(offset)
-	m.synced.Advance(offset)
-	return m
+	return &watermarks{journal.NewWatermark(offset), journal.NewWatermark(offset)}
 }
+
+// nothing is where watermarks stand while no file holds the data: before the
+// offset 0 too, at which data are that were written while nobody followed.
+const nothing = -1
 
 // release lets go of everybody who waits.
 func (m *watermarks) release() {
@@ -282,10 +283,10 @@ func OpenAOF(o AOFOptions) (*AOF, error) {
 // Written is the journal offset up to which everything is written, Synced the
 // one up to which everything is on the disk. They are other watermarks after
 // HistoryChanged: do not keep them.
-func (a *AOF) Written() *journal.Watermark { return &a.marks.Load().written }
+func (a *AOF) Written() *journal.Watermark { return a.marks.Load().written }
 
 // Synced: see Written.
-func (a *AOF) Synced() *journal.Watermark { return &a.marks.Load().synced }
+func (a *AOF) Synced() *journal.Watermark { return a.marks.Load().synced }
 
 // Barrier is the watermark that replies wait for under the settings in force:
 // Synced with appendfsync always, else Written.
@@ -293,9 +294,9 @@ func (a *AOF) Barrier() *journal.Watermark {
 	marks := a.marks.Load()
 	s := a.o.Settings()
 	if s.Fsync == FsyncAlways && !(s.NoFsyncOnRewrite && a.diskBusy()) {
-		return &marks.synced
+		return marks.synced
 	}
-	return &marks.written
+	return marks.written
 }
 
 // diskBusy reports whether a base or an RDB file is being written.

@@ -121,7 +121,7 @@ func (a *AOF) HistoryChanged(received *Received) {
 	}
 	a.unfounded.Store(true)
 	a.stats.position.Store(a.o.Journal.Offset())
-	old := a.marks.Swap(new(watermarks))
+	old := a.marks.Swap(newWatermarks(nothing))
 	go old.release()
 }
 

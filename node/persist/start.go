@@ -153,7 +153,7 @@ func (a *AOF) StartAnew() error {
 		return err
 	}
 	a.writing.Lock()
-	a.marks.Store(new(watermarks))
+	a.marks.Store(newWatermarks(nothing))
 	a.rebuild = true
 	a.stats.position.Store(a.o.Journal.Offset())
 	a.writing.Unlock()
