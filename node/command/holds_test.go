@@ -211,6 +211,14 @@ func liveShortly(t *testing.T, command string, add func([]string, int) []string,
 		m.do("ZREMRANGEBYSCORE", "{k}copy", "-inf", fmt.Sprint(members/8))
 		m.do("ZREMRANGEBYRANK", "{k}copy", "100", fmt.Sprint(100+members/20))
 	}
+	if command == "ZADD" {
+		m.do("ZPOPMIN", "{k}copy", fmt.Sprint(members/10))
+		m.do("ZMPOP", "1", "{k}copy", "MAX", "COUNT", fmt.Sprint(members/10))
+	}
+	if command == "SADD" {
+		m.do("SPOP", "{k}copy", fmt.Sprint(members/3))
+		m.do("SPOP", "{k}copy", fmt.Sprint(members/100+2000))
+	}
 	if command == "XADD" {
 		m.do("XTRIM", "{k}copy", "MAXLEN", fmt.Sprint(members/3))
 		m.do("XTRIM", "{k}copy", "MINID", fmt.Sprint(members*3/4))

@@ -317,20 +317,44 @@ var (
 )
 
 // unpacked is the value in the payload of RESTORE, or what is wrong with it, or a
-// clone of the source of COPY as of since, or what becomes of a sorted set of that
-// time. A draft belongs to whoever takes it.
+// clone of the source of COPY as of since, or what becomes of a value of that time and
+// the reply to that. A draft belongs to whoever takes it.
 type unpacked struct {
 	v       value.Value
 	draft   *value.Draft
 	err     error
 	since   *store.Snapshot
 	thinned *thinned
+	reply   resp.Writer
 }
 
 // stillOf reports whether ref has the very value that was kept: the roots of its
 // trees stand in the bytes.
 func (u *unpacked) stillOf(ref store.Ref) bool {
 	return ref.UnchangedSince(u.since) && bytes.Equal(ref.Value().Bytes, u.v.Bytes)
+}
+
+// answer keeps what write answers with. A call without a writer, as in a transaction,
+// answers when it runs.
+func (u *unpacked) answer(c *Call, write func()) {
+	if c.Reply == nil {
+		return
+	}
+	reply := c.Reply
+	u.reply.Proto = reply.Proto
+	c.Reply = &u.reply
+	defer func() { c.Reply = reply }()
+	write()
+}
+
+// answered answers with that, if it was kept for a client that speaks as this one
+// does.
+func (u *unpacked) answered(c *Call) bool {
+	if u == nil || len(u.reply.Buf) == 0 || u.reply.RESP3() != c.Reply.RESP3() {
+		return false
+	}
+	c.Reply.Buf = append(c.Reply.Buf, u.reply.Buf...)
+	return true
 }
 
 // drop gives back what was not taken. No slot is held.

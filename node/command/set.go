@@ -83,7 +83,7 @@ func Sets() []Spec {
 			Name: "spop", Syntax: "key [count]", Arity: -2, Flags: Write | Fast,
 			Keys:  []KeySpec{{Flags: KeyRW | KeyAccess | KeyDelete, Begin: 1, Step: 1}},
 			Since: "1.0.0", Complexity: "O(N) where N is the number of members that are asked for.",
-			Summary: "Removes members of a set at random and returns them.", Tips: random, Run: runSPop, Heavy: heavyCount,
+			Summary: "Removes members of a set at random and returns them.", Tips: random, Run: runSPop, Heavy: heavyCount, Ahead: drawAhead,
 		},
 		{
 			Name: "srandmember", Syntax: "key [count]", Arity: -2, Flags: ReadOnly, Keys: readsKey,

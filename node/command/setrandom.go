@@ -122,6 +122,17 @@ func popMany(c *Call) error {
 		c.Effect(wordDel, key)
 		return nil
 	}
+	if u := c.drawnAhead(key, count); u != nil {
+		s.Replace(u.thinned.tree.Root)
+		if !u.answered(c) {
+			replyDrawn(c, u.thinned.drawn)
+		}
+		c.changedBy(key, int(count))
+		for members := range slices.Chunk(u.thinned.drawn, popTurn) {
+			c.Effect(append([][]byte{wordSRem, key}, members...)...)
+		}
+		return nil
+	}
 	var few [fewPlaces]int
 	places := c.choosePlacesInOrder(n, int(count), few[:0])
 	journaled := !c.Applied && c.engine.journal.Active()

@@ -5,6 +5,7 @@ import (
 	"slotmesh/node/store"
 	"slotmesh/node/store/value"
 	"slotmesh/node/store/zset"
+	"slotmesh/slots"
 )
 
 func zsetPopRows() []Spec {
@@ -21,7 +22,7 @@ func zsetPopRows() []Spec {
 			Name: "bzmpop", Syntax: "timeout:double numkeys key [key ...] <MIN | MAX> [COUNT count]", Arity: -5,
 			Flags: Write | Blocking | MovableKeys, Keys: byNumber(2), Since: "7.0.0", Complexity: multi,
 			Summary: "Takes members from the first of several sorted sets that has any, or waits for some.",
-			Run:     func(c *Call) error { return zmpop(c, 2) }, Heavy: manyPopped,
+			Run:     func(c *Call) error { return zmpop(c, 2) }, Heavy: manyPopped, Ahead: func(c *Call) { zmpopAhead(c, 2) },
 		},
 		{
 			Name: "bzpopmax", Syntax: "key [key ...] timeout:double", Arity: -3, Flags: Write | NoScript | Blocking | Fast, Keys: waited,
@@ -38,17 +39,17 @@ func zsetPopRows() []Spec {
 		{
 			Name: "zmpop", Syntax: "numkeys key [key ...] <MIN | MAX> [COUNT count]", Arity: -4, Flags: Write | MovableKeys, Keys: byNumber(1),
 			Since: "7.0.0", Complexity: multi, Summary: "Takes members from the first of several sorted sets that has any.",
-			Run: func(c *Call) error { return zmpop(c, 1) }, Heavy: manyPopped,
+			Run: func(c *Call) error { return zmpop(c, 1) }, Heavy: manyPopped, Ahead: func(c *Call) { zmpopAhead(c, 1) },
 		},
 		{
 			Name: "zpopmax", Syntax: "key [count]", Arity: -2, Flags: Write | Fast, Keys: zsetPops,
 			Since: "5.0.0", Complexity: popped, Summary: "Takes the members with the greatest scores from a sorted set.",
-			Run: func(c *Call) error { return zpop(c, true) }, Heavy: manyPopped,
+			Run: func(c *Call) error { return zpop(c, true) }, Heavy: manyPopped, Ahead: func(c *Call) { zpopAhead(c, true) },
 		},
 		{
 			Name: "zpopmin", Syntax: "key [count]", Arity: -2, Flags: Write | Fast, Keys: zsetPops,
 			Since: "5.0.0", Complexity: popped, Summary: "Takes the members with the least scores from a sorted set.",
-			Run: func(c *Call) error { return zpop(c, false) }, Heavy: manyPopped,
+			Run: func(c *Call) error { return zpop(c, false) }, Heavy: manyPopped, Ahead: func(c *Call) { zpopAhead(c, false) },
 		},
 	}
 }
@@ -70,18 +71,31 @@ type zsetPop struct {
 	count    int64
 }
 
-// take removes up to p.count members of the set at key, which has some, after
-// it has written them with w.
-func (p zsetPop) take(c *Call, key []byte, ref *store.Ref, w zsetReply) {
-	z := c.openZSet(ref)
-	n := z.Len()
+// ranks are those of the members that go from a set of n.
+func (p zsetPop) ranks(n int) (from, to int) {
 	count := int(min(p.count, int64(n)))
-	from, to := 0, count
 	if p.greatest {
-		from, to = n-count, n
+		return n - count, n
 	}
-	w.ranks(&z.Reader, from, to, p.greatest)
+	return 0, count
+}
+
+// take removes up to p.count members of the set at key, which has some, after
+// show has written them.
+func (p zsetPop) take(c *Call, key []byte, ref *store.Ref, show func(r *zset.Reader, from, to int)) {
+	z := c.openZSet(ref)
+	from, to := p.ranks(z.Len())
+	if !c.rangeAhead(key, from, to).answered(c) {
+		show(&z.Reader, from, to)
+	}
 	c.dropRanks(key, &z, from, to)
+}
+
+// prepare does what it can of take before the slot of key is held.
+func (p zsetPop) prepare(c *Call, key []byte, show func(r *zset.Reader, from, to int)) {
+	if p.count >= aheadMembers {
+		c.thinRanks(key, func(r *zset.Reader) (from, to int) { return p.ranks(r.Len()) }, show)
+	}
 }
 
 // effect journals what take did with a key for which there is no such command
@@ -98,16 +112,37 @@ func (p zsetPop) effect(c *Call, key []byte) {
 	}
 }
 
-func zpop(c *Call, greatest bool) error {
+// parseZPop reads ZPOPMIN or ZPOPMAX.
+func parseZPop(c *Call, greatest bool) (p zsetPop, err error) {
 	if len(c.Args) > 3 {
-		return resp.ErrSyntax
+		return p, resp.ErrSyntax
 	}
-	p := zsetPop{greatest, 1}
+	p = zsetPop{greatest, 1}
 	if len(c.Args) == 3 {
 		var ok bool
 		if p.count, ok = value.ParseInt(c.Args[2]); !ok || p.count < 0 {
-			return resp.ErrNotPositive
+			return p, resp.ErrNotPositive
 		}
+	}
+	return p, nil
+}
+
+// show answers with the members of ranks as ZPOPMIN and ZPOPMAX do.
+func (p zsetPop) show(c *Call) func(r *zset.Reader, from, to int) {
+	w := zsetReply{c, true, len(c.Args) == 2}
+	return func(r *zset.Reader, from, to int) { w.ranks(r, from, to, p.greatest) }
+}
+
+func zpopAhead(c *Call, greatest bool) {
+	if p, err := parseZPop(c, greatest); err == nil {
+		p.prepare(c, c.Args[1], p.show(c))
+	}
+}
+
+func zpop(c *Call, greatest bool) error {
+	p, err := parseZPop(c, greatest)
+	if err != nil {
+		return err
 	}
 	key := c.Args[1]
 	ref, err := c.WriteKind(key, value.KindZSet)
@@ -118,7 +153,7 @@ func zpop(c *Call, greatest bool) error {
 		c.Reply.Array(0)
 		return nil
 	}
-	p.take(c, key, &ref, zsetReply{c, true, len(c.Args) == 2})
+	p.take(c, key, &ref, p.show(c))
 	return nil
 }
 
@@ -220,8 +255,7 @@ func zmpop(c *Call, number int) error {
 		c.Reply.Array(2)
 		c.Reply.Bulk(key)
 		// In RESP2, too, every member is in an array with its score.
-		c.Reply.Array(int(min(p.count, int64(zsetLen(ref)))))
-		p.takePairs(c, key, ref)
+		p.take(c, key, ref, p.showPairs(c))
 		p.effect(c, key)
 	}
 	if number == 2 {
@@ -239,31 +273,40 @@ func zmpop(c *Call, number int) error {
 	return nil
 }
 
-func zsetLen(ref *store.Ref) int {
-	r := zset.Read(ref.Value())
-	return r.Len()
-}
-
-// takePairs is take for a reply of arrays of two, whose outer one is written.
-func (p zsetPop) takePairs(c *Call, key []byte, ref *store.Ref) {
-	z := c.openZSet(ref)
-	n := z.Len()
-	count := int(min(p.count, int64(n)))
-	from, to := 0, count
-	at := z.At(0)
-	if p.greatest {
-		from, to = n-count, n
-		at = z.At(n - 1)
-	}
-	for range count {
-		c.Reply.Array(2)
-		c.Reply.Bulk(at.Member())
-		c.Reply.Double(at.Score())
+// showPairs answers with an array of members and scores, each pair in one of its own.
+func (p zsetPop) showPairs(c *Call) func(r *zset.Reader, from, to int) {
+	return func(r *zset.Reader, from, to int) {
+		c.Reply.Array(to - from)
+		at := r.At(from)
 		if p.greatest {
-			at.Prev()
-		} else {
-			at.Next()
+			at = r.At(to - 1)
+		}
+		for range to - from {
+			c.Reply.Array(2)
+			c.Reply.Bulk(at.Member())
+			c.Reply.Double(at.Score())
+			if p.greatest {
+				at.Prev()
+			} else {
+				at.Next()
+			}
 		}
 	}
-	c.dropRanks(key, &z, from, to)
+}
+
+// zmpopAhead prepares zmpop for the first of its keys that is there.
+func zmpopAhead(c *Call, number int) {
+	keys, p, err := parseZMPop(c, number)
+	if err != nil {
+		return
+	}
+	for _, key := range keys {
+		there := false
+		slot := slots.Of(key)
+		c.engine.WithSlot(slot, func() { there = c.engine.store.Find(c.DB, slot, key).OK() })
+		if there {
+			p.prepare(c, key, p.showPairs(c))
+			return
+		}
+	}
 }

@@ -2,6 +2,7 @@ package command
 
 import (
 	"fmt"
+	"strings"
 	"testing"
 
 	"slotmesh/node/store"
@@ -168,6 +169,133 @@ func TestRemovalsPreparedUnderSnapshots(t *testing.T) {
 	for r.n.engine.store.Reap(1000) {
 	}
 	if used := r.n.engine.store.Used(); used > 100_000 {
+		t.Errorf("%d bytes are left", used)
+	}
+}
+
+// TestLongPops takes many members from each end, alone, of several sets, and in a
+// transaction, with the replies of a client of each protocol.
+func TestLongPops(t *testing.T) {
+	r := newRemovals(t)
+	pop := func(proto int, args ...string) string {
+		t.Helper()
+		c := r.prepared(args...)
+		c.Reply.Proto = proto
+		r.n.engine.Execute(c, func() {})
+		if !c.ahead.thinned.taken || c.Err != nil {
+			t.Errorf("%q: what was prepared is taken: %v, %v", args, c.ahead.thinned.taken, c.Err)
+		}
+		c.dropAhead()
+		return string(c.Reply.Buf)
+	}
+	same := func(got, want string) {
+		t.Helper()
+		if got != want {
+			t.Errorf("the reply has %d bytes %.60q, not %d bytes %.60q", len(got), got, len(want), want)
+		}
+	}
+	// The twin is so small after each that nothing is prepared for it.
+	twin := func(command string, count int, tail ...string) (replies []string) {
+		for range count {
+			replies = append(replies, r.n.do(append([]string{command, "{k}twin"}, tail...)...))
+		}
+		return replies
+	}
+	flat := func(replies []string) string {
+		text := fmt.Sprintf("*%d\r\n", 2*len(replies))
+		for _, reply := range replies {
+			text += strings.TrimPrefix(reply, "*2\r\n")
+		}
+		return text
+	}
+	same(pop(2, "ZPOPMIN", "{k}set", "2500"), flat(twin("ZPOPMIN", 2500)))
+	r.same("from the least")
+	same(pop(2, "ZPOPMAX", "{k}set", "2500"), flat(twin("ZPOPMAX", 2500)))
+	r.same("from the greatest")
+	// What was prepared for the older protocol is of no use to a client that has
+	// changed to the newer one meanwhile.
+	got := pop(3, "ZPOPMIN", "{k}set", "2000")
+	if !strings.HasPrefix(got, "*2000\r\n*2\r\n") {
+		t.Errorf("in RESP3 the reply begins %.40q", got)
+	}
+	twin("ZPOPMIN", 2000)
+	r.same("in RESP3")
+	pairs := fmt.Sprintf("*2\r\n$6\r\n{k}set\r\n*%d\r\n", 2000) + strings.Join(twin("ZPOPMAX", 2000), "")
+	same(pop(2, "ZMPOP", "2", "{k}none", "{k}set", "MAX", "COUNT", "2000"), pairs)
+	r.same("of several sets")
+	r.n.exec([]string{"ZADD", "{k}other", "1", "x"}, []string{"ZPOPMIN", "{k}set", "2000"})
+	twin("ZPOPMIN", 2000)
+	r.same("in a transaction")
+}
+
+// TestLongDraws takes many members of a set at random: they are gone, the others are
+// left, and the effects say so. What was drawn of a set that changed is not taken.
+func TestLongDraws(t *testing.T) {
+	n := newNode(t)
+	m := &meter{t: t, n: n}
+	for i := 0; i < 20_000; i += 500 {
+		set := []string{"SADD", "{k}set"}
+		for j := i; j < i+500; j++ {
+			set = append(set, fmt.Sprint("member:", j))
+		}
+		n.do(set...)
+	}
+	left := 20_000
+	for _, tt := range []struct {
+		count   int
+		between []string
+		taken   bool
+	}{
+		{2000, []string{"GET", "{k}none"}, true},
+		{5000, []string{"SADD", "{k}set", "member:1", "new"}, false},
+		{6000, []string{"SISMEMBER", "{k}set", "new"}, true},
+	} {
+		n.do("COPY", "{k}set", "{k}twin", "REPLACE")
+		c := m.call("SPOP", "{k}set", fmt.Sprint(tt.count))
+		if c.Spec.Ahead(c); c.ahead == nil || len(c.ahead.thinned.drawn) != tt.count {
+			t.Fatalf("%d members are not drawn", tt.count)
+		}
+		n.do(tt.between...)
+		if !tt.taken {
+			n.do("COPY", "{k}set", "{k}twin", "REPLACE")
+			left++
+		}
+		n.entries()
+		n.engine.Execute(c, func() {})
+		if c.Err != nil || c.ahead.thinned.taken != tt.taken {
+			t.Errorf("what was drawn is taken: %v, %v", c.ahead.thinned.taken, c.Err)
+		}
+		c.dropAhead()
+		left -= tt.count
+		members := strings.Split(string(c.Reply.Buf), "\r\n")
+		if len(members) != 1+2*tt.count+1 || members[0] != fmt.Sprintf("*%d", tt.count) {
+			t.Fatalf("the reply begins %.40q and has %d lines", c.Reply.Buf, len(members))
+		}
+		if got := n.do("SCARD", "{k}set"); got != fmt.Sprintf(":%d\r\n", left) {
+			t.Errorf("%d members should be left: %s", left, got)
+		}
+		// The twin becomes equal by removing what the reply names, and what the
+		// effects name is the same.
+		named := 0
+		for _, entry := range strings.Split(n.entries(), " | ") {
+			named += strings.Count(entry, "member:") + strings.Count(entry, "new")
+		}
+		for i := 2; i < len(members); i += 2 {
+			if got := n.do("SREM", "{k}twin", members[i]); got != ":1\r\n" {
+				t.Fatalf("%s of the reply: %s", members[i], got)
+			}
+		}
+		if named != tt.count {
+			t.Errorf("the effects name %d members, not %d", named, tt.count)
+		}
+		if got, want := n.digestOf("{k}set"), n.digestOf("{k}twin"); got != want {
+			t.Errorf("the set is %s, its twin %s", got, want)
+		}
+	}
+	n.do("DEL", "{k}set", "{k}twin")
+	for n.engine.store.Reap(1000) {
+	}
+	if used := n.engine.store.Used(); used > 100_000 {
 		t.Errorf("%d bytes are left", used)
 	}
 }
