@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/binary"
 	"math/rand/v2"
+	"slices"
 	"testing"
 
 	"slotmesh/node/store/arena"
@@ -296,5 +297,24 @@ func BenchmarkFree(b *testing.B) {
 		tree := ordered(b, million)
 		b.StartTimer()
 		tree.Free()
+	}
+}
+
+// From wherever it begins, the search ends at the first prefix that is not below.
+func TestAround(t *testing.T) {
+	for _, n := range []int{1, 2, 7, 8, 9, 16, 17, 100} {
+		prefixes := make([]uint64, n)
+		for i := range prefixes {
+			prefixes[i] = uint64(i/3*10 + 10)
+		}
+		for prefix := uint64(0); prefix <= prefixes[n-1]+10; prefix += 5 {
+			want, _ := slices.BinarySearch(prefixes, prefix)
+			for near := range prefixes {
+				low, size := around(prefixes, near, prefix)
+				if low < 0 || size < 0 || low+size > n || want < low || want > low+size {
+					t.Fatalf("%d prefixes from %d on: %d is at %d and not in %d and the %d behind", n, near, prefix, want, low, size)
+				}
+			}
+		}
 	}
 }
