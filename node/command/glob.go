@@ -31,6 +31,11 @@ func Match(pattern, text []byte) bool {
 			return p == len(pattern)
 		}
 		if p < len(pattern) {
+			if plain := pattern[p]; plain == text[t] && plain != '[' && plain != '\\' {
+				p++
+				t++
+				continue
+			}
 			if width, ok := matchOne(pattern[p:], text[t]); ok {
 				p += width
 				t++

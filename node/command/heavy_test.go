@@ -247,6 +247,39 @@ func TestWalksDoNotWaitOnALoop(t *testing.T) {
 	}
 }
 
+// TestKeysOnALoop has KEYS answer on a loop while there are few keys, in many slots and
+// in one, and leave it when they are many or the pattern is long.
+func TestKeysOnALoop(t *testing.T) {
+	n := newNode(t)
+	for i := range loopKeys / 2 {
+		n.do("SET", fmt.Sprint("key:", i), "v")
+		n.do("SET", fmt.Sprint("{tag}", i), "v")
+	}
+	heads := map[string]string{"KEYS *": "*4000", "KEYS key:*": "*2000", "KEYS {tag}*": "*2000", "KEYS k[e]y:199?": "*10", "KEYS nothing": "*0"}
+	for line, head := range heads {
+		reply, long := n.attempt(line)
+		if long || !strings.HasPrefix(reply, head+"\r\n") {
+			t.Errorf("%s: %.20q on the loop", line, reply)
+		}
+		seen := map[string]bool{}
+		for _, word := range strings.Fields(reply)[1:] {
+			if word[0] != '$' && seen[word] {
+				t.Errorf("%s: %s comes twice", line, word)
+			}
+			seen[word] = true
+		}
+	}
+	if c := (&Call{Args: [][]byte{[]byte("keys"), make([]byte, loopPattern+1)}}); !longPattern(c) {
+		t.Error("a long pattern stays on the loop")
+	}
+	n.do("SET", "one more", "v")
+	for line := range heads {
+		if reply, long := n.attempt(line); !long || reply != "" {
+			t.Errorf("%s: %.20q on the loop", line, reply)
+		}
+	}
+}
+
 // TestWalksBesideEverything has walks, writes and what closes the gate get in each
 // other's way: nobody may wait for ever.
 func TestWalksBesideEverything(t *testing.T) {
@@ -273,7 +306,7 @@ func TestWalksBesideEverything(t *testing.T) {
 		})
 	}
 	run(false, "SCAN 0 COUNT 100", "KEYS *", "RANDOMKEY")
-	run(true, "SCAN 0 COUNT 100", "RANDOMKEY")
+	run(true, "SCAN 0 COUNT 100", "KEYS *", "RANDOMKEY")
 	run(false, "SET key:# v", "SET other:# v", "DEL key:#")
 	run(false, "FLUSHALL", "DBSIZE", "SET third:# v")
 	wg.Wait()

@@ -6,6 +6,7 @@ import (
 	"slotmesh/node/resp"
 	"slotmesh/node/store"
 	"slotmesh/node/store/value"
+	"slotmesh/slots"
 )
 
 func walkRows() []Spec {
@@ -14,7 +15,7 @@ func walkRows() []Spec {
 			Name: "keys", Syntax: "pattern", Arity: 2, Flags: ReadOnly,
 			Since: "1.0.0", Complexity: "O(N) where N is the number of keys of the database.",
 			Summary: "Returns every key that matches a pattern.", Categories: []string{"dangerous"},
-			Tips: []string{"request_policy:all_shards", "nondeterministic_output_order"}, Walks: true, Heavy: Always, Run: runKeys,
+			Tips: []string{"request_policy:all_shards", "nondeterministic_output_order"}, Walks: true, Heavy: longPattern, Run: runKeys,
 		},
 		{
 			Name: "randomkey", Syntax: "", Arity: 1, Flags: ReadOnly,
@@ -39,6 +40,12 @@ const (
 	loopPattern = 64
 )
 
+// loopKeys is how many keys KEYS may look at on a loop.
+const loopKeys = 4 * loopScan
+
+// longPattern is the Heavy of KEYS.
+func longPattern(c *Call) bool { return len(c.Args) > 1 && len(c.Args[1]) > loopPattern }
+
 // longScan is the Heavy of a scan whose options begin with the argument from.
 func longScan(from int) func(*Call) bool {
 	return func(c *Call) bool {
@@ -62,22 +69,40 @@ func (c *Call) hidden(ref store.Ref) bool {
 }
 
 func runKeys(c *Call) error {
+	if c.tooLong(c.engine.store.Len(c.DB), loopKeys) {
+		return ErrLong
+	}
 	pattern := c.Args[1]
 	all := string(pattern) == "*"
 	found := c.openSetReply()
-	for slot := range slotsWith(c.engine.store, c.DB, 0) {
-		at, done := store.At(slot), false
-		for !done {
-			free := c.walkSlot(slot, func() {
-				at, _, done = c.engine.store.Scan(c.DB, at, walkTurn, func(ref store.Ref) {
-					if (all || Match(pattern, ref.Key())) && !c.hidden(ref) {
-						found.add(ref.Key())
-					}
-				})
-			})
-			if !free {
-				found.drop()
-				return ErrLong
+	s := c.engine.store
+	visit := func(ref store.Ref) {
+		if key := ref.Key(); (all || Match(pattern, key)) && !c.hidden(ref) {
+			found.add(key)
+		}
+	}
+	var at store.Cursor
+	var done bool
+	turn := func() { at, _, done = s.Scan(c.DB, at, walkTurn, visit) }
+	var room [store.WarmKeys]slots.Slot
+	for first := 0; first < slots.Count; {
+		next := room[:0]
+		for slot := range slotsWith(s, c.DB, first) {
+			if next = append(next, slot); len(next) == len(room) {
+				break
+			}
+		}
+		if len(next) == 0 {
+			break
+		}
+		first = int(next[len(next)-1]) + 1
+		s.WarmSlots(c.DB, next)
+		for _, slot := range next {
+			for at, done = store.At(slot), false; !done; {
+				if !c.walkSlot(slot, turn) {
+					found.drop()
+					return ErrLong
+				}
 			}
 		}
 	}

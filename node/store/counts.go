@@ -1,6 +1,7 @@
 package store
 
 import (
+	"math/bits"
 	"sync/atomic"
 
 	"slotmesh/slots"
@@ -19,11 +20,24 @@ const (
 type counts struct {
 	slots  [slots.Count]atomic.Int32
 	groups [groups]atomic.Int64
+	// used has a bit for each slot that has keys, for who looks for the next one.
+	used [slots.Count / 64]atomic.Uint64
 }
 
 func (c *counts) add(slot slots.Slot, n int32) {
-	c.slots[slot].Add(n)
+	now := c.slots[slot].Add(n)
 	c.groups[slot/groupSlots].Add(int64(n))
+	c.mark(slot, now-n, now)
+}
+
+// mark sees to the bit of a slot that had was keys and has now.
+func (c *counts) mark(slot slots.Slot, was, now int32) {
+	switch bit := uint64(1) << (slot % 64); {
+	case was <= 0 && now > 0:
+		c.used[slot/64].Or(bit)
+	case was > 0 && now <= 0:
+		c.used[slot/64].And(^bit)
+	}
 }
 
 func (c *counts) of(slot slots.Slot) int { return int(c.slots[slot].Load()) }
@@ -32,6 +46,7 @@ func (c *counts) of(slot slots.Slot) int { return int(c.slots[slot].Load()) }
 func (c *counts) set(slot slots.Slot, n int) {
 	was := c.slots[slot].Swap(int32(n))
 	c.groups[slot/groupSlots].Add(int64(n) - int64(was))
+	c.mark(slot, was, int32(n))
 }
 
 // all is the number of keys of all slots.
@@ -44,13 +59,16 @@ func (c *counts) all() (n int64) {
 
 // next returns the first slot from from on that has keys.
 func (c *counts) next(from int) (slots.Slot, bool) {
-	for slot := from; slot < slots.Count; slot++ {
-		if slot%groupSlots == 0 && c.groups[slot/groupSlots].Load() == 0 {
-			slot += groupSlots - 1
-			continue
+	if from >= slots.Count {
+		return 0, false
+	}
+	word := c.used[from/64].Load() &^ (1<<(from%64) - 1)
+	for i := from / 64; ; word = c.used[i].Load() {
+		if word != 0 {
+			return slots.Slot(64*i + bits.TrailingZeros64(word)), true
 		}
-		if c.slots[slot].Load() > 0 {
-			return slots.Slot(slot), true
+		if i++; i == len(c.used) {
+			break
 		}
 	}
 	return 0, false

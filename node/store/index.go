@@ -314,41 +314,49 @@ func (x *index) free() {
 // returns the hash to go on with; hashEnd is the end. visit may change records
 // in place, but neither add, remove nor move one.
 func (x *index) each(from uint32, limit int, visit func(arena.Ref)) (next uint32) {
-	visited := 0
-	var last uint32
-	walk := func(t *table, low, high uint32) (uint32, bool) {
-		if t.block == 0 || low >= high {
-			return 0, false
-		}
-		for i := t.home(low); i < len(t.entries); i++ {
-			entry := t.entries[i]
-			hash := hashOf(entry)
-			if entry == 0 || hash < low {
-				continue
-			}
-			if hash >= high {
-				return 0, false
-			}
-			if visited >= limit && hash != last {
-				return hash, true
-			}
-			visit(refOf(entry))
-			visited++
-			last = hash
-		}
-		return 0, false
-	}
+	w := walk{limit: limit, visit: visit}
 	split := uint32(hashEnd)
 	if x.old.block != 0 {
 		split = x.moved
 	}
-	if next, more := walk(&x.current, from, split); more {
+	if next, more := w.over(&x.current, from, split); more {
 		return next
 	}
-	if next, more := walk(&x.old, max(from, split), hashEnd); more {
+	if next, more := w.over(&x.old, max(from, split), hashEnd); more {
 		return next
 	}
 	return hashEnd
+}
+
+// walk is one call of each.
+type walk struct {
+	limit, visited int
+	last           uint32
+	visit          func(arena.Ref)
+}
+
+// over visits the records of t with hashes from low on and below high. If there are
+// too many, more is true and next the first that is left.
+func (w *walk) over(t *table, low, high uint32) (next uint32, more bool) {
+	if low >= high || t.block == 0 {
+		return 0, false
+	}
+	for _, entry := range t.entries[t.home(low):] {
+		hash := hashOf(entry)
+		if entry == 0 || hash < low {
+			continue
+		}
+		if hash >= high {
+			return 0, false
+		}
+		if w.visited >= w.limit && hash != w.last {
+			return hash, true
+		}
+		w.visit(refOf(entry))
+		w.visited++
+		w.last = hash
+	}
+	return 0, false
 }
 
 // random returns a record, each equally likely if the numbers are uniform.

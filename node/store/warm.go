@@ -1,6 +1,9 @@
 package store
 
-import "slotmesh/node/store/arena"
+import (
+	"slotmesh/node/store/arena"
+	"slotmesh/slots"
+)
 
 // WarmKeys is how many keys Warm looks at at most.
 const WarmKeys = 16
@@ -49,4 +52,46 @@ func (s *Store) Warm(db int, places []Place) (used uint64) {
 		}
 	}
 	return used
+}
+
+// smallHomes is how many homes the tables have that WarmSlots goes through.
+const smallHomes = 32
+
+// WarmSlots is Warm for a walk that is going to visit all keys of these slots, of
+// which few have more than a handful.
+func (s *Store) WarmSlots(db int, next []slots.Slot) {
+	d := s.dbs[db].Load()
+	if d == nil {
+		return
+	}
+	next = next[:min(len(next), WarmKeys)]
+	used := uint64(0)
+	var hints, firsts [WarmKeys]uint64
+	for i, slot := range next {
+		hint := &d.hints[slot]
+		hints[i] = hint.table.Load()
+		if sp := hint.space.Load(); sp != nil && sp.heap != nil {
+			used++
+		}
+	}
+	m := s.memory
+	for i := range next {
+		at, homes := arena.Ref(hints[i]&refMask), arena.Ref(hints[i]>>arena.RefBits)
+		if homes == 0 || homes > smallHomes {
+			continue
+		}
+		for j := range homes {
+			if entry := m.Peek(at + j); entry != 0 {
+				firsts[i] = entry
+				break
+			}
+		}
+	}
+	for i := range next {
+		if firsts[i] != 0 {
+			at := refOf(firsts[i])
+			used += m.Peek(at) + m.Peek(at+8)
+		}
+	}
+	s.use(used)
 }
