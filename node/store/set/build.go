@@ -16,6 +16,10 @@ type Builder struct {
 	large bool
 	tree  tree.Tree
 	last  uint64
+	// run takes the members of a large set as long as they come in order, before
+	// there is a tree.
+	run     tree.Builder
+	running bool
 }
 
 // Build returns a builder of the set in c, which is best a draft's. An empty one
@@ -39,12 +43,31 @@ func (b *Builder) look() {
 	}
 }
 
+// begin makes the set, which is empty, a large one. It gets a member before Close.
+func (b *Builder) begin() {
+	b.run = tree.Build(tree.Tree{View: tree.View{Memory: b.set.cell.Memory()}, Space: b.set.cell.Space()})
+	b.large, b.running = true, true
+}
+
+// settle ends the run.
+func (b *Builder) settle() {
+	if !b.running {
+		return
+	}
+	b.running = false
+	t, cell := b.run.Close(), b.set.cell
+	t.Root.Put(cell.Splice(0, len(cell.Payload()), tree.RootSize))
+	cell.SetRoots(1)
+	cell.SetEncoding(value.EncHashtable)
+	b.look()
+}
+
 // Add adds member and reports whether it was missing.
 func (b *Builder) Add(member []byte) bool {
 	if !b.large {
 		return b.addSmall(member)
 	}
-	return b.addItem(b.tree.Memory.Hash(member), member)
+	return b.addItem(b.set.cell.Memory().Hash(member), member)
 }
 
 // AddFrom is Add of the member that it is at.
@@ -64,6 +87,14 @@ func (b *Builder) addSmall(member []byte) bool {
 }
 
 func (b *Builder) addItem(hash uint64, member []byte) bool {
+	if b.running {
+		if hash > b.last {
+			b.last = hash
+			copy(b.run.Append(hash, len(member)), member)
+			return true
+		}
+		b.settle()
+	}
 	if hash > b.last {
 		b.last = hash
 		copy(b.tree.Append(hash, len(member)), member)
@@ -81,6 +112,7 @@ func (b *Builder) Remove(it *Iterator) bool {
 	if !b.large {
 		return b.set.Remove(it.Member())
 	}
+	b.settle()
 	c, found := findMember(&b.tree.View, it.Hash(), it.Member())
 	if found {
 		b.tree.Delete(&c)
@@ -90,6 +122,9 @@ func (b *Builder) Remove(it *Iterator) bool {
 
 // Len is the number of members so far.
 func (b *Builder) Len() int {
+	if b.running {
+		return b.run.Len()
+	}
 	if b.large {
 		return b.tree.Len()
 	}
@@ -98,6 +133,7 @@ func (b *Builder) Len() int {
 
 // Close ends the building.
 func (b *Builder) Close() {
+	b.settle()
 	if b.large {
 		b.set.cell.SetRoot(0, b.tree.Root)
 	}

@@ -87,11 +87,13 @@ func (b *Bundle) Value() value.Value {
 	return value.Value{Kind: value.KindSet, Enc: value.EncIntset, Bytes: b.bytes}
 }
 
-// AddTo adds all members to a set that is being built.
+// AddTo adds all members to an empty set that is being built, and will have more
+// members than a bundle: it becomes large at once.
 func (b *Bundle) AddTo(to *Builder) {
 	if b.n == 0 {
 		return
 	}
+	to.begin()
 	r := Read(b.Value())
 	it := r.All()
 	for it.Next() {

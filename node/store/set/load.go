@@ -122,21 +122,11 @@ func (l *Loader) flush() bool {
 	}
 	b := &l.b
 	if !b.large {
-		built := tree.Build(tree.Tree{View: tree.View{Memory: b.set.cell.Memory()}, Space: b.set.cell.Space()})
-		for _, h := range l.list {
-			member := l.member(h.At)
-			copy(built.Append(h.Hash, len(member)), member)
-		}
-		t := built.Close()
-		t.Root.Put(b.set.cell.Splice(0, len(b.set.cell.Payload()), tree.RootSize))
-		b.set.cell.SetRoots(1)
-		b.set.cell.SetEncoding(value.EncHashtable)
-		b.look()
-	} else {
-		for _, h := range l.list {
-			if !b.addItem(h.Hash, l.member(h.At)) {
-				return false
-			}
+		b.begin()
+	}
+	for _, h := range l.list {
+		if !b.addItem(h.Hash, l.member(h.At)) {
+			return false
 		}
 	}
 	l.texts, l.list, l.ints = l.texts[:0], l.list[:0], 0
