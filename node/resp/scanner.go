@@ -134,8 +134,9 @@ func (s *Scanner) Pending(seen int) int {
 // for the memory accounts: each costs more than its bytes on the wire.
 func (s *Scanner) Args() int { return len(s.spans) }
 
-// Trim gives back memory that an unusually long request left behind. The
-// arguments of the last request must no longer be in use.
+// Trim gives back memory that the last request left behind: its arguments, which lie
+// in the reader's buffer and must no longer be in use, and what it took if it was
+// unusually long.
 func (s *Scanner) Trim() {
 	if cap(s.spans) > keepArgs && len(s.spans) == 0 {
 		s.spans = nil
@@ -143,6 +144,7 @@ func (s *Scanner) Trim() {
 	if cap(s.args) > keepArgs {
 		s.args = nil
 	}
+	clear(s.args[:cap(s.args)])
 	s.text = nil
 }
 

@@ -6,6 +6,7 @@ import (
 	"io"
 	"net"
 	"path/filepath"
+	"runtime"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -111,6 +112,29 @@ func TestQueryBufferLimit(t *testing.T) {
 	if got := r.srv.input.Load(); got != 0 {
 		t.Errorf("the input budget still holds %d bytes", got)
 	}
+}
+
+// TestIdleSessionKeepsNoRequest has a large request run off the loop: when its client
+// says no more, nothing of it stays.
+func TestIdleSessionKeepsNoRequest(t *testing.T) {
+	r := newRig(t, nil)
+	c := r.dial()
+	heap := func() uint64 {
+		runtime.GC()
+		var m runtime.MemStats
+		runtime.ReadMemStats(&m)
+		return m.HeapAlloc
+	}
+	before := heap()
+	close(r.release)
+	const size = 32 << 20
+	c.send(fmt.Sprintf("*2\r\n$7\r\nSLOWKEY\r\n$%d\r\n%s\r\n", size, strings.Repeat("k", size)))
+	if got := c.reply(); got != "OK" {
+		t.Fatal(got)
+	}
+	until(t, "the memory of the request to be free", func() bool { return heap() < before+size/2 })
+	c.expect("SET a 1", "OK")
+	c.expect("GET a", "1")
 }
 
 func TestSlowCommandHoldsUpNobody(t *testing.T) {

@@ -178,13 +178,16 @@ func newSession(srv *Server, b *bench, remote, local string, fd int) *session {
 	s.active = s.started
 	s.view.active = s.started
 	s.resumeFn = s.resumed
-	s.call.Conn = s
-	s.call.Lane, s.call.OnLoop, s.call.Stay = b.lane, true, true
-	s.call.Reply = &s.out
+	s.newCall()
 	if srv.auth.required() {
 		s.flags |= flagUnauthenticated
 	}
 	return s
+}
+
+// newCall gives the session a call that knows nothing of any request yet.
+func (s *session) newCall() {
+	s.call = command.Call{Conn: s, Reply: &s.out, Lane: s.bench.lane, OnLoop: true, Stay: true}
 }
 
 // Bounds of a session's buffers and of its turn.
@@ -570,5 +573,10 @@ func (s *session) idle(now int64) {
 		s.own, s.data = nil, nil
 		s.scan.Trim()
 		s.charge()
+		if s.args != nil {
+			// What is left of the last request keeps the buffer that it lay in.
+			s.args = nil
+			s.newCall()
+		}
 	}
 }
