@@ -104,10 +104,11 @@ const (
 func runDel(c *Call) error {
 	n := 0
 	for _, key := range c.Args[1:] {
-		if !c.Peek(key).OK() {
+		ref := c.Peek(key)
+		if !ref.OK() {
 			continue
 		}
-		c.Delete(key)
+		c.engine.store.Remove(ref, c.placeOf(key))
 		c.Changed(key)
 		n++
 	}
@@ -222,7 +223,7 @@ func runMove(c *Call) error {
 		c.Reply.Int(0)
 		return nil
 	}
-	c.engine.store.Move(c.Peek(key), db, c.slotOf(key), key, c.Now)
+	c.engine.store.Move(c.Peek(key), db, c.placeOf(key), key, c.Now)
 	c.Changed(key)
 	c.touch(db, key)
 	c.Reply.Int(1)
@@ -244,7 +245,7 @@ func rename(c *Call, onlyFree bool) error {
 		c.Reply.OK()
 		return nil
 	}
-	c.engine.store.Move(c.Peek(from), c.DB, c.slotOf(to), to, c.Now)
+	c.engine.store.Move(c.Peek(from), c.DB, c.placeOf(to), to, c.Now)
 	c.Changed(from)
 	c.touch(c.DB, to)
 	if onlyFree {

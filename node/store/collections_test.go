@@ -106,7 +106,7 @@ func TestSnapshotsOfCollections(t *testing.T) {
 					s.Copy(ref, 0, s.PlaceIn(slotOf(to), []byte(to)), []byte(to), 0)
 					model[to] = maps.Clone(model[key])
 				} else {
-					s.Move(ref, 0, slotOf(to), []byte(to), 0)
+					s.Move(ref, 0, s.PlaceIn(slotOf(to), []byte(to)), []byte(to), 0)
 					model[to] = model[key]
 					delete(model, key)
 				}

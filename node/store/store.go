@@ -338,12 +338,12 @@ func (s *Store) DeleteAt(db int, p Place, key []byte) bool {
 	if at == 0 {
 		return false
 	}
-	sp.delete(p.hash, key, at, true)
+	sp.delete(p.hash, at, true)
 	return true
 }
 
 // delete removes the record at at, with its trees unless they live on.
-func (sp *space) delete(hash uint32, key []byte, at arena.Ref, trees bool) {
+func (sp *space) delete(hash uint32, at arena.Ref, trees bool) {
 	sp.Preserve(at)
 	c := sp.cell(at)
 	h := c.Header()
@@ -469,16 +469,22 @@ func (s *Store) CopyMade(from Ref, made *value.Draft, db int, p Place, key []byt
 	return s.settled(s.SetAt(db, p, key, &v, false, now), at, mark)
 }
 
-// Move makes key of db in slot what from is and removes from: value, expiry and
-// marks of access. An old value of key goes. Both slots are locked; from is
-// good until this call only.
-func (s *Store) Move(from Ref, db int, slot slots.Slot, key []byte, now int64) Ref {
-	v, mark, at := from.Value().Detach(), from.mark(), from.ExpireAt()
+// Move makes key of db at p what from is, which is another key, and removes from:
+// value, expiry and marks of access. An old value of key goes. Both slots are
+// locked; from is good until this call only.
+func (s *Store) Move(from Ref, db int, p Place, key []byte, now int64) Ref {
+	v, mark := from.Value(), from.mark()
 	v.FieldsExpireAt = from.FieldsExpireAt()
-	old := from.Key()
-	from.space().delete(s.hash(old), old, from.At(), false)
-	return s.settled(s.Set(db, slot, key, v, false, now), at, mark)
+	// The value is a view of from, which stays where it is while key is written, and
+	// its trees are for a moment those of both.
+	ref := s.SetUntilAt(db, p, key, &v, from.ExpireAt(), now)
+	value.SetClock(s.memory, ref.At(), mark)
+	from.space().delete(s.hash(from.Key()), from.At(), false)
+	return ref
 }
+
+// Remove deletes the key of ref, whose place is p.
+func (s *Store) Remove(ref Ref, p Place) { ref.space().delete(p.hash, ref.At(), true) }
 
 // settled gives a key its expiry and its mark of access.
 func (s *Store) settled(ref Ref, atMs int64, mark uint32) Ref {
