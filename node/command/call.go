@@ -72,6 +72,8 @@ type Call struct {
 	// place is where the only key lies; of a call with more keys it is not known.
 	place Place
 	keySet
+	// warmth is what warmKeys read: it means nothing.
+	warmth uint64
 	// held is how many of slots are locked for this call: the first ones.
 	held int
 	waiter

@@ -98,6 +98,19 @@ func (c *Call) addKey(key []byte) {
 	c.addSlot(place.Slot)
 }
 
+// warmKeys touches what looking up the keys of c will need, unless there is only one.
+func (e *Engine) warmKeys(c *Call) {
+	places := c.keyPlaces
+	if len(places) < 2 {
+		return
+	}
+	for len(places) > 0 {
+		n := min(len(places), store.WarmKeys)
+		c.warmth += e.Warm(c.DB, places[:n])
+		places = places[n:]
+	}
+}
+
 // noKeys makes c a call without keys, to which addKeys may add.
 func (c *Call) noKeys() {
 	if c.room.keys == nil {

@@ -320,6 +320,7 @@ func (e *Engine) prepare(c *Call, place Place) error {
 		if err := c.addKeys(c.Spec, c.Args); err != nil {
 			return err
 		}
+		e.warmKeys(c)
 	}
 	c.asking, c.readOnlyConn = false, false
 	if e.routing.Load() == nil {
