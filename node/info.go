@@ -12,6 +12,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"slotmesh/node/command"
+	"slotmesh/node/server"
 )
 
 // observe takes the samples of what INFO shows over time and looks at what
@@ -108,11 +109,34 @@ func (n *Node) info(wanted ...string) string {
 type infoScene struct {
 	out []byte
 	now time.Time
+	// stats is what serverStats returns, once it was asked for.
+	stats *server.Stats
+}
+
+// serverStats returns the accounts of the server, the same for all sections.
+func (s *infoScene) serverStats(n *Node) *server.Stats {
+	if s.stats == nil {
+		st := n.server.Stats()
+		s.stats = &st
+	}
+	return s.stats
 }
 
 // line adds a field.
 func (s *infoScene) line(name string, value any) {
-	s.out = fmt.Appendf(s.out, "%s:%v\r\n", name, value)
+	s.out = append(s.out, name...)
+	s.out = append(s.out, ':')
+	switch value := value.(type) {
+	case string:
+		s.out = append(s.out, value...)
+	case int:
+		s.out = strconv.AppendInt(s.out, int64(value), 10)
+	case int64:
+		s.out = strconv.AppendInt(s.out, value, 10)
+	default:
+		s.out = fmt.Append(s.out, value)
+	}
+	s.out = append(s.out, "\r\n"...)
 }
 
 // size adds a number of bytes, and again for people.
@@ -169,7 +193,7 @@ func infoServer(n *Node, s *infoScene) {
 		executable = ""
 	}
 	uptime := s.now.Sub(n.started)
-	commit := buildCommit()
+	commit := n.commit
 	s.line("redis_version", ReportedVersion)
 	s.line("slotmesh_version", Version)
 	s.line("redis_git_sha1", commit)
@@ -201,7 +225,7 @@ func infoServer(n *Node, s *infoScene) {
 }
 
 func infoClients(n *Node, s *infoScene) {
-	st := n.server.Stats()
+	st := s.serverStats(n)
 	s.line("connected_clients", st.ConnectedClients)
 	if n.cluster != nil {
 		s.line("cluster_connections", len(n.cluster.links()))
@@ -220,7 +244,7 @@ func infoClients(n *Node, s *infoScene) {
 // infoPersistence tells that nothing is kept in files: every number is what a
 // server shows that never saved.
 func infoStats(n *Node, s *infoScene) {
-	st, es, repl := n.server.Stats(), n.engine.Stats(), n.replication.Info()
+	st, es, repl := s.serverStats(n), n.engine.Stats(), n.replication.Info()
 	kilobytes := func(bytes int64) string { return strconv.FormatFloat(float64(bytes)/1024, 'f', 2, 64) }
 	s.line("total_connections_received", st.ConnectionsReceived)
 	s.line("total_commands_processed", st.Commands)
@@ -270,7 +294,7 @@ func infoStats(n *Node, s *infoScene) {
 
 // infoDebug has what is worth knowing when a node seems slow.
 func infoDebug(n *Node, s *infoScene) {
-	s.line("eventloop_duration_max", n.server.Stats().LoopLongest.Microseconds())
+	s.line("eventloop_duration_max", s.serverStats(n).LoopLongest.Microseconds())
 }
 
 func infoReplication(n *Node, s *infoScene) { s.out = n.replication.Info().AppendSection(s.out) }
@@ -290,7 +314,7 @@ func infoCPU(_ *Node, s *infoScene) {
 }
 
 func infoCommandStats(n *Node, s *infoScene) {
-	for _, stat := range n.server.Stats().CommandStats {
+	for _, stat := range n.server.CommandStats() {
 		per := 0.0
 		if stat.Calls > 0 {
 			per = float64(stat.Micros) / float64(stat.Calls)
@@ -301,7 +325,7 @@ func infoCommandStats(n *Node, s *infoScene) {
 }
 
 func infoErrorStats(n *Node, s *infoScene) {
-	counts := n.server.Stats().ErrorsByPrefix
+	counts := s.serverStats(n).ErrorsByPrefix
 	prefixes := make([]string, 0, len(counts))
 	for prefix := range counts {
 		prefixes = append(prefixes, prefix)

@@ -13,7 +13,7 @@ func infoLatencyStats(n *Node, s *infoScene) {
 		return
 	}
 	percentiles := n.cfg.Percentiles()
-	for _, stat := range n.server.Stats().CommandStats {
+	for _, stat := range n.server.CommandStats() {
 		if stat.Latency == nil || len(percentiles) == 0 {
 			continue
 		}

@@ -102,7 +102,7 @@ func infoMemory(n *Node, s *infoScene) {
 	m := n.readMemory()
 	n.notePeak(m.used)
 	peak := n.peakMemory.Load()
-	st, repl := n.server.Stats(), n.replication.Info()
+	st, repl := s.serverStats(n), n.replication.Info()
 	var system unix.Sysinfo_t
 	var total int64
 	if unix.Sysinfo(&system) == nil {

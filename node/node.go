@@ -39,6 +39,8 @@ type Node struct {
 	started time.Time
 	// runID is new with every start; INFO shows it.
 	runID string
+	// commit is what the binary was built from.
+	commit string
 
 	store       *store.Store
 	journal     *journal.Journal
@@ -87,6 +89,7 @@ func New(cfg *config.Config, log *slog.Logger) (*Node, error) {
 		log:      log,
 		started:  time.Now(),
 		runID:    randomID(),
+		commit:   buildCommit(),
 		sender:   migrate.NewSender(),
 		prepared: make(chan struct{}),
 		stopping: make(chan struct{}),

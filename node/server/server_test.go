@@ -627,9 +627,9 @@ func TestStats(t *testing.T) {
 	c.expect("SET k 1", "QUEUED")
 	c.expect("EXEC", "*[OK]")
 	until(t, "the turn to be booked", func() bool { return r.srv.Stats().Commands == 5 })
-	st := r.srv.Stats()
+	st, commands := r.srv.Stats(), r.srv.CommandStats()
 	by := make(map[string]CommandStat)
-	for _, s := range st.CommandStats {
+	for _, s := range commands {
 		by[s.Name] = s
 	}
 	if by["set"].Calls != 2 || by["incr"].Failed != 1 || by["get"].Rejected != 1 || by["exec"].Calls != 1 {
@@ -639,7 +639,7 @@ func TestStats(t *testing.T) {
 		t.Errorf("%+v", st)
 	}
 	r.srv.ResetStats()
-	if st := r.srv.Stats(); st.Commands != 0 || len(st.CommandStats) != 0 || st.Errors != 0 {
+	if st := r.srv.Stats(); st.Commands != 0 || len(r.srv.CommandStats()) != 0 || st.Errors != 0 {
 		t.Errorf("after the reset: %+v", st)
 	}
 }

@@ -57,8 +57,6 @@ type Stats struct {
 	LoopBusy, LoopLongest time.Duration
 	// ErrorsByPrefix counts error replies by their first word.
 	ErrorsByPrefix map[string]int64
-	// CommandStats has the commands that were called, by full name.
-	CommandStats []CommandStat
 }
 
 // CommandStat is the account of one command.
@@ -126,7 +124,7 @@ func (srv *Server) times() latencies {
 func (srv *Server) Stats() Stats {
 	srv.mu.Lock()
 	defer srv.mu.Unlock()
-	total, times := srv.totals(), srv.times()
+	total := srv.totals()
 	c := &srv.counters
 	st := Stats{
 		ConnectionsReceived: c.accepted.Load(), ConnectionsRejected: c.rejected.Load(),
@@ -158,6 +156,15 @@ func (srv *Server) Stats() Stats {
 		st.ErrorsByPrefix[prefix] = n
 	}
 	c.mu.Unlock()
+	return st
+}
+
+// CommandStats returns the accounts of the commands that were called.
+func (srv *Server) CommandStats() []CommandStat {
+	srv.mu.Lock()
+	defer srv.mu.Unlock()
+	total, times := srv.totals(), srv.times()
+	var stats []CommandStat
 	for i := range srv.rows {
 		r := &srv.rows[i]
 		stat := CommandStat{
@@ -166,10 +173,10 @@ func (srv *Server) Stats() Stats {
 			Rejected: r.rejected.Load(), Failed: r.failed.Load(), Latency: times[i],
 		}
 		if stat.Calls+stat.Rejected+stat.Failed > 0 {
-			st.CommandStats = append(st.CommandStats, stat)
+			stats = append(stats, stat)
 		}
 	}
-	return st
+	return stats
 }
 
 // ResetStats is CONFIG RESETSTAT.
