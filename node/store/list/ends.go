@@ -136,9 +136,12 @@ func (b *big) push(text []byte, need int, front bool) {
 	if b.n > 0 {
 		c := b.end(front)
 		block := c.Item()
-		lp := packOf(block)
-		if roomIn(block, lp, front) >= need || b.widen(&c, need, front) {
-			block = b.t.Resize(&c, len(c.Item()))
+		fits := roomIn(block, packOf(block), front) >= need
+		if !fits && b.widen(&c, need, front) {
+			block, fits = c.Item(), true
+		}
+		if fits {
+			block = b.t.Resize(&c, len(block))
 			put(block, packOf(block), text, need, front)
 			b.grown(front)
 			return

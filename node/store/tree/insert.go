@@ -277,11 +277,14 @@ func (t *Tree) Resize(c *Cursor, size int) []byte {
 	t.own(c, int(t.Root.Height)+1)
 	n, at := c.leaf(), c.path[t.Root.Height].at()
 	offset := n.offsets()[at]
-	block := n.externalAt(offset)
-	switch old := t.item(n, at); {
+	block, old := n.externalAt(offset), t.item(n, at)
+	if len(old) == size && (block == 0 || !t.shared(t.external(block).version)) {
+		c.view = t.View
+		return old
+	}
+	switch {
 	case block != 0 && size > inlineLimit:
 		t.resizeExternal(n, offset, size)
-	case len(old) == size:
 	case block == 0 && size < len(old):
 		t.shrinkCell(n, at, size)
 	default:
