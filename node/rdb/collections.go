@@ -154,6 +154,12 @@ func (d *decoder) content() ([]byte, error) {
 // element is content for what is copied at once: it is good until the next call
 // with the same room.
 func (d *decoder) element(room *[]byte) ([]byte, error) {
+	if rest := d.buf[d.pos:]; d.src == nil && len(rest) > 0 && int(rest[0]) < min(1<<6, len(rest)) {
+		// Most are short, and stand there as they are.
+		n := 1 + int(rest[0])
+		d.pos += n
+		return rest[1:n:n], nil
+	}
 	t, err := d.textIn(room)
 	if err != nil || !t.isInt {
 		return t.bytes, err

@@ -8,6 +8,7 @@ import (
 	"math"
 	"strconv"
 
+	"slotmesh/node/store/set"
 	"slotmesh/node/store/value"
 )
 
@@ -146,6 +147,8 @@ type decoder struct {
 	lends bool
 	// draft is what collections are read into where lends is set.
 	draft value.Draft
+	// members is what sets are read with.
+	members set.Loader
 }
 
 const window = 32 << 10

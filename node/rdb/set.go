@@ -36,7 +36,8 @@ func (d *decoder) readSet(t Type, b *build) error {
 	if err != nil {
 		return err
 	}
-	l := set.Load(b.cell(), limits, n)
+	l := &d.members
+	l.Begin(b.cell(), limits, n)
 	err = d.repeat(n, func() error {
 		member, err := d.element(&d.first)
 		if err != nil {

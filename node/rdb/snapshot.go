@@ -68,6 +68,7 @@ func writeSnapshot(w io.Writer, h Header, sn Snapshot, each func(entries int) er
 		}
 	}
 	sinceYield := 0
+	var turns crew.Turns
 	err = sn.Walk(func(entries []Entry) error {
 		for _, e := range entries {
 			if err := out.Entry(e); err != nil {
@@ -75,7 +76,7 @@ func writeSnapshot(w io.Writer, h Header, sn Snapshot, each func(entries int) er
 			}
 			if sinceYield += len(e.Key) + e.Value.TextLen(); sinceYield >= yieldBytes {
 				sinceYield = 0
-				crew.Yield()
+				turns.Yield()
 			}
 		}
 		if each == nil {

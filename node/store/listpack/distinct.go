@@ -47,8 +47,13 @@ const fewTexts = 128
 func fewDistinct(lp []byte, from, step int) bool {
 	var table [2 * fewTexts]uint16
 	var digits, other [20]byte
-	for pos := from; pos >= 0; {
-		text, next := textAt(lp, pos, &digits)
+	for pos := from; pos >= 0 && lp[pos] != endByte; {
+		var text []byte
+		if e := lp[pos]; e >= tagText6 && e < tagInt13 {
+			text = lp[pos+1 : pos+1+int(e&0x3f)]
+		} else {
+			text, _ = textAt(lp, pos, &digits)
+		}
 		at := quickHash(text) % uint64(len(table))
 		for ; table[at] != 0; at = (at + 1) % uint64(len(table)) {
 			if seen, _ := textAt(lp, int(table[at]), &other); string(seen) == string(text) {
@@ -56,7 +61,7 @@ func fewDistinct(lp []byte, from, step int) bool {
 			}
 		}
 		table[at] = uint16(pos)
-		pos = skipTo(lp, next, step-1)
+		pos = Skip(lp, pos, step)
 	}
 	return true
 }
@@ -72,7 +77,8 @@ func quickHash(b []byte) uint64 {
 	case n > 0:
 		sum += uint64(b[0])<<8 | uint64(b[n/2])<<16 | uint64(b[n-1])<<24
 	}
-	return sum * 0x9e3779b97f4a7c15 >> 48
+	high, low := bits.Mul64(sum, 0x9e3779b97f4a7c15)
+	return high ^ low
 }
 
 // textAt returns the text of the entry at pos, a number written into digits, and

@@ -21,6 +21,8 @@ type Loader struct {
 	list  []tree.Hashed
 	// ints is how many of them are integers.
 	ints int
+	// room is what they are sorted in.
+	room tree.Sorter
 }
 
 // gathered is how many bytes of members a Loader has at most.
@@ -28,9 +30,22 @@ const gathered = 256 << 10
 
 // Load returns a loader of the set in c, which is an empty draft's with
 // value.EncIntset. About n members are expected, which is not quite believed.
-func Load(c *value.Cell, l *Limits, n uint64) Loader {
+func Load(c *value.Cell, l *Limits, n uint64) (loader Loader) {
+	loader.Begin(c, l, n)
+	return loader
+}
+
+// Begin makes l what Load returns, with the memory that it had before unless that is
+// much.
+func (l *Loader) Begin(c *value.Cell, limits *Limits, n uint64) {
+	const keep = 64 << 10
 	n = min(n, 1024)
-	return Loader{b: Build(c, l), texts: make([]byte, 0, 16*n), list: make([]tree.Hashed, 0, n)}
+	l.b, l.ints = Build(c, limits), 0
+	if cap(l.texts) > keep || cap(l.list) > keep/16 {
+		*l = Loader{b: l.b}
+	}
+	l.texts = slices.Grow(l.texts[:0], int(16*n))
+	l.list = slices.Grow(l.list[:0], int(n))
 }
 
 // Add adds member. It returns false if it is known by now that one came twice.
@@ -71,14 +86,16 @@ func (l *Loader) Close() bool {
 	if size > packedBytes {
 		return l.flush()
 	}
-	lp := listpack.AppendEmpty(make([]byte, 0, size))
-	for _, h := range l.list {
-		lp = listpack.Push(lp, l.member(h.At))
-	}
 	cell := l.b.set.cell
-	copy(cell.Splice(0, len(cell.Payload()), len(lp)), lp)
+	lp := cell.Splice(0, len(cell.Payload()), size)
+	listpack.PutEmpty(lp[:listpack.EmptySize])
+	at := listpack.HeaderSize
+	for _, h := range l.list {
+		at += listpack.Put(lp[at:], l.member(h.At))
+	}
+	listpack.Fix(lp, len(l.list))
 	cell.SetEncoding(value.EncHashtable)
-	return l.sort()
+	return listpack.Distinct(lp, listpack.HeaderSize, 1, cell.Memory().Hash)
 }
 
 // putInts makes an intset of the members.
@@ -102,29 +119,28 @@ func (l *Loader) putInts() bool {
 	return true
 }
 
-// sort puts the members in the order of a tree, and reports whether they are
-// different.
-func (l *Loader) sort() bool {
-	l.list = tree.SortHashed(l.list, func(a, b uint64) bool { return bytes.Compare(l.member(a), l.member(b)) < 0 })
-	for i := range l.list {
-		h := &l.list[i]
-		if i > 0 && h.Hash == l.list[i-1].Hash && bytes.Equal(l.member(h.At), l.member(l.list[i-1].At)) {
-			return false
+// sort returns the members in the order of a tree, and whether they are different.
+func (l *Loader) sort() (sorted []tree.Hashed, different bool) {
+	sorted = l.room.Sort(l.list, func(a, b uint64) bool { return bytes.Compare(l.member(a), l.member(b)) < 0 })
+	for i := 1; i < len(sorted); i++ {
+		if h, before := sorted[i], sorted[i-1]; h.Hash == before.Hash && bytes.Equal(l.member(h.At), l.member(before.At)) {
+			return nil, false
 		}
 	}
-	return true
+	return sorted, true
 }
 
 // flush puts what was gathered into the tree.
 func (l *Loader) flush() bool {
-	if !l.sort() {
+	sorted, different := l.sort()
+	if !different {
 		return false
 	}
 	b := &l.b
 	if !b.large {
 		b.begin()
 	}
-	for _, h := range l.list {
+	for _, h := range sorted {
 		if !b.addItem(h.Hash, l.member(h.At)) {
 			return false
 		}

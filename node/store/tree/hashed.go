@@ -1,6 +1,9 @@
 package tree
 
-import "math/bits"
+import (
+	"math/bits"
+	"slices"
+)
 
 // Hashed stands for an item on its way into a tree whose prefixes are hashes.
 // What At means is the caller's business.
@@ -11,10 +14,23 @@ type Hashed struct{ Hash, At uint64 }
 // evenly, their first bits tell about where each one belongs, and little is left
 // to sort.
 func SortHashed(list []Hashed, less func(a, b uint64) bool) []Hashed {
+	return new(Sorter).Sort(list, less)
+}
+
+// Sorter is SortHashed in memory that it keeps from one list to the next.
+type Sorter struct {
+	sorted []Hashed
+	// ends are where those of each beginning end.
+	ends []int32
+}
+
+// Sort is SortHashed. What it returns is good until the next call.
+func (s *Sorter) Sort(list []Hashed, less func(a, b uint64) bool) []Hashed {
 	width := bits.Len(uint(len(list)))
 	shift := 64 - width
-	// ends are where those of each beginning end.
-	ends := make([]int32, 1<<width)
+	s.ends = slices.Grow(s.ends[:0], 1<<width)[:1<<width]
+	ends := s.ends
+	clear(ends)
 	for i := range list {
 		ends[list[i].Hash>>shift]++
 	}
@@ -23,7 +39,8 @@ func SortHashed(list []Hashed, less func(a, b uint64) bool) []Hashed {
 		ends[i] = sum
 		sum += n
 	}
-	sorted := make([]Hashed, len(list))
+	s.sorted = slices.Grow(s.sorted[:0], len(list))[:len(list)]
+	sorted := s.sorted
 	for i := range list {
 		at := &ends[list[i].Hash>>shift]
 		sorted[*at] = list[i]
