@@ -7,6 +7,7 @@ import (
 	"slotmesh/node/rdb"
 	"slotmesh/node/resp"
 	"slotmesh/node/store"
+	"slotmesh/node/store/stream"
 	"slotmesh/node/store/tree"
 	"slotmesh/node/store/value"
 	"slotmesh/slots"
@@ -319,13 +320,15 @@ var (
 
 // unpacked is the value in the payload of RESTORE, or what is wrong with it, or a
 // clone of the source of COPY as of since, or what becomes of a value of that time and
-// the reply to that. A draft belongs to whoever takes it.
+// the reply to that, or where a stream of that time is cut. A draft belongs to whoever
+// takes it.
 type unpacked struct {
 	v       value.Value
 	draft   *value.Draft
 	err     error
 	since   *store.Snapshot
 	thinned *thinned
+	cut     *stream.Cut
 	reply   resp.Writer
 }
 

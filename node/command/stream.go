@@ -54,7 +54,7 @@ func streamRows() []Spec {
 		{
 			Name: "xtrim", Syntax: "key <" + trimming + ">", Arity: -4, Flags: Write, Keys: deletes,
 			Since: "5.0.0", Complexity: "O(N) where N is the number of entries that go.",
-			Summary: "Cuts off the beginning of a stream.", Tips: nondeterministic, Run: runXTrim, Sized: true,
+			Summary: "Cuts off the beginning of a stream.", Tips: nondeterministic, Run: runXTrim, Sized: true, Ahead: cutAhead,
 		},
 	}
 }

@@ -265,6 +265,25 @@ func addEntry(c *Call, ref *store.Ref, o *addOptions, fields stream.Args) (id st
 	return id, done, nil
 }
 
+// cutAhead looks for the place where a trim of many entries parts a stream while the
+// slot is free.
+func cutAhead(c *Call) {
+	o, err := parseAddOptions(c, false)
+	if err != nil {
+		return
+	}
+	v, sn := c.keepAhead(c.Args[1], func(ref store.Ref) bool {
+		return ref.Kind() == value.KindStream && o.cutsMany(ref.Value())
+	})
+	if sn == nil {
+		return
+	}
+	defer sn.Close()
+	r := stream.Read(v)
+	cut := r.FindCut(o.trim)
+	c.ahead = &unpacked{v: v, since: sn, cut: &cut}
+}
+
 func runXTrim(c *Call) error {
 	o, err := parseAddOptions(c, false)
 	if err != nil {
@@ -283,7 +302,12 @@ func runXTrim(c *Call) error {
 	if c.OnLoop && o.cutsMany(ref.Value()) {
 		return ErrLong
 	}
-	done := s.Trim(o.trim)
+	var done stream.Trimmed
+	if u := c.ahead; u != nil && u.cut != nil && u.stillOf(ref) {
+		done = s.TrimAt(o.trim, *u.cut)
+	} else {
+		done = s.Trim(o.trim)
+	}
 	if done.Entries > 0 || done.Blocks {
 		s.Save()
 		c.Changed(key)

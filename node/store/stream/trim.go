@@ -37,10 +37,30 @@ type cut struct {
 
 // Trim cuts entries off. Source: the reference's streamTrim, whose every turn
 // shows in what later commands answer.
-func (s *Stream) Trim(trim Trim) (done Trimmed) {
-	at := s.findCut(trim)
+func (s *Stream) Trim(trim Trim) Trimmed { return s.TrimAt(trim, s.FindCut(trim)) }
+
+// Cut is what a Trim has to find out before it changes anything. That takes a time
+// that grows with the blocks that go or those that stay; the change does not.
+type Cut struct {
+	at cut
+	// nodes is what the stream's number of radix nodes becomes.
+	nodes uint64
+}
+
+// FindCut finds where trim parts the stream.
+func (r *Reader) FindCut(trim Trim) (c Cut) {
+	if c.at = r.findCut(trim); c.at.blocks > 0 {
+		c.nodes = r.radixWithout(c.at.blocks)
+	}
+	return c
+}
+
+// TrimAt is Trim for whoever has the cut, which FindCut found in the stream as it is.
+func (s *Stream) TrimAt(trim Trim, c Cut) (done Trimmed) {
+	at := c.at
 	if at.blocks > 0 {
 		s.meta.length -= uint64(at.entries)
+		s.meta.nodes = c.nodes
 		s.dropBlocks(at.blocks)
 		done = Trimmed{Entries: at.entries, Blocks: true, LastEmpty: at.empty}
 	}
@@ -148,7 +168,6 @@ func (r *Reader) cutByID(trim Trim) (at cut) {
 
 // dropBlocks removes the first n blocks.
 func (s *Stream) dropBlocks(n int) {
-	s.meta.nodes = s.radixWithout(n)
 	t := s.tree(treeBlocks)
 	if n < s.Blocks() {
 		t.DeleteRange(0, n)

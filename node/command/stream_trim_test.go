@@ -1,0 +1,65 @@
+package command
+
+import (
+	"fmt"
+	"testing"
+
+	"slotmesh/slots"
+)
+
+// TestLongTrims cuts much off a stream, with the place found while the slot was free,
+// and off a twin without that. A place in a stream that has changed is of no use.
+func TestLongTrims(t *testing.T) {
+	n := newNode(t)
+	n.journal.on = false
+	m := &meter{t: t, n: n}
+	const entries = 120_000
+	for i := range entries {
+		n.do("XADD", "{k}whole", fmt.Sprintf("%d-%d", 1+i/7, 1+i%7), "f", "v")
+	}
+	for i := range 150 {
+		n.do("XDEL", "{k}whole", fmt.Sprintf("%d-1", 8_000+i))
+	}
+	for _, tt := range []struct {
+		trim    []string
+		between []string
+		taken   bool
+	}{
+		{[]string{"MAXLEN", "60000"}, []string{"XLEN", "{k}set"}, true},
+		{[]string{"MAXLEN", "150"}, nil, true},
+		{[]string{"MAXLEN", "~", "30050", "LIMIT", "0"}, nil, true},
+		{[]string{"MAXLEN", "0"}, nil, true},
+		{[]string{"MINID", "8000-3"}, nil, true},
+		{[]string{"MINID", "~", "16000", "LIMIT", "0"}, nil, true},
+		{[]string{"MINID", "1000000"}, nil, true},
+		{[]string{"MAXLEN", "50050"}, []string{"XADD", "{k}set", "500000-1", "f", "v"}, false},
+		{[]string{"MINID", "8100"}, []string{"XDEL", "{k}set", "2-1", "8100-2", "9000-1"}, false},
+	} {
+		n.do("COPY", "{k}whole", "{k}set", "REPLACE")
+		c := m.call(append([]string{"XTRIM", "{k}set"}, tt.trim...)...)
+		if c.Spec.Ahead(c); c.ahead == nil {
+			t.Errorf("%q is not prepared", tt.trim)
+			continue
+		}
+		if tt.between != nil {
+			n.do(tt.between...)
+		}
+		if still := c.ahead.stillOf(n.engine.store.Find(0, slots.Of([]byte("{k}set")), []byte("{k}set"))); still != tt.taken {
+			t.Errorf("%q: the stream is as it was: %v", tt.trim, still)
+		}
+		n.do("COPY", "{k}set", "{k}twin", "REPLACE")
+		n.engine.Execute(c, func() {})
+		c.dropAhead()
+		twin := m.call(append([]string{"XTRIM", "{k}twin"}, tt.trim...)...)
+		n.engine.Execute(twin, func() {})
+		if got, want := string(c.Reply.Buf), string(twin.Reply.Buf); got != want || c.Err != nil {
+			t.Errorf("%q: %q, not %q; %v", tt.trim, got, want, c.Err)
+		}
+		if got, want := n.digestOf("{k}set"), n.digestOf("{k}twin"); got != want {
+			t.Errorf("%q: the stream is %s, its twin %s", tt.trim, got, want)
+		}
+		if got, want := n.do("XINFO", "STREAM", "{k}set"), n.do("XINFO", "STREAM", "{k}twin"); got != want {
+			t.Errorf("%q: the stream is %q, its twin %q", tt.trim, got, want)
+		}
+	}
+}
