@@ -4,5 +4,5 @@ package crew
 
 import "runtime"
 
-// Yield lets other goroutines go first.
-func Yield() { runtime.Gosched() }
+// yield lets other goroutines go first.
+func yield() { runtime.Gosched() }

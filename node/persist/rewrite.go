@@ -304,6 +304,7 @@ type baseFile struct {
 	File
 	incremental    bool
 	size, unsynced int64
+	turns          crew.Turns
 }
 
 func (f *baseFile) Write(b []byte) (int, error) {
@@ -319,7 +320,7 @@ func (f *baseFile) Write(b []byte) (int, error) {
 			return 0, err
 		}
 	}
-	crew.Yield()
+	f.turns.Yield()
 	return len(b), nil
 }
 

@@ -333,6 +333,7 @@ func (f *feed) write(b []byte) error {
 
 // patient returns a writer to the replica that yields after each piece.
 func (f *feed) patient() io.Writer {
+	var turns crew.Turns
 	return writerFunc(func(b []byte) (int, error) {
 		written := 0
 		const piece = 16 << 10
@@ -343,7 +344,7 @@ func (f *feed) patient() io.Writer {
 			}
 			written += n
 			b = b[n:]
-			crew.Yield()
+			turns.Yield()
 		}
 		return written, nil
 	})
@@ -359,6 +360,8 @@ type keepAlive struct {
 	w    io.Writer
 	f    *feed
 	last time.Time
+	// turns are the writer's.
+	turns crew.Turns
 }
 
 func (k *keepAlive) Write(b []byte) (int, error) {
@@ -368,7 +371,7 @@ func (k *keepAlive) Write(b []byte) (int, error) {
 			return 0, err
 		}
 	}
-	crew.Yield()
+	k.turns.Yield()
 	return k.w.Write(b)
 }
 
