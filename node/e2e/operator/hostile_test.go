@@ -106,34 +106,51 @@ func TestSlowRequests(t *testing.T) {
 		{"SCAN", "0", "COUNT", "1000000"},
 		{"SETRANGE", "far", "50000000", "x"},
 	} {
-		slow := p.Connect()
-		slow.Timeout = time.Minute
-		if err := slow.Send(request...); err != nil {
-			t.Fatal(err)
-		}
-		done := make(chan error, 1)
-		go func() {
-			_, err := slow.Receive()
-			done <- err
-		}()
+		// A busy machine may keep anybody from the processor for that long; a request
+		// that holds others up does so each time.
 		var worst time.Duration
-		for running, i := true, 0; running || i < 2*len(conns); i++ {
-			start := time.Now()
-			want(t, "PING", on(t, p, conns[i%len(conns)], "PING"), "PONG")
-			worst = max(worst, time.Since(start))
-			select {
-			case err := <-done:
-				if err != nil {
-					t.Errorf("%s: %v", request[0], err)
-				}
-				running = false
-			default:
+		for range 3 {
+			ask(t, p, "DEL", "far")
+			if worst = waitedBeside(t, p, conns, request); worst <= longestWait {
+				break
 			}
 		}
-		// Generous for a machine with more work than cores; DEBUG SLEEP alone
-		// would take twice that.
-		if worst > 500*time.Millisecond {
+		if worst > longestWait {
 			t.Errorf("%v: another client waited %v", request[:2], worst)
 		}
 	}
+}
+
+// longestWait is generous for a machine with more work than cores; DEBUG SLEEP alone
+// would take twice that.
+const longestWait = 500 * time.Millisecond
+
+// waitedBeside runs a request and returns the longest that others waited for an
+// answer meanwhile.
+func waitedBeside(t *testing.T, p *harness.Process, conns []*harness.Conn, request []string) (worst time.Duration) {
+	t.Helper()
+	slow := p.Connect()
+	slow.Timeout = time.Minute
+	if err := slow.Send(request...); err != nil {
+		t.Fatal(err)
+	}
+	done := make(chan error, 1)
+	go func() {
+		_, err := slow.Receive()
+		done <- err
+	}()
+	for running, i := true, 0; running || i < 2*len(conns); i++ {
+		start := time.Now()
+		want(t, "PING", on(t, p, conns[i%len(conns)], "PING"), "PONG")
+		worst = max(worst, time.Since(start))
+		select {
+		case err := <-done:
+			if err != nil {
+				t.Errorf("%s: %v", request[0], err)
+			}
+			running = false
+		default:
+		}
+	}
+	return worst
 }
