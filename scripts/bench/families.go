@@ -59,6 +59,13 @@ func familyRows() []family {
 		}
 		return args
 	}
+	tenKeys := func(command string, value ...string) []string {
+		args := []string{command}
+		for i := range 10 {
+			args = append(append(args, fmt.Sprintf("key:%d", i)), value...)
+		}
+		return args
+	}
 	many := []string{"SADD", "key"}
 	for i := range 100 {
 		many = append(many, fmt.Sprintf("member%d:__rand_int__", i))
@@ -99,6 +106,12 @@ func familyRows() []family {
 		{name: "PFMERGE", setup: [][]string{{"PFADD", "key", "a", "b"}, {"PFADD", "other", "c"}}, command: "PFMERGE to key other", target: 1.5, less: 5},
 		{name: "LCS", setup: [][]string{{"SET", "key", words}, {"SET", "other", words[3:]}}, command: "LCS key other", target: 1.5, less: 10},
 		{name: "DUMP", setup: [][]string{few("key", 0, 100)}, command: "DUMP key", target: 1.5, less: 5},
+		{name: "EXISTS of 10", setup: [][]string{tenKeys("MSET", "value")}, command: strings.Join(tenKeys("EXISTS"), " "), target: 1},
+		{name: "MGET of 10", command: "MGET" + strings.Repeat(" key:__rand_int__", 10), target: 1, less: 5, taken: []string{"SET", "key:__rand_int__", "value"}},
+		{name: "MSET of 10", command: "MSET" + strings.Repeat(" key:__rand_int__ value", 10), target: 1, less: 5},
+		{name: "SET with EX", command: "SET key:__rand_int__ value EX 1000", target: 1},
+		{name: "LMPOP", command: "LMPOP 1 key LEFT", target: 1, taken: []string{"RPUSH", "key", "value"}},
+		{name: "SINTERSTORE of 200", setup: [][]string{few("key", 0, 200), few("other", 100, 200)}, command: "SINTERSTORE to key other", target: 1, less: 10},
 		{name: "PFADD of many keys", command: "PFADD key:__rand_int__ element:__rand_int__", target: 1},
 		{name: "SINTERCARD", setup: [][]string{few("key", 0, 100), few("other", 50, 100)}, command: "SINTERCARD 2 key other", target: 1, less: 5},
 		{name: "SPOP of 100", command: "SPOP key 100", target: 1, less: 100, taken: many},
