@@ -22,6 +22,9 @@ func (n *Node) observe() {
 	n.refreshRefusals()
 	if n.beat++; n.beat%10 == 0 {
 		n.notePeak(n.usedMemory())
+		if n.collector.due(time.Now()) {
+			runtime.GC()
+		}
 	}
 }
 

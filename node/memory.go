@@ -6,6 +6,7 @@ import (
 	"runtime"
 	"runtime/metrics"
 	"strconv"
+	"time"
 
 	"golang.org/x/sys/unix"
 )
@@ -66,6 +67,33 @@ func runtimeBytes() (owned, room int64) {
 	metrics.Read(samples[:])
 	value := func(i int) int64 { return int64(samples[i].Value.Uint64()) }
 	return value(0) - value(1), max(value(2)-value(3)-value(4), 0)
+}
+
+const (
+	// staleHeap is how large a heap is that is not left alone for long, staleAge how
+	// long that is.
+	staleHeap = 32 << 20
+	staleAge  = 10 * time.Second
+)
+
+// collector sees to it that garbage goes from a heap that hardly grows. Go collects
+// when the heap has become twice what it was, or after two minutes: the payload of a
+// large RESTORE that the last collection found in use would be resident until then.
+type collector struct {
+	// cycles is how many collections there have been, as far as is known since.
+	cycles uint64
+	since  time.Time
+}
+
+// due reports whether a collection is overdue.
+func (k *collector) due(now time.Time) bool {
+	samples := [...]metrics.Sample{{Name: "/gc/cycles/total:gc-cycles"}, {Name: "/memory/classes/heap/objects:bytes"}}
+	metrics.Read(samples[:])
+	if cycles := samples[0].Value.Uint64(); cycles != k.cycles {
+		k.cycles, k.since = cycles, now
+		return false
+	}
+	return samples[1].Value.Uint64() >= staleHeap && now.Sub(k.since) >= staleAge
 }
 
 // usedMemory is used_memory.

@@ -66,6 +66,7 @@ type Node struct {
 	shutdowns  shutdowns
 	refusals   refusals
 	defrag     defrag
+	collector  collector
 	// startMemory is n.usedMemory before there were data or clients.
 	startMemory int64
 	// beat counts calls of observe, which one goroutine makes.

@@ -198,7 +198,15 @@ func liveLarge(t *testing.T, kind largeKind, members int) {
 			return ""
 		})
 	})
-	if got, want := other.Do("DEBUG", "DIGEST-VALUE", key).String(), node.Do("DEBUG", "DIGEST-VALUE", key).String(); got != want {
+	digest := func(p *harness.Process) string {
+		t.Helper()
+		reply, err := p.TryDo(5*patience, "DEBUG", "DIGEST-VALUE", key)
+		if err != nil {
+			t.Fatalf("DEBUG DIGEST-VALUE of %s: %v", p.Name, err)
+		}
+		return reply.String()
+	}
+	if got, want := digest(other), digest(node); got != want {
 		t.Errorf("the replica's digest is %s, not %s", got, want)
 	}
 	other.Do("REPLICAOF", "NO", "ONE")
