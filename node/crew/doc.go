@@ -9,7 +9,7 @@
 //   - Of several failures the one counts which stands first in the input, whoever
 //     met it first.
 //
-// Aside and Yield are for whoever works long beside the event loops.
+// Aside and Turns are for whoever works long beside the event loops.
 //
 // It imports nothing of this module.
 package crew
