@@ -336,7 +336,8 @@ func (d *driver) fault(op memfs.Op) memfs.Fault {
 	case op.Kind == "write" && n < 7:
 		return memfs.Fault{Cut: true, Short: d.random2.IntN(op.Bytes + 1)}
 	case (op.Kind == "sync" || op.Kind == "syncdir" || op.Kind == "truncate") && n < 5:
-		return memfs.Fault{Err: syscall.EIO}
+		// More is written before the failure is known.
+		return memfs.Fault{Err: syscall.EIO, Late: time.Duration(d.random2.IntN(200)) * time.Millisecond}
 	case (op.Kind == "create" || op.Kind == "rename" || op.Kind == "remove" || op.Kind == "append") && n < 3:
 		return memfs.Fault{Err: syscall.EROFS}
 	}

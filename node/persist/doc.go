@@ -13,7 +13,8 @@
 //   - Synced is the offset up to which everything is on the disk: what is before
 //     it survives the loss of power.
 //   - What a crash leaves behind can always be loaded: at most an incomplete
-//     end is cut off, and kept beside the file.
+//     end is cut off, and kept beside the file. An end begins where the file ends
+//     within an entry, or where zeros stand that no fsync has vouched for (#DISK).
 //   - Damage anywhere else is an error that names the file and the byte.
 //   - A failed fsync is never assumed to have worked later: what it was about is
 //     written again, from memory and to other files.

@@ -1,6 +1,7 @@
 package persist
 
 import (
+	"bufio"
 	"bytes"
 	"errors"
 	"fmt"
@@ -439,11 +440,11 @@ func (l *load) end(f aofFile, path string, bad *damage) error {
 		return fmt.Errorf("aof: load %s: %w", path, err)
 	}
 	if !bad.short {
-		padded, err := l.a.zeroFrom(path, bad.found)
+		lost, err := l.a.lostFrom(path, bad.found)
 		if err != nil {
 			return fmt.Errorf("aof: load %s: %w", path, err)
 		}
-		if !padded {
+		if !lost {
 			return l.damage(path, bad.found, false, errors.New(bad.why))
 		}
 	}
@@ -510,8 +511,11 @@ func (l *load) leave(files []aofFile, cause error) error {
 	return a.syncDir()
 }
 
-// zeroFrom reports whether a file is all zeros from byte at to its end.
-func (a *AOF) zeroFrom(path string, at int64) (bool, error) {
+// lostFrom reports whether a file looks from byte at on as the loss of power leaves
+// what was not on the disk: zeros there, and nothing behind them that vouches for them.
+// Behind zeros may stand what was written after an fsync had failed and before the
+// file was left.
+func (a *AOF) lostFrom(path string, at int64) (bool, error) {
 	f, err := a.fs.Open(path)
 	if err != nil {
 		return false, err
@@ -520,19 +524,29 @@ func (a *AOF) zeroFrom(path string, at int64) (bool, error) {
 	if _, err := io.CopyN(io.Discard, f, at); err != nil {
 		return false, err
 	}
-	buf := make([]byte, 64<<10)
+	in := bufio.NewReader(f)
+	if first, err := in.Peek(1); err != nil || first[0] != 0 {
+		return false, err
+	}
+	// Where entries begin behind the zeros is not known: any bytes that look like the
+	// annotation count, for what they are taken for wrongly is not cut off.
 	for {
-		n, err := f.Read(buf)
-		for _, c := range buf[:n] {
-			if c != 0 {
-				return false, nil
-			}
-		}
-		if err == io.EOF {
+		switch _, err := in.ReadSlice(diskPrefix[0]); {
+		case err == io.EOF:
 			return true, nil
-		}
-		if err != nil {
+		case err == bufio.ErrBufferFull:
+			continue
+		case err != nil:
 			return false, err
+		}
+		const number = len("9223372036854775807\r\n")
+		rest, err := in.Peek(len(diskPrefix) - 1 + number)
+		if err != nil && err != io.EOF {
+			return false, err
+		}
+		line, _, _ := bytes.Cut(rest, []byte("\n"))
+		if mark := parseAnnotation(append([]byte(diskPrefix[:1]), line...)); mark.kind == diskPrefix && mark.size > at {
+			return false, nil
 		}
 	}
 }

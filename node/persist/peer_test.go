@@ -8,9 +8,12 @@ import (
 	"math/rand/v2"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
+	"testing/synctest"
+	"time"
 
 	"slotmesh/node/e2e/harness"
 	"slotmesh/node/journal"
@@ -247,6 +250,92 @@ func TestDamage(t *testing.T) {
 	if _, _, err := load(broken); err == nil || !strings.Contains(err.Error(), "Bad file format") {
 		t.Errorf("damage in the middle: %v", err)
 	}
+}
+
+// TestHoles loads files in which zeros stand where entries were: what no fsync has
+// vouched for ends there, whatever stands behind it, and anything else is damage.
+func TestHoles(t *testing.T) {
+	d := &driver{settings: persist.AOFSettings{LoadTruncated: true, RDBPreamble: true}}
+	before := resp.AppendCommand([]byte("#REPL:"+firstID+":100\r\n#SKIP\r\n"), "SELECT", "0")
+	before = resp.AppendCommand(before, "SET", "a", "1")
+	lost := resp.AppendCommand(nil, "SET", "b", "2")
+	after := resp.AppendCommand(nil, "SET", "c", "3")
+	mark := func(size int) []byte { return fmt.Appendf(nil, "#DISK:%d\r\n", size) }
+	for _, tt := range []struct {
+		name    string
+		at      int
+		behind  []byte
+		refused bool
+	}{
+		{"nothing behind it", len(before), nil, false},
+		{"an entry behind it", len(before), after, false},
+		{"the file's head is lost", 0, after, false},
+		{"what came before is on the disk", len(before), slices.Concat(mark(len(before)), after), false},
+		{"it was on the disk", len(before), slices.Concat(after, mark(len(before)+1)), true},
+		{"it was on the disk, at the end of much", len(before), slices.Concat(bytes.Repeat(after, 10_000), mark(len(before)+len(lost)), after), true},
+		{"it was on the disk, as torn words say", len(before), slices.Concat(after, mark(len(before) + len(lost))[:len("#DISK:")+3]), true},
+	} {
+		content := slices.Concat(before[:tt.at], make([]byte, len(before)+len(lost)-tt.at), tt.behind)
+		fsys := newRoot()
+		if err := fsys.Mkdir(root + "/appendonlydir"); err != nil {
+			t.Fatal(err)
+		}
+		fsys.Put(root+"/appendonlydir/appendonly.aof.manifest", []byte("file appendonly.aof.1.incr.aof seq 1 type i\n"))
+		fsys.Put(root+"/appendonlydir/appendonly.aof.1.incr.aof", content)
+		a, err := persist.OpenAOF(d.options(fsys, journal.New(journal.Options{BacklogBytes: 1 << 16, ID: firstID})))
+		if err != nil {
+			t.Fatal(err)
+		}
+		got := &target{k: keyspace{}}
+		loaded, err := a.Load(got, nil)
+		if tt.refused {
+			if err == nil || !strings.Contains(err.Error(), fmt.Sprintf("byte %d", tt.at)) {
+				t.Errorf("%s: %+v, %v", tt.name, loaded, err)
+			}
+			continue
+		}
+		want := keyspace{}
+		if tt.at > 0 {
+			want["0/a"] = "1"
+		}
+		if err != nil || !maps.Equal(got.k, want) || loaded.CutBytes != int64(len(content)-tt.at) {
+			t.Errorf("%s: %v, %+v, %v", tt.name, got.k, loaded, err)
+		}
+	}
+}
+
+// TestFilesVouchForThemselves: a file that was closed in order ends by saying that
+// it is on the disk, and one that is written to says so now and then.
+func TestFilesVouchForThemselves(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		d := &driver{t: t, settings: persist.AOFSettings{Fsync: persist.FsyncEverySec, RDBPreamble: true}}
+		d.clear()
+		fsys := newRoot()
+		d.journal = journal.New(journal.Options{BacklogBytes: 1 << 20, ID: firstID})
+		var err error
+		if d.aof, err = persist.OpenAOF(d.options(fsys, d.journal)); err != nil {
+			t.Fatal(err)
+		}
+		if err := d.aof.Start(); err != nil {
+			t.Fatal(err)
+		}
+		random := rand.New(rand.NewPCG(5, 6))
+		for range 50 {
+			d.write(random)
+			time.Sleep(200 * time.Millisecond)
+		}
+		if err := d.aof.Close(); err != nil {
+			t.Fatal(err)
+		}
+		content := string(fsys.Content(root + "/appendonlydir/appendonly.aof.1.incr.aof"))
+		if n := strings.Count(content, "#DISK:"); n < 5 || n > 15 {
+			t.Errorf("it says so %d times in ten seconds", n)
+		}
+		last := strings.LastIndex(content, "#DISK:")
+		if end := fmt.Sprintf("#DISK:%d\r\n", last); content[last:] != end {
+			t.Errorf("it ends with %q, not %q", content[last:], end)
+		}
+	})
 }
 
 func newRoot() *memfs.FS { return memfs.New(root) }

@@ -44,7 +44,7 @@ func (a *AOF) Start() error {
 	}
 	a.writing.Lock()
 	defer a.writing.Unlock()
-	a.w = writer{reader: at.reader, file: file, name: last.name, size: size, id: at.ID, pos: at.Offset}
+	a.w = writer{reader: at.reader, file: file, name: last.name, size: size, lasting: size, id: at.ID, pos: at.Offset}
 	a.w.head = a.header(nil, at.StreamDB, at.ID, at.Offset)
 	if len(a.manifest.incr) > 1 {
 		a.w.head = appendJoin(a.w.head, at.Offset)
@@ -201,6 +201,9 @@ func (a *AOF) Close() error {
 		if syncErr := f.Sync(); err == nil && syncErr != nil {
 			err = fmt.Errorf("aof: close: %w", syncErr)
 		}
+		if f == w.file && err == nil {
+			w.vouch()
+		}
 		f.Close()
 	}
 	if w.reader != nil {
@@ -214,6 +217,15 @@ func (a *AOF) Close() error {
 		a.Release()
 	}
 	return err
+}
+
+// vouch says at the end of the file that all of it is on the disk. It is no loss if
+// that fails.
+func (w *writer) vouch() {
+	mark := appendDisk(nil, w.size)
+	if n, err := w.file.Write(mark); n != len(mark) || err != nil {
+		_ = w.file.Truncate(w.size)
+	}
 }
 
 // Release lets go of everybody who waits for a watermark, although nothing was

@@ -30,6 +30,9 @@ type writer struct {
 	head []byte
 	// stamped is the second that the last #TS named.
 	stamped int64
+	// lasting is how much of the file is on the disk, vouched what the last #DISK
+	// said of that, in the second vouchedAt.
+	lasting, vouched, vouchedAt int64
 	// held is true while the file is not yet what a restart would load: the
 	// watermarks stay where they are.
 	held bool
@@ -121,11 +124,14 @@ func (a *AOF) write() {
 			w.head = appendRepl(w.head, w.id, w.runAt)
 			w.pos = w.runAt
 		}
-		if settings.Timestamps {
-			if sec := a.now().Unix(); sec > w.stamped {
-				w.stamped = sec
-				w.head = appendTS(w.head, sec)
-			}
+		sec := a.now().Unix()
+		if settings.Timestamps && sec > w.stamped {
+			w.stamped = sec
+			w.head = appendTS(w.head, sec)
+		}
+		if w.lasting > w.vouched && sec > w.vouchedAt {
+			w.vouched, w.vouchedAt = w.lasting, sec
+			w.head = appendDisk(w.head, w.lasting)
 		}
 		b := part
 		if len(w.head) > 0 {
@@ -189,6 +195,7 @@ func (a *AOF) rotate(next *rotation) bool {
 	}
 	w.retired = append(w.retired, w.file)
 	w.file, w.name, w.size = next.file, next.name, 0
+	w.lasting, w.vouched = 0, 0
 	w.pos, w.stamped = next.at, 0
 	w.head = a.header(w.head[:0], next.db, w.id, next.at)
 	a.rotation.CompareAndSwap(next, nil)
@@ -400,7 +407,7 @@ func (a *AOF) sync(onlyRetired bool) {
 	a.dirty.Store(false)
 	a.writing.Lock()
 	w := &a.w
-	file, pos, held := w.file, w.pos, w.held
+	file, size, pos, held := w.file, w.size, w.pos, w.held
 	retired := w.retired
 	epoch, marks := a.epoch.Load(), a.marks.Load()
 	a.writing.Unlock()
@@ -427,8 +434,16 @@ func (a *AOF) sync(onlyRetired bool) {
 		return
 	}
 	a.stats.syncs.Add(1)
-	if !onlyRetired && !held && a.epoch.Load() == epoch {
+	if onlyRetired || a.epoch.Load() != epoch {
+		return
+	}
+	if !held {
 		marks.synced.Advance(pos)
+	}
+	a.writing.Lock()
+	defer a.writing.Unlock()
+	if w.file == file {
+		w.lasting = size
 	}
 }
 

@@ -10,6 +10,7 @@ import (
 	"strings"
 	"sync"
 	"syscall"
+	"time"
 
 	"slotmesh/node/persist"
 )
@@ -30,6 +31,8 @@ type Fault struct {
 	Short int
 	// Cut makes a write end after Short bytes.
 	Cut bool
+	// Late is how long after a failed fsync its caller is told.
+	Late time.Duration
 }
 
 // FS is a file system in memory. It may be used from several goroutines.
@@ -321,6 +324,11 @@ func (o *file) Write(b []byte) (int, error) {
 // was about for written all the same: later calls do nothing for that.
 func (o *file) Sync() error {
 	fault := o.fs.before("sync", o.path, 0)
+	defer func() {
+		if fault.Err != nil {
+			time.Sleep(fault.Late)
+		}
+	}()
 	o.fs.mu.Lock()
 	defer o.fs.mu.Unlock()
 	if o.closed {
