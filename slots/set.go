@@ -123,14 +123,24 @@ func (s *Set) All() iter.Seq[Slot] {
 // Ranges returns s as maximal ranges, ascending. No two of them touch.
 func (s *Set) Ranges() []Range {
 	var ranges []Range
-	for slot := range s.All() {
-		if n := len(ranges); n > 0 && ranges[n-1].Last+1 == slot {
-			ranges[n-1].Last = slot
-			continue
-		}
-		ranges = append(ranges, Range{slot, slot})
+	for first := s.next(0, 0); first < Count; {
+		end := s.next(first, ^uint64(0))
+		ranges = append(ranges, Range{Slot(first), Slot(end - 1)})
+		first = s.next(end, 0)
 	}
 	return ranges
+}
+
+// next returns the first slot from from on that is in s, or with all bits of flip
+// set, that is not; Count if there is none.
+func (s *Set) next(from int, flip uint64) int {
+	for from < Count {
+		if word := (s[from/64] ^ flip) >> (from % 64); word != 0 {
+			return from + bits.TrailingZeros64(word)
+		}
+		from = (from/64 + 1) * 64
+	}
+	return Count
 }
 
 // String returns the ranges of s joined by blanks: "0-5460 5462".

@@ -2,6 +2,7 @@ package slots
 
 import (
 	"math/rand/v2"
+	"slices"
 	"testing"
 )
 
@@ -53,6 +54,28 @@ func TestSetAgainstAMap(t *testing.T) {
 	both, either, rest := s.Intersect(other), s.Union(other), s.Minus(other)
 	if both.Len()+rest.Len() != s.Len() || either.Len() != other.Len()+rest.Len() || s.Empty() {
 		t.Error("set algebra")
+	}
+}
+
+// TestRangesFromSetToSet draws sets of few long ranges, which begin and end anywhere in
+// a word.
+func TestRangesFromSetToSet(t *testing.T) {
+	for _, set := range []Set{{}, SetOf(Range{0, Count - 1}), SetOf(Range{Count - 1, Count - 1}), SetOf(Range{64, 127}), SetOf(Range{63, 128})} {
+		if got := SetOf(set.Ranges()...); got != set || len(set.Ranges()) > 1 {
+			t.Errorf("%v comes back as %v", set, got)
+		}
+	}
+	rng := rand.New(rand.NewPCG(7, 8))
+	for range 300 {
+		var want []Range
+		for slot := rng.IntN(200); slot < Count; slot += 2 + rng.IntN(400) {
+			last := min(slot+rng.IntN(400), Count-1)
+			want = append(want, Range{Slot(slot), Slot(last)})
+			slot = last
+		}
+		if set := SetOf(want...); !slices.Equal(set.Ranges(), want) {
+			t.Fatalf("%v, not %v", set.Ranges(), want)
+		}
 	}
 }
 
