@@ -3,6 +3,7 @@ package node
 import (
 	"cmp"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 
@@ -148,11 +149,13 @@ func (r clusterCommands) writeNode(b *strings.Builder, v *gossip.View, n *gossip
 	if n != v.Self {
 		return
 	}
-	for slot := range slots.Count {
-		if to, open := n.Migrating[slots.Slot(slot)]; open {
+	open := slices.AppendSeq(slices.Collect(maps.Keys(n.Migrating)), maps.Keys(n.Importing))
+	slices.Sort(open)
+	for _, slot := range open {
+		if to, leaves := n.Migrating[slot]; leaves {
 			fmt.Fprintf(b, " [%d->-%s]", slot, to)
-		} else if from, open := n.Importing[slots.Slot(slot)]; open {
-			fmt.Fprintf(b, " [%d-<-%s]", slot, from)
+		} else {
+			fmt.Fprintf(b, " [%d-<-%s]", slot, n.Importing[slot])
 		}
 	}
 }
