@@ -110,6 +110,7 @@ func TestSyntax(t *testing.T) {
 		"[TO host port [FORCE]] [ABORT]": `(host_port_force block "TO" optional(host string)(port integer)` +
 			`(force pure-token "FORCE" optional))(abort pure-token "ABORT" optional)`,
 		"username [rule [rule ...]]":   `(username string)(rule string optional multiple)`,
+		"[ADDR ip:port:string]":        `(ip:port string "ADDR" optional)`,
 		"[arg ...]":                    `(arg string optional multiple)`,
 		`host <key | ""> dest:integer`: `(host string)(key-or-empty_string oneof(key key)(empty_string pure-token ""))(dest integer)`,
 		"[AUTH password | AUTH2 user pass]": `(password-or-user_pass oneof optional(password string "AUTH")` +
@@ -121,7 +122,7 @@ func TestSyntax(t *testing.T) {
 			t.Errorf("%s\n got  %s %v\n want %s", syntax, got, err, want)
 		}
 	}
-	for _, syntax := range []string{"[", "]", "[a", "a ]", "<a]", "[]", "...", "[a | ]", strings.Repeat("[", 100)} {
+	for _, syntax := range []string{"[", "]", "[a", "a ]", "<a]", "[]", "...", "[a | ]", "ip:port", "[x <a | b:int>]", strings.Repeat("[", 100)} {
 		if _, err := parseSyntax(syntax); err == nil {
 			t.Errorf("%q was read", syntax)
 		}

@@ -51,7 +51,25 @@ func parseSyntax(text string) ([]Arg, error) {
 	if p.pos < len(p.words) {
 		return nil, fmt.Errorf("syntax %q: %q has no beginning", text, p.words[p.pos])
 	}
+	if name, ok := untyped(args); ok {
+		return nil, fmt.Errorf("syntax %q: %s is of no type that redis-cli knows", text, name)
+	}
 	return args, nil
+}
+
+// untyped returns the name of an argument whose type there is not.
+func untyped(args []Arg) (name string, found bool) {
+	for i := range args {
+		switch args[i].Type {
+		case "string", "integer", "double", "key", "pattern", "unix-time", "pure-token", "oneof", "block":
+		default:
+			return args[i].Name, true
+		}
+		if name, found = untyped(args[i].Args); found {
+			return name, true
+		}
+	}
+	return "", false
 }
 
 // splitSyntax cuts text into words and brackets.
@@ -253,12 +271,15 @@ func newArg(word string) Arg {
 		}
 		return Arg{Name: name, Type: "pure-token", Token: token, HasToken: true, KeySpec: -1}
 	}
-	name, kind, typed := strings.Cut(word, ":")
+	name, kind := word, ""
+	if i := strings.LastIndexByte(word, ':'); i >= 0 {
+		name, kind = word[:i], word[i+1:]
+	}
 	keySpec := -1
 	if of, number, given := strings.Cut(kind, "#"); given {
 		kind, keySpec = of, int(number[0]-'0')
 	}
-	if !typed {
+	if kind == "" {
 		kind = argTypes[name]
 		if kind == "" {
 			kind = "string"

@@ -18,7 +18,7 @@ func (srv *Server) clientRow() command.Spec {
 		}
 	}
 	quick := command.NoScript | command.Loading | command.Stale
-	kill := row("kill", "<ip:port | <[ID client-id] | [TYPE <NORMAL | MASTER | SLAVE | REPLICA | PUBSUB>] | [USER username] | [ADDR ip:port] | [LADDR ip:port] | [SKIPME <YES | NO>]>>",
+	kill := row("kill", "<ip:port:string | <[ID client-id] | [TYPE <NORMAL | MASTER | SLAVE | REPLICA | PUBSUB>] | [USER username] | [ADDR ip:port:string] | [LADDR ip:port:string] | [SKIPME <YES | NO>]>>",
 		-3, adminFlags, "2.4.0", "O(N) where N is the number of client connections", "Terminates open connections.", srv.clientKill)
 	list := row("list", "[TYPE <NORMAL | MASTER | REPLICA | PUBSUB>] [ID client-id [client-id ...]]", -2, adminFlags, "2.4.0",
 		"O(N) where N is the number of client connections", "Lists open connections.", srv.clientList)
