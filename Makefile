@@ -17,13 +17,15 @@ run:
 build:
 	go build -o bin/ ./cmd/...
 
+# Nothing is taken from the cache of test results: it does not know of the binaries
+# that tests build and start.
 test: tools
-	go test -timeout 10m $(UNIT)
-	go test -v -timeout 30m $(PROOFS)
-	go test -v -p 1 -timeout 20m $(E2E)
+	go test -count=1 -timeout 10m $(UNIT)
+	go test -count=1 -v -timeout 30m $(PROOFS)
+	go test -count=1 -v -p 1 -timeout 20m $(E2E)
 
 test-long: tools
-	SLOTMESH_LONG=1 SIM_SEEDS=20000 go test -v -p 1 -timeout 180m ./...
+	SLOTMESH_LONG=1 SIM_SEEDS=20000 go test -count=1 -v -p 1 -timeout 180m ./...
 
 race: tools
 	go test -race -short -timeout 20m $(UNIT) $(PROOFS)
