@@ -74,7 +74,7 @@ func (l *Load) PauseRound(index int, timeout time.Duration) Resumed {
 		})
 	}
 	harness.Await(l.r, timeout, "a replica takes over from the paused "+victim.Name, func() string {
-		if ack, ok := shard.Writer.FirstSentAfter(paused); !ok || ack.Addr == victim.Addr() {
+		if _, ok := shard.Writer.FirstSentAfter(paused, victim.Addr()); !ok {
 			return "no write was accepted elsewhere"
 		}
 		return ""

@@ -48,7 +48,7 @@ func (l *Load) WaitFlowing(t time.Time) {
 	l.r.Helper()
 	harness.Await(l.r, time.Minute, "writes are accepted on every shard", func() string {
 		for i, s := range l.Shards {
-			if _, ok := s.Writer.FirstSentAfter(t); !ok {
+			if _, ok := s.Writer.FirstSentAfter(t, ""); !ok {
 				missing := fmt.Sprintf("none yet on shard %d", i)
 				if refusals := s.Writer.Refusals(); len(refusals) > 0 {
 					last := refusals[len(refusals)-1]
@@ -121,8 +121,8 @@ func (l *Load) KillRound(index int, timeout time.Duration) Round {
 	victim.Kill()
 	var first Ack
 	harness.Await(l.r, timeout, "a write is accepted after "+victim.Name+" was killed", func() string {
-		ack, ok := shard.Writer.FirstSentAfter(killed)
-		if !ok || ack.Addr == victim.Addr() {
+		ack, ok := shard.Writer.FirstSentAfter(killed, victim.Addr())
+		if !ok {
 			return "none was"
 		}
 		first = ack

@@ -90,19 +90,19 @@ func (w *Writer) Refusals() []Refusal {
 	return append([]Refusal(nil), w.refusals...)
 }
 
-// FirstSentAfter returns the first acknowledged write that was sent after t.
-func (w *Writer) FirstSentAfter(t time.Time) (Ack, bool) {
+// FirstSentAfter returns the first acknowledged write that was sent after t, to
+// another node than the one at except, if that is not empty: a victim may answer once
+// more between t and its end.
+func (w *Writer) FirstSentAfter(t time.Time, except string) (first Ack, ok bool) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	// The newest are at the end, and t is usually recent.
-	first := len(w.acks)
-	for first > 0 && w.acks[first-1].Sent.After(t) {
-		first--
+	for i := len(w.acks) - 1; i >= 0 && w.acks[i].Sent.After(t); i-- {
+		if w.acks[i].Addr != except {
+			first, ok = w.acks[i], true
+		}
 	}
-	if first == len(w.acks) {
-		return Ack{}, false
-	}
-	return w.acks[first], true
+	return first, ok
 }
 
 // Gap returns the longest time without an acknowledgement between from and to.
