@@ -440,7 +440,9 @@ func (l *load) end(f aofFile, path string, bad *damage) error {
 		return fmt.Errorf("aof: load %s: %w", path, err)
 	}
 	if !bad.short {
-		lost, err := l.a.lostFrom(path, bad.found)
+		// Only files of ours say what of them is on the disk, and where they stand in
+		// the stream.
+		lost, err := l.a.lostFrom(path, bad.found, l.result.Known)
 		if err != nil {
 			return fmt.Errorf("aof: load %s: %w", path, err)
 		}
@@ -514,8 +516,8 @@ func (l *load) leave(files []aofFile, cause error) error {
 // lostFrom reports whether a file looks from byte at on as the loss of power leaves
 // what was not on the disk: zeros there, and nothing behind them that vouches for them.
 // Behind zeros may stand what was written after an fsync had failed and before the
-// file was left.
-func (a *AOF) lostFrom(path string, at int64) (bool, error) {
+// file was left, if the file is ours.
+func (a *AOF) lostFrom(path string, at int64, ours bool) (bool, error) {
 	f, err := a.fs.Open(path)
 	if err != nil {
 		return false, err
@@ -525,8 +527,22 @@ func (a *AOF) lostFrom(path string, at int64) (bool, error) {
 		return false, err
 	}
 	in := bufio.NewReader(f)
-	if first, err := in.Peek(1); err != nil || first[0] != 0 {
-		return false, err
+	for zeros := 0; ; zeros++ {
+		switch c, err := in.ReadByte(); {
+		case err == io.EOF:
+			return zeros > 0, nil
+		case err != nil:
+			return false, err
+		case c == 0:
+			continue
+		}
+		if zeros == 0 || !ours {
+			return false, nil
+		}
+		if err := in.UnreadByte(); err != nil {
+			return false, err
+		}
+		break
 	}
 	// Where entries begin behind the zeros is not known: any bytes that look like the
 	// annotation count, for what they are taken for wrongly is not cut off.

@@ -268,8 +268,9 @@ func TestHoles(t *testing.T) {
 		refused bool
 	}{
 		{"nothing behind it", len(before), nil, false},
+		{"a file of others, nothing behind it", 0, nil, false},
 		{"an entry behind it", len(before), after, false},
-		{"the file's head is lost", 0, after, false},
+		{"a file of others, an entry behind it", 0, after, true},
 		{"what came before is on the disk", len(before), slices.Concat(mark(len(before)), after), false},
 		{"it was on the disk", len(before), slices.Concat(after, mark(len(before)+1)), true},
 		{"it was on the disk, at the end of much", len(before), slices.Concat(bytes.Repeat(after, 10_000), mark(len(before)+len(lost)), after), true},
