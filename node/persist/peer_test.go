@@ -200,11 +200,28 @@ func TestOldLayout(t *testing.T) {
 	}
 }
 
+// loadIncrement loads files of which there is only an increment with that content.
+func loadIncrement(t *testing.T, d *driver, content []byte) (keyspace, persist.Loaded, error) {
+	t.Helper()
+	fsys := newRoot()
+	if err := fsys.Mkdir(root + "/appendonlydir"); err != nil {
+		t.Fatal(err)
+	}
+	fsys.Put(root+"/appendonlydir/appendonly.aof.manifest", []byte("file appendonly.aof.1.incr.aof seq 1 type i\n"))
+	fsys.Put(root+"/appendonlydir/appendonly.aof.1.incr.aof", content)
+	a, err := persist.OpenAOF(d.options(fsys, journal.New(journal.Options{BacklogBytes: 1 << 16, ID: firstID})))
+	if err != nil {
+		t.Fatal(err)
+	}
+	got := &target{k: keyspace{}}
+	loaded, err := a.Load(got, nil)
+	return got.k, loaded, err
+}
+
 // TestDamage flips every byte of a small file, and cuts it everywhere: a load says
 // where, or succeeds; it never panics. Zeros behind it are cut off.
 func TestDamage(t *testing.T) {
 	d := &driver{settings: persist.AOFSettings{LoadTruncated: true, RDBPreamble: true}}
-	manifest := []byte("file appendonly.aof.1.incr.aof seq 1 type i\n")
 	content := resp.AppendCommand(nil, "SELECT", "1")
 	content = append(content, "#TS:12345\r\n#REPL:"+firstID+":100\r\n"...)
 	content = resp.AppendCommand(content, "SET", "a", "1")
@@ -212,21 +229,7 @@ func TestDamage(t *testing.T) {
 	content = resp.AppendCommand(content, "SET", "b", "2")
 	content = append(content, "*1\r\n$4\r\nEXEC\r\n"...)
 	content = resp.AppendCommand(content, "SET", "c", "3")
-	load := func(content []byte) (keyspace, persist.Loaded, error) {
-		fsys := newRoot()
-		if err := fsys.Mkdir(root + "/appendonlydir"); err != nil {
-			t.Fatal(err)
-		}
-		fsys.Put(root+"/appendonlydir/appendonly.aof.manifest", manifest)
-		fsys.Put(root+"/appendonlydir/appendonly.aof.1.incr.aof", content)
-		a, err := persist.OpenAOF(d.options(fsys, journal.New(journal.Options{BacklogBytes: 1 << 16, ID: firstID})))
-		if err != nil {
-			t.Fatal(err)
-		}
-		got := &target{k: keyspace{}}
-		loaded, err := a.Load(got, nil)
-		return got.k, loaded, err
-	}
+	load := func(content []byte) (keyspace, persist.Loaded, error) { return loadIncrement(t, d, content) }
 	for i := range content {
 		flipped := append([]byte(nil), content...)
 		flipped[i] ^= 0x20
@@ -277,18 +280,7 @@ func TestHoles(t *testing.T) {
 		{"it was on the disk, as torn words say", len(before), slices.Concat(after, mark(len(before) + len(lost))[:len("#DISK:")+3]), true},
 	} {
 		content := slices.Concat(before[:tt.at], make([]byte, len(before)+len(lost)-tt.at), tt.behind)
-		fsys := newRoot()
-		if err := fsys.Mkdir(root + "/appendonlydir"); err != nil {
-			t.Fatal(err)
-		}
-		fsys.Put(root+"/appendonlydir/appendonly.aof.manifest", []byte("file appendonly.aof.1.incr.aof seq 1 type i\n"))
-		fsys.Put(root+"/appendonlydir/appendonly.aof.1.incr.aof", content)
-		a, err := persist.OpenAOF(d.options(fsys, journal.New(journal.Options{BacklogBytes: 1 << 16, ID: firstID})))
-		if err != nil {
-			t.Fatal(err)
-		}
-		got := &target{k: keyspace{}}
-		loaded, err := a.Load(got, nil)
+		got, loaded, err := loadIncrement(t, d, content)
 		if tt.refused {
 			if err == nil || !strings.Contains(err.Error(), fmt.Sprintf("byte %d", tt.at)) {
 				t.Errorf("%s: %+v, %v", tt.name, loaded, err)
@@ -299,8 +291,8 @@ func TestHoles(t *testing.T) {
 		if tt.at > 0 {
 			want["0/a"] = "1"
 		}
-		if err != nil || !maps.Equal(got.k, want) || loaded.CutBytes != int64(len(content)-tt.at) {
-			t.Errorf("%s: %v, %+v, %v", tt.name, got.k, loaded, err)
+		if err != nil || !maps.Equal(got, want) || loaded.CutBytes != int64(len(content)-tt.at) {
+			t.Errorf("%s: %v, %+v, %v", tt.name, got, loaded, err)
 		}
 	}
 }
