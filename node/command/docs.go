@@ -1,15 +1,18 @@
 package command
 
-import "slotmesh/node/resp"
+import (
+	"slices"
+
+	"slotmesh/node/resp"
+)
 
 // commandDocs is COMMAND DOCS.
 func commandDocs(c *Call) error {
 	t := c.engine.table
-	var found []*Spec
+	var room [16]*Spec
+	found := room[:0]
 	if len(c.Args) == 2 {
-		for s := range t.top {
-			found = append(found, s)
-		}
+		found = slices.AppendSeq(found, t.top)
 	}
 	for _, name := range c.Args[2:] {
 		if s := t.Resolve(name); s != nil {
@@ -30,37 +33,32 @@ func replyDocs(w *resp.Writer, s *Spec) {
 	if s.DocGroup != "" {
 		group = s.DocGroup
 	}
-	flags := s.DocFlags
-	if s.Deprecated != "" {
-		flags = append([]string{"deprecated"}, flags...)
-	}
-	texts := [][2]string{
+	texts := [...][2]string{
 		{"summary", s.Summary}, {"since", s.Since}, {"group", group}, {"complexity", s.Complexity},
-	}
-	if s.Deprecated != "" {
-		texts = append(texts, [2]string{"deprecated_since", s.Deprecated}, [2]string{"replaced_by", s.ReplacedBy})
+		{"deprecated_since", s.Deprecated}, {"replaced_by", s.ReplacedBy},
 	}
 	fields := 0
-	for _, text := range texts {
-		if text[1] != "" {
-			fields++
+	for i := range texts {
+		fields += one(texts[i][1] != "")
+	}
+	deprecated := one(s.Deprecated != "")
+	flags := deprecated + len(s.DocFlags)
+	w.Map(fields + one(flags > 0) + one(len(s.args) > 0) + one(len(s.Sub) > 0))
+	for i := range texts {
+		if texts[i][1] != "" {
+			w.BulkString(texts[i][0])
+			w.BulkString(texts[i][1])
 		}
 	}
-	for _, there := range []bool{len(flags) > 0, len(s.args) > 0, len(s.Sub) > 0} {
-		if there {
-			fields++
-		}
-	}
-	w.Map(fields)
-	for _, text := range texts {
-		if text[1] != "" {
-			w.BulkString(text[0])
-			w.BulkString(text[1])
-		}
-	}
-	if len(flags) > 0 {
+	if flags > 0 {
 		w.BulkString("doc_flags")
-		replyWords(w, flags)
+		w.Set(flags)
+		if deprecated > 0 {
+			w.Simple("deprecated")
+		}
+		for _, flag := range s.DocFlags {
+			w.Simple(flag)
+		}
 	}
 	if len(s.args) > 0 {
 		w.BulkString("arguments")
@@ -76,6 +74,14 @@ func replyDocs(w *resp.Writer, s *Spec) {
 	}
 }
 
+// one counts what is there.
+func one(there bool) int {
+	if there {
+		return 1
+	}
+	return 0
+}
+
 func replyArgs(w *resp.Writer, args []Arg) {
 	w.Array(len(args))
 	for i := range args {
@@ -83,23 +89,31 @@ func replyArgs(w *resp.Writer, args []Arg) {
 	}
 }
 
+// argFlags are the facts of an argument, in the order in which they are told.
+const (
+	argOptional uint16 = 1 << iota
+	argMultiple
+	argMultipleToken
+)
+
+var argFlagNames = []named[uint16]{
+	{argOptional, "optional"},
+	{argMultiple, "multiple"},
+	{argMultipleToken, "multiple_token"},
+}
+
 func replyArg(w *resp.Writer, a *Arg) {
-	var flags []string
-	for _, f := range []struct {
-		set  bool
-		name string
-	}{{a.Optional, "optional"}, {a.Multiple, "multiple"}, {a.MultipleToken, "multiple_token"}} {
-		if f.set {
-			flags = append(flags, f.name)
-		}
+	var flags uint16
+	if a.Optional {
+		flags |= argOptional
 	}
-	fields := 2
-	for _, there := range []bool{a.KeySpec >= 0, a.HasToken, len(flags) > 0, len(a.Args) > 0} {
-		if there {
-			fields++
-		}
+	if a.Multiple {
+		flags |= argMultiple
 	}
-	w.Map(fields)
+	if a.MultipleToken {
+		flags |= argMultipleToken
+	}
+	w.Map(2 + one(a.KeySpec >= 0) + one(a.HasToken) + one(flags != 0) + one(len(a.Args) > 0))
 	w.BulkString("name")
 	w.BulkString(a.Name)
 	w.BulkString("type")
@@ -112,9 +126,9 @@ func replyArg(w *resp.Writer, a *Arg) {
 		w.BulkString("token")
 		w.BulkString(a.Token)
 	}
-	if len(flags) > 0 {
+	if flags != 0 {
 		w.BulkString("flags")
-		replyWords(w, flags)
+		replyNames(w, argFlagNames, flags)
 	}
 	if len(a.Args) > 0 {
 		w.BulkString("arguments")

@@ -29,7 +29,7 @@ func Introspection() []Spec {
 				Name: "docs", Syntax: "[command-name [command-name ...]]", Arity: -2, Flags: flags, Since: "7.0.0",
 				Complexity: "O(N) where N is the number of commands to look up.",
 				Summary:    "Returns the documentation of commands.", Categories: []string{"connection"}, Tips: unordered,
-				Heavy: Always, Run: commandDocs,
+				Heavy: manyNames, Run: commandDocs,
 			},
 			{
 				Name: "getkeys", Syntax: "command arg [arg ...]", Arity: -4, Flags: flags, Since: "2.8.13",
@@ -50,18 +50,25 @@ func Introspection() []Spec {
 			{
 				Name: "info", Syntax: "[command-name [command-name ...]]", Arity: -2, Flags: flags, Since: "2.8.13",
 				Complexity: "O(N) where N is the number of commands to look up.",
-				Summary:    "Describes commands.", Categories: []string{"connection"}, Tips: unordered, Heavy: Always,
+				Summary:    "Describes commands.", Categories: []string{"connection"}, Tips: unordered, Heavy: manyNames,
 				Run: func(c *Call) error { return c.replyInfos(c.Args[2:]) },
 			},
 			{
 				Name: "list", Syntax: "[FILTERBY <MODULE module-name | ACLCAT category | PATTERN pattern>]", Arity: -2,
 				Flags: flags, Since: "7.0.0", Complexity: "O(N) where N is the number of commands.",
 				Summary: "Returns the names of commands.", Categories: []string{"connection"}, Tips: unordered,
-				Heavy: Always, Run: commandList,
+				Heavy: longListing, Run: commandList,
 			},
 		},
 	}})
 }
+
+// manyNames reports whether COMMAND DOCS or INFO describes many commands: all of
+// them, or those that are named.
+func manyNames(c *Call) bool { return len(c.Args) == 2 || len(c.Args) > 10 }
+
+// longListing reports whether COMMAND LIST looks for what takes long to match.
+func longListing(c *Call) bool { return len(c.Args) == 5 && len(c.Args[4]) > 256 }
 
 func commandHelp(c *Call) error {
 	Help(c.Reply, "COMMAND",
@@ -111,16 +118,12 @@ func replyInfo(w *resp.Writer, s *Spec) {
 	w.Array(10)
 	w.BulkString(s.fullName)
 	w.Int(int64(s.Arity))
-	replyWords(w, flagWords(s.Flags))
+	replyNames(w, flagNames, s.Flags)
 	first, last, step := s.legacyRange()
 	w.Int(int64(first))
 	w.Int(int64(last))
 	w.Int(int64(step))
-	categories := s.ACLCategories()
-	w.Set(len(categories))
-	for _, category := range categories {
-		w.Simple("@" + category)
-	}
+	replyNames(w, categoryNames, s.categories)
 	w.Set(len(s.Tips))
 	for _, tip := range s.Tips {
 		w.BulkString(tip)
@@ -139,10 +142,25 @@ func replyInfo(w *resp.Writer, s *Spec) {
 	}
 }
 
-func replyWords(w *resp.Writer, words []string) {
-	w.Set(len(words))
-	for _, word := range words {
-		w.Simple(word)
+// named is what a bit of a set is called.
+type named[T ~uint16 | ~uint32] struct {
+	bit  T
+	name string
+}
+
+// replyNames writes a set of bits as the set of their names.
+func replyNames[T ~uint16 | ~uint32](w *resp.Writer, names []named[T], bits T) {
+	n := 0
+	for i := range names {
+		if bits&names[i].bit != 0 {
+			n++
+		}
+	}
+	w.Set(n)
+	for i := range names {
+		if bits&names[i].bit != 0 {
+			w.Simple(names[i].name)
+		}
 	}
 }
 
@@ -155,10 +173,10 @@ func replyKeySpec(w *resp.Writer, k *KeySpec) {
 		w.Map(3)
 	}
 	w.BulkString("flags")
-	replyWords(w, keyFlagWords(k.Flags))
+	replyNames(w, keyFlagNames, k.Flags)
 
 	if k.Unknown {
-		for _, part := range []string{"begin_search", "find_keys"} {
+		for _, part := range [...]string{"begin_search", "find_keys"} {
 			w.BulkString(part)
 			w.Map(2)
 			w.BulkString("type")
@@ -189,10 +207,10 @@ func replyKeySpec(w *resp.Writer, k *KeySpec) {
 	w.BulkString("find_keys")
 	w.Map(2)
 	w.BulkString("type")
-	names, numbers := []string{"lastkey", "keystep", "limit"}, []int{k.Last, k.Step, k.Limit}
+	names, numbers := [...]string{"lastkey", "keystep", "limit"}, [...]int{k.Last, k.Step, k.Limit}
 	if k.KeyNum {
 		w.BulkString("keynum")
-		names, numbers = []string{"keynumidx", "firstkey", "keystep"}, []int{k.KeyNumIndex, k.FirstKey, k.Step}
+		names, numbers = [...]string{"keynumidx", "firstkey", "keystep"}, [...]int{k.KeyNumIndex, k.FirstKey, k.Step}
 	} else {
 		w.BulkString("range")
 	}
@@ -239,10 +257,8 @@ func (s *Spec) legacyRange() (first, last, step int) {
 	return first, last, 1
 }
 
-var flagNames = []struct {
-	flag Flags
-	name string
-}{
+// flagNames are the names that COMMAND INFO gives flags.
+var flagNames = []named[Flags]{
 	{Write, "write"},
 	{ReadOnly, "readonly"},
 	{DenyOOM, "denyoom"},
@@ -264,21 +280,7 @@ var flagNames = []struct {
 	{MovableKeys, "movablekeys"},
 }
 
-// flagWords are the names that COMMAND INFO gives flags.
-func flagWords(flags Flags) []string {
-	var words []string
-	for _, f := range flagNames {
-		if flags&f.flag != 0 {
-			words = append(words, f.name)
-		}
-	}
-	return words
-}
-
-var keyFlagNames = []struct {
-	flag KeyFlags
-	name string
-}{
+var keyFlagNames = []named[KeyFlags]{
 	{KeyRO, "RO"},
 	{KeyRW, "RW"},
 	{KeyOW, "OW"},
@@ -292,20 +294,30 @@ var keyFlagNames = []struct {
 	{KeyVariableFlags, "variable_flags"},
 }
 
-func keyFlagWords(flags KeyFlags) []string {
-	var words []string
-	for _, f := range keyFlagNames {
-		if flags&f.flag != 0 {
-			words = append(words, f.name)
+// categories are ACL categories, a bit each.
+type categories uint32
+
+// categoryNames are in the order in which the reference lists them.
+var categoryNames = func() []named[categories] {
+	names := []string{
+		"@keyspace", "@read", "@write", "@set", "@sortedset", "@list", "@hash", "@string", "@bitmap", "@hyperloglog", "@geo",
+		"@stream", "@pubsub", "@admin", "@fast", "@slow", "@blocking", "@dangerous", "@connection", "@transaction", "@scripting",
+	}
+	list := make([]named[categories], len(names))
+	for i, name := range names {
+		list[i] = named[categories]{1 << i, name}
+	}
+	return list
+}()
+
+// category returns the bit of the category name, 0 if there is none.
+func category(name string) categories {
+	for _, c := range categoryNames {
+		if c.name[len("@"):] == name {
+			return c.bit
 		}
 	}
-	return words
-}
-
-// categoryOrder is the order in which the reference lists categories.
-var categoryOrder = []string{
-	"keyspace", "read", "write", "set", "sortedset", "list", "hash", "string", "bitmap", "hyperloglog", "geo",
-	"stream", "pubsub", "admin", "fast", "slow", "blocking", "dangerous", "connection", "transaction", "scripting",
+	return 0
 }
 
 // groupCategories are the categories that a group implies.
@@ -315,39 +327,37 @@ var groupCategories = map[string]string{
 	"connection": "connection", "transactions": "transaction", "scripting": "scripting",
 }
 
-// ACLCategories are the categories of s without the "@": those of its group,
-// those that follow from its flags, and its own.
-func (s *Spec) ACLCategories() []string {
-	has := make(map[string]bool, 6)
-	for _, category := range s.Categories {
-		has[category] = true
-	}
-	if s.Run != nil {
-		has[groupCategories[s.Group]] = true
-	}
-	switch {
-	case s.Flags&Write != 0:
-		has["write"] = true
-	case s.Flags&ReadOnly != 0 && s.Group != "scripting":
-		has["read"] = true
-	}
-	has["admin"] = has["admin"] || s.Flags&Admin != 0
-	has["dangerous"] = has["dangerous"] || s.Flags&Admin != 0
-	has["pubsub"] = has["pubsub"] || s.Flags&PubSub != 0
-	has["blocking"] = s.Flags&Blocking != 0
-	has["fast"] = s.Flags&Fast != 0
-	has["slow"] = s.Flags&Fast == 0
-	var categories []string
-	for _, category := range categoryOrder {
-		if has[category] {
-			categories = append(categories, category)
+// aclCategories are the categories of s: those of its group, those that follow
+// from its flags, and its own.
+func (s *Spec) aclCategories() (is categories) {
+	add := func(on bool, name string) {
+		if on {
+			is |= category(name)
 		}
 	}
-	return categories
+	for _, name := range s.Categories {
+		add(true, name)
+	}
+	add(s.Run != nil, groupCategories[s.Group])
+	add(s.Flags&Write != 0, "write")
+	add(s.Flags&(Write|ReadOnly) == ReadOnly && s.Group != "scripting", "read")
+	add(s.Flags&Admin != 0, "admin")
+	add(s.Flags&Admin != 0, "dangerous")
+	add(s.Flags&PubSub != 0, "pubsub")
+	add(s.Flags&Blocking != 0, "blocking")
+	add(s.Flags&Fast != 0, "fast")
+	add(s.Flags&Fast == 0, "slow")
+	return is
 }
 
 // Categories are the names of all categories of rows.
-func Categories() []string { return slices.Clone(categoryOrder) }
+func Categories() []string {
+	names := make([]string, len(categoryNames))
+	for i, c := range categoryNames {
+		names[i] = c.name[len("@"):]
+	}
+	return names
+}
 
 // commandList is COMMAND LIST.
 func commandList(c *Call) error {
@@ -359,23 +369,24 @@ func commandList(c *Call) error {
 	case isWord(c.Args[3], "module"):
 		keep = func(*Spec) bool { return false } // there are none
 	case isWord(c.Args[3], "aclcat"):
-		category := strings.ToLower(string(c.Args[4]))
-		keep = func(s *Spec) bool { return slices.Contains(s.ACLCategories(), category) }
+		wanted := category(strings.ToLower(string(c.Args[4])))
+		keep = func(s *Spec) bool { return s.categories&wanted != 0 }
 	case isWord(c.Args[3], "pattern"):
 		pattern := []byte(strings.ToLower(string(c.Args[4])))
 		keep = func(s *Spec) bool { return Match(pattern, []byte(s.fullName)) }
 	default:
 		return resp.ErrSyntax
 	}
-	var names []string
+	var room [512]*Spec
+	kept := room[:0]
 	for _, s := range c.engine.table.list {
 		if keep(s) {
-			names = append(names, s.fullName)
+			kept = append(kept, s)
 		}
 	}
-	c.Reply.Array(len(names))
-	for _, name := range names {
-		c.Reply.BulkString(name)
+	c.Reply.Array(len(kept))
+	for _, s := range kept {
+		c.Reply.BulkString(s.fullName)
 	}
 	return nil
 }
@@ -406,7 +417,8 @@ func commandGetKeys(c *Call, withFlags bool) error {
 	case s.Arity > 0 && len(args) != s.Arity || len(args) < -s.Arity:
 		return errKeyArity
 	}
-	keys, err := s.keysWithFlags(args)
+	var room [8]flaggedKey
+	keys, err := s.keysWithFlags(args, room[:0])
 	switch {
 	case err != nil:
 		return errInvalidKeys
@@ -420,7 +432,7 @@ func commandGetKeys(c *Call, withFlags bool) error {
 		}
 		c.Reply.Bulk(args[key.at])
 		if withFlags {
-			replyWords(c.Reply, keyFlagWords(key.flags))
+			replyNames(c.Reply, keyFlagNames, key.flags)
 		}
 	}
 	return nil
@@ -431,10 +443,9 @@ type flaggedKey struct {
 	flags KeyFlags
 }
 
-// keysWithFlags returns the positions of the keys in args and what s does with
-// each.
-func (s *Spec) keysWithFlags(args [][]byte) ([]flaggedKey, error) {
-	var keys []flaggedKey
+// keysWithFlags appends the positions of the keys in args to keys, and what s does
+// with each.
+func (s *Spec) keysWithFlags(args [][]byte, keys []flaggedKey) ([]flaggedKey, error) {
 	if s.KeysOf != nil {
 		positions, err := s.KeysOf(args, nil)
 		for _, at := range positions {
@@ -447,7 +458,8 @@ func (s *Spec) keysWithFlags(args [][]byte) ([]flaggedKey, error) {
 		if k.Flags&KeyNotKey != 0 {
 			continue
 		}
-		positions, err := k.positions(args, nil)
+		var room [8]int
+		positions, err := k.positions(args, room[:0])
 		if err != nil {
 			return nil, err
 		}

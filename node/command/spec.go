@@ -41,7 +41,9 @@ type Spec struct {
 	// container command, whose Sub has the functions.
 	Run func(*Call) error
 	// Heavy, when set, says by the arguments whether this call may take long (more
-	// than about 200 microseconds): it then runs off the event loop. See Always.
+	// than about 200 microseconds): it then runs off the event loop. See Always. With
+	// InExec the question is of a call that EXEC will make, which cannot give up with
+	// ErrLong.
 	Heavy func(*Call) bool
 	// Sized marks a command that goes through values of any size, for which Run
 	// asks Call.tooLong. Squared says that its work grows with the product of two
@@ -79,6 +81,8 @@ type facts struct {
 	migrate bool
 	// args is the argument tree, parsed from Syntax.
 	args []Arg
+	// categories are those of the ACL.
+	categories categories
 	// subs are the subcommands by name.
 	subs map[string]*Spec
 }

@@ -1,8 +1,8 @@
 package command
 
 import (
+	"bytes"
 	"fmt"
-	"slices"
 	"strconv"
 	"strings"
 
@@ -60,6 +60,7 @@ func (t *Table) add(s, parent *Spec) error {
 	s.keyed = s.keyed || s.KeysOf != nil
 	s.migrate = s.fullName == "migrate"
 	s.onlyKey = s.fixedKey()
+	s.categories = s.aclCategories()
 	var err error
 	if s.args, err = parseSyntax(s.Syntax); err != nil {
 		return fmt.Errorf("%s: %w", s.fullName, err)
@@ -124,8 +125,11 @@ func lookup(names map[string]*Spec, name []byte) *Spec {
 // Find returns the row that args call, subcommands resolved and arity checked,
 // or the error that the client is told: unknown command, unknown subcommand,
 // wrong number of arguments, with the row all the same in that last case.
-func (t *Table) Find(args [][]byte) (*Spec, error) {
-	s := t.Lookup(args[0])
+func (t *Table) Find(args [][]byte) (*Spec, error) { return t.Lookup(args[0]).Find(args) }
+
+// Find is Table.Find for who has looked up the row of args[0] already; it is nil if
+// there is none.
+func (s *Spec) Find(args [][]byte) (*Spec, error) {
 	if s == nil {
 		return nil, unknownCommand(args)
 	}
@@ -147,12 +151,12 @@ func (t *Table) Find(args [][]byte) (*Spec, error) {
 
 // Resolve is Find for COMMAND and ACL: "config|get" names a subcommand.
 func (t *Table) Resolve(name []byte) *Spec {
-	before, after, isSub := strings.Cut(string(name), "|")
-	s := t.Lookup([]byte(before))
+	before, after, isSub := bytes.Cut(name, []byte("|"))
+	s := t.Lookup(before)
 	if s == nil || !isSub {
 		return s
 	}
-	return lookup(s.subs, []byte(after))
+	return lookup(s.subs, after)
 }
 
 // Len is the number of rows, subcommands included.
@@ -166,42 +170,58 @@ func (t *Table) All() []*Spec { return t.list }
 // does: 128 bytes of each part, printable as it came.
 func unknownCommand(args [][]byte) error {
 	const limit = 128
-	var quoted []byte
+	var room [512]byte
+	text := append(room[:0], "ERR unknown command '"...)
+	text = appendLine(text, args[0], limit)
+	text = append(text, "', with args beginning with: "...)
+	quoted := len(text)
 	for _, arg := range args[1:] {
-		if len(quoted) >= limit {
+		left := limit - (len(text) - quoted)
+		if left <= 0 {
 			break
 		}
-		quoted = append(quoted, '\'')
-		quoted = append(quoted, clip(arg, limit-len(quoted)+1)...)
-		quoted = append(quoted, "' "...)
+		text = append(text, '\'')
+		text = appendLine(text, arg, left)
+		text = append(text, "' "...)
 	}
-	return resp.Errf("ERR unknown command '", oneLine(clip(args[0], limit)), "', with args beginning with: ", oneLine(quoted))
+	return resp.Error(text)
 }
 
 func unknownSubcommand(s *Spec, name []byte) error {
-	return resp.Errf("ERR unknown subcommand '", oneLine(clip(name, 128)), "'. Try ", strings.ToUpper(s.Name), " HELP.")
+	return resp.Errf("ERR unknown subcommand '", string(appendLine(nil, name, 128)), "'. Try ", strings.ToUpper(s.Name), " HELP.")
 }
 
+// appendLine appends what an error shows of b: at most limit bytes, on one line.
+func appendLine(dst, b []byte, limit int) []byte {
+	begin := len(dst)
+	dst = append(dst, clip(b, limit)...)
+	joinLines(dst[begin:])
+	return dst
+}
+
+// clip cuts b as the reference does, which formats with %.*s: that ends at a NUL.
 func clip(b []byte, limit int) []byte {
-	// The reference formats with %.*s, which ends at a NUL.
-	for i, c := range b {
-		if c == 0 {
-			b = b[:i]
-			break
-		}
+	b = b[:min(len(b), max(limit, 0))]
+	if end := bytes.IndexByte(b, 0); end >= 0 {
+		b = b[:end]
 	}
-	return b[:min(len(b), max(limit, 0))]
+	return b
 }
 
-// oneLine keeps an error on its line: the reference turns line ends into blanks.
+// oneLine keeps an error on its line.
 func oneLine(b []byte) string {
-	line := slices.Clone(b)
-	for i, c := range line {
+	line := bytes.Clone(b)
+	joinLines(line)
+	return string(line)
+}
+
+// joinLines turns line ends into blanks, as the reference does in errors.
+func joinLines(text []byte) {
+	for i, c := range text {
 		if c == '\r' || c == '\n' {
-			line[i] = ' '
+			text[i] = ' '
 		}
 	}
-	return string(line)
 }
 
 // KeyPositions appends the positions of the keys in args to at. It returns an

@@ -51,3 +51,16 @@ func TestFormatDouble(t *testing.T) {
 		t.Errorf("negative zero: %s", got)
 	}
 }
+
+func TestTextIsVerbatim(t *testing.T) {
+	for _, proto := range []int{0, 2, 3} {
+		for _, text := range []string{"", "a", strings.Repeat("b", 9), strings.Repeat("c", 95), strings.Repeat("d", 96), strings.Repeat("e", 123456)} {
+			want, got := Writer{Proto: proto, Buf: []byte("+OK\r\n")}, Writer{Proto: proto, Buf: []byte("+OK\r\n")}
+			want.Verbatim("txt", text)
+			got.Text(func(dst []byte) []byte { return append(dst, text...) })
+			if string(got.Buf) != string(want.Buf) {
+				t.Errorf("%d bytes by protocol %d: %.40q, want %.40q", len(text), proto, got.Buf, want.Buf)
+			}
+		}
+	}
+}

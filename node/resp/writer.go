@@ -2,6 +2,7 @@ package resp
 
 import (
 	"math"
+	"slices"
 	"strconv"
 
 	"github.com/tidwall/redcon"
@@ -149,6 +150,25 @@ func (w *Writer) Verbatim(format, text string) {
 	w.Buf = append(w.Buf, ':')
 	w.Buf = append(w.Buf, text...)
 	w.Buf = append(w.Buf, "\r\n"...)
+}
+
+// Text is Verbatim with the format "txt" for a text that write appends: how long it
+// is, is known only then.
+func (w *Writer) Text(write func(dst []byte) []byte) {
+	// Room for a length of more bytes than there are. What is too much is cut out.
+	const room = 24
+	begin := len(w.Buf)
+	buf := write(append(w.Buf, make([]byte, room)...))
+	var space [room]byte
+	head, length := space[:0], len(buf)-begin-room
+	if w.RESP3() {
+		head = append(AppendHeader(head, '=', length+len("txt:")), "txt:"...)
+	} else {
+		head = AppendHeader(head, '$', length)
+	}
+	buf = slices.Delete(buf, begin, begin+room-len(head))
+	copy(buf[begin:], head)
+	w.Buf = append(buf, '\r', '\n')
 }
 
 func (w *Writer) open(kind byte, n int) {

@@ -53,7 +53,7 @@ func (s *session) lookup(args [][]byte) *row {
 		return nil
 	}
 	container := spec
-	spec, err := s.srv.table.Find(args)
+	spec, err := spec.Find(args)
 	var row *row
 	if spec != nil {
 		row = &s.srv.rows[spec.Index()]
@@ -72,7 +72,7 @@ func (s *session) lookup(args [][]byte) *row {
 // crossProtocol closes a connection that speaks HTTP: a browser that was made
 // to post to this port.
 func (s *session) crossProtocol(word []byte) bool {
-	if !strings.EqualFold(string(word), "post") && !strings.EqualFold(string(word), "host:") {
+	if !isWord(word, "post") && !isWord(word, "host:") {
 		return false
 	}
 	s.srv.log.Warn("Possible SECURITY ATTACK detected. It looks like somebody is sending POST or Host: commands to Redis. This is likely due to an attacker attempting to use Cross Protocol Scripting to compromise your Redis instance. Connection aborted.", "client", s.remote)

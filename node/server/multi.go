@@ -95,8 +95,9 @@ func (s *session) queue(row *row) {
 	tx.writes = tx.writes || row.spec.Flags&(command.Write|command.MayReplicate) != 0
 	if row.heavy != nil && !tx.heavy {
 		c := &s.call
-		c.Spec, c.Args, c.DB = row.spec, args, s.db
+		c.Spec, c.Args, c.DB, c.InExec = row.spec, args, s.db, true
 		tx.heavy = row.heavy(c)
+		c.InExec = false
 	}
 	if limit := s.srv.set.QueryBuffer.Load(); int64(tx.bytes) > limit {
 		s.srv.log.Warn("Closing client that reached max query buffer length", "client", s.remote, "bytes", tx.bytes)
