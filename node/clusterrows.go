@@ -29,6 +29,8 @@ func clusterRows(c *cluster, engine *command.Engine) []command.Spec {
 	const (
 		admin = command.Admin | command.Stale | command.NoAsyncLoading
 		query = command.Stale
+		// looks is of those that only look, and still are for operators.
+		looks = command.Admin | query
 	)
 	nondeterministic := []string{"nondeterministic_output"}
 	sub := func(name, syntax string, arity int, flags command.Flags, since, complexity, summary string, tips []string, run func(*command.Call) error) command.Spec {
@@ -36,7 +38,7 @@ func clusterRows(c *cluster, engine *command.Engine) []command.Spec {
 			Name: name, Syntax: syntax, Arity: arity, Flags: flags, Group: "cluster",
 			Since: since, Complexity: complexity, Summary: summary, Tips: tips, Run: run,
 		}
-		if flags&command.Admin != 0 {
+		if flags&command.Admin != 0 && flags != looks {
 			// These write the cluster config file.
 			s.Heavy = command.Always
 		}
@@ -57,7 +59,7 @@ func clusterRows(c *cluster, engine *command.Engine) []command.Spec {
 			sub("addslots", "slot [slot ...]", -3, admin, "3.0.0", "O(N) where N is the total number of hash slot arguments", "Gives free slots to this node.", nil, r.addSlots),
 			sub("addslotsrange", "start-slot end-slot [start-slot end-slot ...]", -4, admin, "7.0.0", "O(N) where N is the total number of the slots between the start slot and end slot arguments.", "Gives free slot ranges to this node.", nil, r.addSlotsRange),
 			sub("bumpepoch", "", 2, admin, "3.0.0", "O(1)", "Takes a config epoch greater than all others.", nondeterministic, r.bumpEpoch),
-			sub("count-failure-reports", "node-id", 3, command.Admin|query, "3.0.0", "O(N) where N is the number of failure reports", "Counts the fresh failure reports about a node.", nondeterministic, r.countFailureReports),
+			sub("count-failure-reports", "node-id", 3, looks, "3.0.0", "O(N) where N is the number of failure reports", "Counts the fresh failure reports about a node.", nondeterministic, r.countFailureReports),
 			sub("countkeysinslot", "slot", 3, query, "3.0.0", "O(1)", "Counts the keys of a slot in this node.", nil, r.countKeysInSlot),
 			sub("delslots", "slot [slot ...]", -3, admin, "3.0.0", "O(N) where N is the total number of hash slot arguments", "Makes slots unassigned for this node.", nil, r.delSlots),
 			sub("delslotsrange", "start-slot end-slot [start-slot end-slot ...]", -4, admin, "7.0.0", "O(N) where N is the total number of the slots between the start slot and end slot arguments.", "Makes slot ranges unassigned for this node.", nil, r.delSlotsRange),
@@ -73,14 +75,14 @@ func clusterRows(c *cluster, engine *command.Engine) []command.Spec {
 			sub("myid", "", 2, query, "3.0.0", "O(1)", "Tells the id of this node.", nil, r.myID),
 			sub("myshardid", "", 2, query, "7.2.0", "O(1)", "Tells the id of this node's shard.", nondeterministic, r.myShardID),
 			sub("nodes", "", 2, query, "3.0.0", "O(N) where N is the total number of Cluster nodes", "Tells every node, its role and its slots, in the format of the config file.", nondeterministic, r.nodes),
-			sub("replicas", "node-id", 3, command.Admin|query, "5.0.0", "O(1)", "Lists the replicas of a primary.", nondeterministic, r.replicas),
+			sub("replicas", "node-id", 3, looks, "5.0.0", "O(1)", "Lists the replicas of a primary.", nondeterministic, r.replicas),
 			sub("replicate", "node-id", 3, admin, "3.0.0", "O(1)", "Makes this node a replica of a primary.", nil, r.replicate),
 			sub("reset", "[HARD | SOFT]", -2, command.Admin|command.NoScript|command.Stale, "3.0.0", "O(N) where N is the number of known nodes. The command may execute a FLUSHALL as a side effect.", "Makes this node a fresh one.", nil, r.reset),
 			sub("saveconfig", "", 2, admin, "3.0.0", "O(1)", "Writes the cluster config file now.", nil, r.saveConfig),
 			sub("set-config-epoch", "config-epoch", 3, admin, "3.0.0", "O(1)", "Sets the config epoch of a fresh node.", nil, r.setConfigEpoch),
 			sub("setslot", "slot <IMPORTING node-id | MIGRATING node-id | NODE node-id | STABLE>", -4, admin, "3.0.0", "O(1)", "Opens a slot for moving, closes it, or gives it an owner.", nil, r.setSlot),
 			sub("shards", "", 2, query, "7.0.0", "O(N) where N is the total number of cluster nodes", "Tells every shard with its slots and nodes.", nondeterministic, r.shards),
-			sub("slaves", "node-id", 3, command.Admin|query, "3.0.0", "O(1)", "Lists the replicas of a primary.", nondeterministic, r.replicas),
+			sub("slaves", "node-id", 3, looks, "3.0.0", "O(1)", "Lists the replicas of a primary.", nondeterministic, r.replicas),
 			sub("slots", "", 2, query, "3.0.0", "O(N) where N is the total number of Cluster nodes", "Tells which nodes serve which slots.", nondeterministic, r.slots),
 		},
 	}}

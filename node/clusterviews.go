@@ -2,10 +2,8 @@ package node
 
 import (
 	"cmp"
-	"fmt"
 	"maps"
 	"slices"
-	"strings"
 
 	"slotmesh/gossip"
 	"slotmesh/gossip/bus"
@@ -18,12 +16,17 @@ import (
 // Redis 7.0 with the fields of 7.2, as cluster tools and clients parse them.
 
 func (r clusterCommands) myID(call *command.Call) error {
-	call.Reply.BulkString(r.c.view.Load().Self.ID.String())
+	writeID(call.Reply, r.c.view.Load().Self.ID)
 	return nil
 }
 
+func writeID(w *resp.Writer, id slots.NodeID) {
+	var room [2 * len(id)]byte
+	w.Bulk(id.Append(room[:0]))
+}
+
 func (r clusterCommands) myShardID(call *command.Call) error {
-	call.Reply.BulkString(r.c.view.Load().Self.Shard.String())
+	writeID(call.Reply, slots.NodeID(r.c.view.Load().Self.Shard))
 	return nil
 }
 
@@ -55,19 +58,21 @@ func (r clusterCommands) info(call *command.Call) error {
 		// take over is not ok: whoever restarts nodes one by one goes by this.
 		state = "ok"
 	}
-	var b strings.Builder
-	fmt.Fprintf(&b, "cluster_state:%s\r\n", state)
-	fmt.Fprintf(&b, "cluster_slots_assigned:%d\r\n", assigned)
-	fmt.Fprintf(&b, "cluster_slots_ok:%d\r\n", assigned-pfail-fail)
-	fmt.Fprintf(&b, "cluster_slots_pfail:%d\r\n", pfail)
-	fmt.Fprintf(&b, "cluster_slots_fail:%d\r\n", fail)
-	fmt.Fprintf(&b, "cluster_known_nodes:%d\r\n", len(v.Nodes))
-	fmt.Fprintf(&b, "cluster_size:%d\r\n", v.Size)
-	fmt.Fprintf(&b, "cluster_current_epoch:%d\r\n", v.CurrentEpoch)
-	fmt.Fprintf(&b, "cluster_my_epoch:%d\r\n", r.myEpoch(v))
-	writeBusStats(&b, r.c.busStats())
-	b.WriteString("total_cluster_links_buffer_limit_exceeded:0\r\n")
-	call.Reply.Verbatim("txt", b.String())
+	call.Reply.Text(func(text []byte) []byte {
+		t := infoText(text)
+		t.line("cluster_state", state)
+		t.line("cluster_slots_assigned", assigned)
+		t.line("cluster_slots_ok", assigned-pfail-fail)
+		t.line("cluster_slots_pfail", pfail)
+		t.line("cluster_slots_fail", fail)
+		t.line("cluster_known_nodes", len(v.Nodes))
+		t.line("cluster_size", v.Size)
+		t.line("cluster_current_epoch", int64(v.CurrentEpoch))
+		t.line("cluster_my_epoch", int64(r.myEpoch(v)))
+		t.busStats(r.c.busStats())
+		t.line("total_cluster_links_buffer_limit_exceeded", 0)
+		return t
+	})
 	return nil
 }
 
@@ -84,12 +89,12 @@ func (r clusterCommands) myEpoch(v *gossip.View) uint64 {
 
 func (r clusterCommands) nodes(call *command.Call) error {
 	v := r.c.view.Load()
-	var b strings.Builder
-	for _, n := range v.Nodes {
-		r.writeNode(&b, v, n)
-		b.WriteByte('\n')
-	}
-	call.Reply.Verbatim("txt", b.String())
+	call.Reply.Text(func(text []byte) []byte {
+		for _, n := range v.Nodes {
+			text = append(r.appendNode(text, v, n), '\n')
+		}
+		return text
+	})
 	return nil
 }
 
@@ -102,18 +107,17 @@ func (r clusterCommands) replicas(call *command.Call) error {
 		return errNotPrimary
 	}
 	v := r.c.view.Load()
-	list := replicasOf(v, id)
+	list := appendReplicas(nil, v, id)
 	call.Reply.Array(len(list))
+	var room [256]byte
 	for _, replica := range list {
-		var b strings.Builder
-		r.writeNode(&b, v, replica)
-		call.Reply.BulkString(b.String())
+		call.Reply.Bulk(r.appendNode(room[:0], v, replica))
 	}
 	return nil
 }
 
-func replicasOf(v *gossip.View, primary slots.NodeID) []*gossip.Node {
-	var list []*gossip.Node
+// appendReplicas appends the replicas of a primary.
+func appendReplicas(list []*gossip.Node, v *gossip.View, primary slots.NodeID) []*gossip.Node {
 	for _, n := range v.Nodes {
 		if n.IsReplica && n.Primary == primary {
 			list = append(list, n)
@@ -122,50 +126,67 @@ func replicasOf(v *gossip.View, primary slots.NodeID) []*gossip.Node {
 	return list
 }
 
-// writeNode appends one line of CLUSTER NODES, without its line end.
-func (r clusterCommands) writeNode(b *strings.Builder, v *gossip.View, n *gossip.Node) {
-	fmt.Fprintf(b, "%s %s:%d@%d", n.ID, n.Address.IP, n.Address.Port, n.Address.BusPort)
+// appendNode appends one line of CLUSTER NODES, without its line end.
+func (r clusterCommands) appendNode(dst []byte, v *gossip.View, n *gossip.Node) []byte {
+	dst = append(n.ID.Append(dst), ' ')
+	dst = append(dst, n.Address.IP...)
+	dst = appendNumber(dst, ":", int64(n.Address.Port))
+	dst = appendNumber(dst, "@", int64(n.Address.BusPort))
 	if n.Address.Host != "" {
-		b.WriteString("," + n.Address.Host)
+		dst = append(append(dst, ','), n.Address.Host...)
 	}
-	primary := "-"
-	if n.IsReplica && !n.Primary.IsZero() {
-		primary = n.Primary.String()
-	}
+	dst = appendNodeFlags(append(dst, ' '), v, n)
+	dst = append(dst, ' ')
 	epoch := n.ConfigEpoch
+	if n.IsReplica && !n.Primary.IsZero() {
+		dst = n.Primary.Append(dst)
+	} else {
+		dst = append(dst, '-')
+	}
 	if n.IsReplica {
 		if p := v.Node(n.Primary); p != nil {
 			epoch = p.ConfigEpoch
 		}
 	}
-	link := "disconnected"
+	dst = appendNumber(dst, " ", r.c.unixMs(n.PingSent))
+	dst = appendNumber(dst, " ", r.c.unixMs(n.PongReceived))
+	dst = appendNumber(dst, " ", int64(epoch))
 	if n.Linked || n == v.Self {
-		link = "connected"
+		dst = append(dst, " connected"...)
+	} else {
+		dst = append(dst, " disconnected"...)
 	}
-	fmt.Fprintf(b, " %s %s %d %d %d %s", nodeFlags(v, n), primary, r.c.unixMs(n.PingSent), r.c.unixMs(n.PongReceived), epoch, link)
-	for _, rg := range n.Slots.Ranges() {
-		b.WriteString(" " + rg.String())
+	var room [16]slots.Range
+	for _, rg := range n.Slots.AppendRanges(room[:0]) {
+		dst = rg.Append(append(dst, ' '))
 	}
 	if n != v.Self {
-		return
+		return dst
 	}
 	open := slices.AppendSeq(slices.Collect(maps.Keys(n.Migrating)), maps.Keys(n.Importing))
 	slices.Sort(open)
 	for _, slot := range open {
+		dst = appendNumber(dst, " [", int64(slot))
 		if to, leaves := n.Migrating[slot]; leaves {
-			fmt.Fprintf(b, " [%d->-%s]", slot, to)
+			dst = to.Append(append(dst, "->-"...))
 		} else {
-			fmt.Fprintf(b, " [%d-<-%s]", slot, n.Importing[slot])
+			dst = n.Importing[slot].Append(append(dst, "-<-"...))
 		}
+		dst = append(dst, ']')
 	}
+	return dst
 }
 
-func nodeFlags(v *gossip.View, n *gossip.Node) string {
-	var flags []string
+func appendNodeFlags(dst []byte, v *gossip.View, n *gossip.Node) []byte {
+	begin := len(dst)
 	add := func(on bool, word string) {
-		if on {
-			flags = append(flags, word)
+		if !on {
+			return
 		}
+		if len(dst) > begin {
+			dst = append(dst, ',')
+		}
+		dst = append(dst, word...)
 	}
 	add(n == v.Self, "myself")
 	if !n.Handshake {
@@ -177,65 +198,69 @@ func nodeFlags(v *gossip.View, n *gossip.Node) string {
 	add(n.Handshake, "handshake")
 	add(n.NoAddress, "noaddr")
 	add(n.NoFailover, "nofailover")
-	if len(flags) == 0 {
-		return "noflags"
-	}
-	return strings.Join(flags, ",")
+	add(len(dst) == begin, "noflags")
+	return dst
 }
 
 // slots answers CLUSTER SLOTS: one row for each maximal range of one primary.
 // Only replicas that have data and are not failing are listed.
 func (r clusterCommands) slots(call *command.Call) error {
-	v := r.c.view.Load()
+	v, preferred := r.c.view.Load(), r.c.settings().Endpoint
 	type row struct {
 		slots.Range
-		primary *gossip.Node
+		// shard says which of shards serves the range.
+		shard int
+	}
+	// shard is what the rows of one primary end with: so many nodes.
+	type shard struct {
+		nodes int
+		text  []byte
 	}
 	var rows []row
+	var shards []shard
+	var ranges []slots.Range
 	for _, n := range v.Nodes {
-		if n.IsReplica {
+		if n.IsReplica || n.Slots.Empty() {
 			continue
 		}
-		for _, rg := range n.Slots.Ranges() {
-			rows = append(rows, row{rg, n})
+		ranges = n.Slots.AppendRanges(ranges[:0])
+		for _, rg := range ranges {
+			rows = append(rows, row{rg, len(shards)})
 		}
+		w := resp.Writer{Proto: call.Reply.Proto, Buf: make([]byte, 0, 256)}
+		writeSlotsNode(&w, n, preferred)
+		nodes := 1
+		for _, of := range v.Nodes {
+			if of.IsReplica && of.Primary == n.ID && !of.PFail && !of.Fail && of.Offset != 0 {
+				writeSlotsNode(&w, of, preferred)
+				nodes++
+			}
+		}
+		shards = append(shards, shard{nodes, w.Buf})
 	}
 	// In the order of the slots, as the reference answers: clients keep the first
 	// nodes that they see as their seeds.
 	slices.SortFunc(rows, func(a, b row) int { return cmp.Compare(a.First, b.First) })
-	call.Reply.Array(len(rows))
+	w := call.Reply
+	w.Array(len(rows))
 	for _, row := range rows {
-		var usable []*gossip.Node
-		for _, n := range replicasOf(v, row.primary.ID) {
-			if !n.PFail && !n.Fail && n.Offset != 0 {
-				usable = append(usable, n)
-			}
-		}
-		call.Reply.Array(3 + len(usable))
-		call.Reply.Int(int64(row.First))
-		call.Reply.Int(int64(row.Last))
-		for _, n := range append([]*gossip.Node{row.primary}, usable...) {
-			r.writeSlotsNode(call.Reply, n)
-		}
+		of := &shards[row.shard]
+		w.Array(2 + of.nodes)
+		w.Int(int64(row.First))
+		w.Int(int64(row.Last))
+		w.Buf = append(w.Buf, of.text...)
 	}
 	return nil
 }
 
-func (r clusterCommands) writeSlotsNode(w *resp.Writer, n *gossip.Node) {
-	preferred := r.c.settings().Endpoint
+func writeSlotsNode(w *resp.Writer, n *gossip.Node, preferred gossip.EndpointKind) {
 	w.Array(4)
-	r.writeEndpoint(w, n, preferred)
+	writeEndpoint(w, n, preferred)
 	w.Int(int64(n.Address.Port))
-	w.BulkString(n.ID.String())
+	writeID(w, n.ID)
 	withIP := preferred != gossip.EndpointIP
 	withHost := preferred != gossip.EndpointHostname && n.Address.Host != ""
-	pairs := 0
-	for _, with := range []bool{withIP, withHost} {
-		if with {
-			pairs++
-		}
-	}
-	w.Map(pairs)
+	w.Map(bit(withIP) + bit(withHost))
 	if withIP {
 		w.BulkString("ip")
 		w.BulkString(n.Address.IP)
@@ -248,7 +273,7 @@ func (r clusterCommands) writeSlotsNode(w *resp.Writer, n *gossip.Node) {
 
 // writeEndpoint writes what clients should dial: null means "the host you
 // asked", "?" a host name that nobody configured.
-func (r clusterCommands) writeEndpoint(w *resp.Writer, n *gossip.Node, preferred gossip.EndpointKind) {
+func writeEndpoint(w *resp.Writer, n *gossip.Node, preferred gossip.EndpointKind) {
 	switch {
 	case preferred == gossip.EndpointUnknown:
 		w.Null()
@@ -262,44 +287,41 @@ func (r clusterCommands) writeEndpoint(w *resp.Writer, n *gossip.Node, preferred
 }
 
 func (r clusterCommands) shards(call *command.Call) error {
-	v := r.c.view.Load()
-	var primaries []*gossip.Node
+	v, preferred := r.c.view.Load(), r.c.settings().Endpoint
+	primaries := 0
 	for _, n := range v.Nodes {
-		if !n.IsReplica && !n.Handshake {
-			primaries = append(primaries, n)
-		}
+		primaries += bit(!n.IsReplica && !n.Handshake)
 	}
 	w := call.Reply
-	w.Array(len(primaries))
-	for _, p := range primaries {
+	w.Array(primaries)
+	var roomOfRanges [16]slots.Range
+	var roomOfNodes [8]*gossip.Node
+	for _, p := range v.Nodes {
+		if p.IsReplica || p.Handshake {
+			continue
+		}
 		w.Map(2)
 		w.BulkString("slots")
-		ranges := p.Slots.Ranges()
+		ranges := p.Slots.AppendRanges(roomOfRanges[:0])
 		w.Array(2 * len(ranges))
 		for _, rg := range ranges {
 			w.Int(int64(rg.First))
 			w.Int(int64(rg.Last))
 		}
 		w.BulkString("nodes")
-		members := append([]*gossip.Node{p}, replicasOf(v, p.ID)...)
+		members := appendReplicas(append(roomOfNodes[:0], p), v, p.ID)
 		w.Array(len(members))
 		for _, n := range members {
-			r.writeShardNode(w, v, n)
+			writeShardNode(w, n, preferred)
 		}
 	}
 	return nil
 }
 
-func (r clusterCommands) writeShardNode(w *resp.Writer, v *gossip.View, n *gossip.Node) {
-	fields := 7
-	for _, present := range []bool{n.Address.TLSPort != 0, n.Address.Host != ""} {
-		if present {
-			fields++
-		}
-	}
-	w.Map(fields)
+func writeShardNode(w *resp.Writer, n *gossip.Node, preferred gossip.EndpointKind) {
+	w.Map(7 + bit(n.Address.TLSPort != 0) + bit(n.Address.Host != ""))
 	w.BulkString("id")
-	w.BulkString(n.ID.String())
+	writeID(w, n.ID)
 	w.BulkString("port")
 	w.Int(int64(n.Address.Port))
 	if n.Address.TLSPort != 0 {
@@ -309,7 +331,7 @@ func (r clusterCommands) writeShardNode(w *resp.Writer, v *gossip.View, n *gossi
 	w.BulkString("ip")
 	w.BulkString(n.Address.IP)
 	w.BulkString("endpoint")
-	r.writeEndpoint(w, n, r.c.settings().Endpoint)
+	writeEndpoint(w, n, preferred)
 	if n.Address.Host != "" {
 		w.BulkString("hostname")
 		w.BulkString(n.Address.Host)
@@ -342,7 +364,7 @@ func (r clusterCommands) links(call *command.Call) error {
 		w.BulkString("direction")
 		w.BulkString(direction(l.Outgoing))
 		w.BulkString("node")
-		w.BulkString(l.Node.String())
+		writeID(w, l.Node)
 		w.BulkString("create-time")
 		w.Int(l.Created.UnixMilli())
 		w.BulkString("events")
@@ -403,20 +425,19 @@ func (c *cluster) unixMs(at gossip.Instant) int64 {
 	return c.started.Add(at).UnixMilli()
 }
 
-// writeBusStats appends the cluster_stats_messages_* lines of CLUSTER INFO:
-// messages over links, broadcasts, and exchanges of the whole state.
-func writeBusStats(b *strings.Builder, s bus.Stats) {
-	line := func(name string, n int64) { fmt.Fprintf(b, "cluster_stats_messages_%s:%d\r\n", name, n) }
-	line("link_sent", s.MessagesSent)
-	line("broadcast_sent", s.BroadcastsSent)
-	line("sent", s.MessagesSent+s.BroadcastsSent)
-	line("link_received", s.MessagesReceived)
-	line("broadcast_received", s.BroadcastsReceived)
-	line("repair_received", s.Repairs)
-	line("received", s.MessagesReceived+s.BroadcastsReceived+s.Repairs)
-	if !s.UDPHealthy {
-		b.WriteString("cluster_bus_udp:blocked\r\n")
+// busStats adds the cluster_stats_messages_* lines of CLUSTER INFO: messages over
+// links, broadcasts, and exchanges of the whole state.
+func (t *infoText) busStats(s bus.Stats) {
+	t.line("cluster_stats_messages_link_sent", s.MessagesSent)
+	t.line("cluster_stats_messages_broadcast_sent", s.BroadcastsSent)
+	t.line("cluster_stats_messages_sent", s.MessagesSent+s.BroadcastsSent)
+	t.line("cluster_stats_messages_link_received", s.MessagesReceived)
+	t.line("cluster_stats_messages_broadcast_received", s.BroadcastsReceived)
+	t.line("cluster_stats_messages_repair_received", s.Repairs)
+	t.line("cluster_stats_messages_received", s.MessagesReceived+s.BroadcastsReceived+s.Repairs)
+	if s.UDPHealthy {
+		t.line("cluster_bus_udp", "ok")
 	} else {
-		b.WriteString("cluster_bus_udp:ok\r\n")
+		t.line("cluster_bus_udp", "blocked")
 	}
 }

@@ -29,6 +29,9 @@ func ParseNodeID(text string) (NodeID, error) {
 // String returns 40 lower-case hex digits.
 func (id NodeID) String() string { return hex.EncodeToString(id[:]) }
 
+// Append appends what String returns.
+func (id NodeID) Append(dst []byte) []byte { return hex.AppendEncode(dst, id[:]) }
+
 // IsZero reports whether id names no node.
 func (id NodeID) IsZero() bool { return id == NodeID{} }
 

@@ -19,11 +19,15 @@ type Range struct{ First, Last Slot }
 func (r Range) Len() int { return int(r.Last-r.First) + 1 }
 
 // String returns "5" for one slot and "5-9" for several.
-func (r Range) String() string {
-	if r.First == r.Last {
-		return strconv.Itoa(int(r.First))
+func (r Range) String() string { return string(r.Append(nil)) }
+
+// Append appends what String returns.
+func (r Range) Append(dst []byte) []byte {
+	dst = strconv.AppendInt(dst, int64(r.First), 10)
+	if r.First != r.Last {
+		dst = strconv.AppendInt(append(dst, '-'), int64(r.Last), 10)
 	}
-	return strconv.Itoa(int(r.First)) + "-" + strconv.Itoa(int(r.Last))
+	return dst
 }
 
 // ParseRange reads "5" or "5-9".
@@ -121,8 +125,10 @@ func (s *Set) All() iter.Seq[Slot] {
 }
 
 // Ranges returns s as maximal ranges, ascending. No two of them touch.
-func (s *Set) Ranges() []Range {
-	var ranges []Range
+func (s *Set) Ranges() []Range { return s.AppendRanges(nil) }
+
+// AppendRanges appends what Ranges returns.
+func (s *Set) AppendRanges(ranges []Range) []Range {
 	for first := s.next(0, 0); first < Count; {
 		end := s.next(first, ^uint64(0))
 		ranges = append(ranges, Range{Slot(first), Slot(end - 1)})
