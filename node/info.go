@@ -297,7 +297,9 @@ func infoStats(n *Node, s *infoScene) {
 
 // infoDebug has what is worth knowing when a node seems slow.
 func infoDebug(n *Node, s *infoScene) {
-	s.line("eventloop_duration_max", s.serverStats(n).LoopLongest.Microseconds())
+	st := s.serverStats(n)
+	s.line("eventloop_duration_max", st.LoopLongest.Microseconds())
+	s.line("eventloop_own_duration_max", st.LoopLongestOwn.Microseconds())
 }
 
 func infoReplication(n *Node, s *infoScene) { s.out = n.replication.Info().AppendSection(s.out) }

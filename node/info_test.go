@@ -205,6 +205,9 @@ func TestInfoOfEventLoops(t *testing.T) {
 	if before == 0 || number("stats", "eventloop_duration_sum") == 0 || number("debug", "eventloop_duration_max") == 0 {
 		t.Error("a loop that received 4 MB has no account of it")
 	}
+	if own := number("debug", "eventloop_own_duration_max"); own == 0 || own > number("debug", "eventloop_duration_max") {
+		t.Errorf("%d µs of the longest turn are its own", own)
+	}
 	c.do("config", "resetstat")
 	if after := number("stats", "eventloop_cycles"); after >= before {
 		t.Errorf("%d rounds before CONFIG RESETSTAT, %d after", before, after)

@@ -39,6 +39,7 @@ type loop struct {
 	yielded int64
 	// calm is true while its waits are long.
 	calm bool
+	core core
 	done chan struct{}
 }
 
@@ -89,8 +90,9 @@ func newLoop(srv *Server, index int) (*loop, error) {
 	}
 	l := &loop{
 		srv: srv, index: index, epoll: epoll, wakeup: wakeup, doze: newDoze(epoll),
-		bench: newBench(srv, index, loopInBytes), done: make(chan struct{}),
+		bench: newBench(srv, index, loopInBytes), core: core{file: -1}, done: make(chan struct{}),
 	}
+	l.bench.taken = l.core.taken
 	srv.benches[l.bench] = struct{}{}
 	// Source 0 is the eventfd.
 	l.sources = append(l.sources, source{})
@@ -139,6 +141,7 @@ func (l *loop) run() {
 		now := l.srv.clock()
 		l.feel(now - l.bench.now)
 		l.bench.now = now
+		l.core.begin(now)
 		if l.bench.now >= l.nextIdle {
 			l.bench.syncWall()
 		}
@@ -294,6 +297,7 @@ func (l *loop) end() {
 		fn()
 	}
 	l.doze.end()
+	l.core.close()
 	unix.Close(l.epoll)
 	unix.Close(l.wakeup)
 }

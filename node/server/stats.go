@@ -52,9 +52,11 @@ type Stats struct {
 	EvictedClients              int64
 	Errors                      int64
 	// LoopRounds are the rounds of all event loops, LoopBusy is how long they took
-	// together and LoopLongest the longest of them.
-	LoopRounds            int64
-	LoopBusy, LoopLongest time.Duration
+	// together and LoopLongest the longest of them. LoopLongestOwn is the longest
+	// less the time for which the kernel knows that the loop wanted to run and other
+	// processes had the processor.
+	LoopRounds                            int64
+	LoopBusy, LoopLongest, LoopLongestOwn time.Duration
 	// ErrorsByPrefix counts error replies by their first word.
 	ErrorsByPrefix map[string]int64
 }
@@ -83,6 +85,7 @@ func (s *benchStats) add(other *benchStats) {
 	s.rounds += other.rounds
 	s.busy += other.busy
 	s.longest = max(s.longest, other.longest)
+	s.longestOwn = max(s.longestOwn, other.longestOwn)
 }
 
 // reset zeroes the accounts.
@@ -91,7 +94,7 @@ func (s *benchStats) reset() {
 	clear(s.nanos)
 	clear(s.times)
 	s.commands, s.bytesIn, s.bytesOut = 0, 0, 0
-	s.rounds, s.busy, s.longest = 0, 0, 0
+	s.rounds, s.busy, s.longest, s.longestOwn = 0, 0, 0, 0
 }
 
 // totals sums up the accounts of all owners. The caller holds srv.mu.
@@ -133,6 +136,7 @@ func (srv *Server) Stats() Stats {
 		QueryLimitDisconnections: c.queryLimit.Load(), OutputLimitDisconnections: c.outputLimit.Load(),
 		EvictedClients: c.evicted.Load(), Errors: c.errorCount.Load(),
 		LoopRounds: total.rounds, LoopBusy: time.Duration(total.busy), LoopLongest: time.Duration(total.longest),
+		LoopLongestOwn: time.Duration(total.longestOwn),
 		ErrorsByPrefix: make(map[string]int64),
 	}
 	st.OpsPerSecond, st.BytesInPerSecond, st.BytesOutPerSecond = srv.ops.rates()

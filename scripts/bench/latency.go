@@ -37,7 +37,7 @@ func (b bench) latency(rounds int) {
 	fmt.Printf("\nGET beside %d writes a second, %d keys of 64 bytes, servers on core 0, clients on core 1, %d rounds\n", steadyWrites, keys, rounds)
 	collections := len(collectorCosts(node))
 	tails, worst := map[*harness.Process][]float64{}, map[*harness.Process][]float64{}
-	var turns []float64
+	var turns, own, away, stalls []float64
 	for round := range rounds {
 		order := slices.Clone(both)
 		if round%2 == 1 {
@@ -46,9 +46,12 @@ func (b bench) latency(rounds int) {
 		for _, p := range order {
 			p.Do("CONFIG", "RESETSTAT")
 			tail, most := b.steady(p, keys, after(steadyTime))
-			turns = append(turns, longestTurn(p)...)
+			turns = append(turns, debugMicros(p, "eventloop_duration_max")...)
+			own = append(own, debugMicros(p, "eventloop_own_duration_max")...)
 			tails[p], worst[p] = append(tails[p], tail), append(worst[p], most)
 		}
+		absence, stall := b.absence(0, steadyTime)
+		away, stalls = append(away, absence), append(stalls, stall)
 	}
 	ratios := make([]float64, rounds)
 	for i := range ratios {
@@ -56,7 +59,8 @@ func (b bench) latency(rounds int) {
 	}
 	fmt.Printf("p99.9: node %s µs, reference %s µs, ratio %s, to reach 1.20\n", spread(tails[node]), spread(tails[reference]), spread(ratios))
 	fmt.Printf("longest: node %s µs, reference %s µs\n", spread(worst[node]), spread(worst[reference]))
-	fmt.Printf("longest turn of one of the node's event loops: %s µs, to reach 5000\n", spread(turns))
+	fmt.Printf("longest turn of one of the node's event loops: %s µs, without what other processes had of the core %s µs, to reach 5000\n", spread(turns), spread(own))
+	fmt.Printf("for comparison, a thread that only reads the clock, on core 0 between the rounds: away for %s µs at most, without what other processes had of the core %s µs\n", spread(away), spread(stalls))
 	b.collector(node, keys, "of strings", "10", collections)
 
 	// Half of the data moves into collections.
@@ -147,10 +151,10 @@ func (b bench) steady(p *harness.Process, keys int, over func() bool) (tail, mos
 	return times[len(times)*999/1000], times[len(times)-1]
 }
 
-// longestTurn returns the microseconds that an event loop of p has been busy at
-// most in one turn since CONFIG RESETSTAT, or nothing if p does not tell.
-func longestTurn(p *harness.Process) []float64 {
-	text, ok := p.Info("debug")["eventloop_duration_max"]
+// debugMicros returns a field of microseconds from INFO debug of p, or nothing if p
+// does not tell.
+func debugMicros(p *harness.Process, field string) []float64 {
+	text, ok := p.Info("debug")[field]
 	if !ok {
 		return nil
 	}
