@@ -21,16 +21,18 @@ var elsewhere = []string{"migrate", "wait"}
 
 // TestScriptsCoverEverything computes from the reference's COMMAND DOCS what
 // there is to try: every command, every token, and every argument that may be
-// left out or repeated. It prints what no script tries.
+// left out or repeated. It prints what no script tries. An option has been tried
+// where the reference did something with it, and of every command there is an
+// error too.
 func TestScriptsCoverEverything(t *testing.T) {
 	ref := startReference(t)
 	docs := decoded(ref.do("COMMAND", "DOCS")).([]any)
 	table := newNode(t).engine.Table()
-	lines := scriptLines(t)
+	tried := tryScripts(t)
 	wanted, missing := 0, 0
-	want := func(tried bool, format string, args ...any) {
+	want := func(found bool, format string, args ...any) {
 		wanted++
-		if !tried {
+		if !found {
 			missing++
 			t.Errorf("no script tries "+format, args...)
 		}
@@ -43,8 +45,9 @@ func TestScriptsCoverEverything(t *testing.T) {
 			t.Errorf("there is no %s", name)
 			return
 		}
-		own := lines[name]
+		own := tried[name].done
 		want(len(own) > 0, "%s", name)
+		want(tried[name].refused > 0, "%s so that it fails", name)
 		leaves(fields["arguments"], func(a map[string]any, nested bool) {
 			if token, there := a["token"].(string); there && token != `""` {
 				used := slices.ContainsFunc(own, func(args []string) bool {
@@ -100,16 +103,33 @@ func texts(v any) []string {
 	return out
 }
 
-// scriptLines returns the arguments of every line of the scripts by the name of
-// the command, "container|sub" for subcommands.
-func scriptLines(t *testing.T) map[string][][]string {
+// trial is what the scripts have of one command.
+type trial struct {
+	// done are the arguments of the lines that did not end in an error.
+	done    [][]string
+	refused int
+}
+
+// tryScripts plays the scripts to the reference and returns what they try by the
+// name of the command, "container|sub" for subcommands.
+func tryScripts(t *testing.T) map[string]trial {
 	t.Helper()
 	files, err := filepath.Glob("testdata/scripts/*.txt")
 	if err != nil || len(files) == 0 {
 		t.Fatal("no scripts", err)
 	}
-	lines := make(map[string][][]string)
+	tried := make(map[string]trial)
+	note := func(name string, args []string, refused bool) {
+		of := tried[name]
+		if refused {
+			of.refused++
+		} else {
+			of.done = append(of.done, args)
+		}
+		tried[name] = of
+	}
 	for _, file := range files {
+		ref := startReference(t, "--enable-debug-command", "yes")
 		f, err := os.Open(file)
 		if err != nil {
 			t.Fatal(err)
@@ -124,13 +144,13 @@ func scriptLines(t *testing.T) map[string][][]string {
 			if slices.Contains([]string{"unordered", "about", "shape"}, args[0]) {
 				args = args[1:]
 			}
+			refused := ref.do(args...)[0] == '-'
 			name := strings.ToLower(args[0])
-			lines[name] = append(lines[name], args[1:])
+			note(name, args[1:], refused)
 			if len(args) > 1 {
-				name += "|" + strings.ToLower(args[1])
-				lines[name] = append(lines[name], args[2:])
+				note(name+"|"+strings.ToLower(args[1]), args[2:], refused)
 			}
 		}
 	}
-	return lines
+	return tried
 }

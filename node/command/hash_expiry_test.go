@@ -3,8 +3,6 @@ package command
 import (
 	"fmt"
 	"math/rand/v2"
-	"os"
-	"path/filepath"
 	"strconv"
 	"strings"
 	"testing"
@@ -15,73 +13,6 @@ import (
 	"slotmesh/node/store/value"
 	"slotmesh/slots"
 )
-
-// TestHashExpiry runs testdata/hash_expiry.txt, which pins the commands that the
-// reference does not have. A line is a command, behind it "=>" the reply and "|"
-// what was journaled, if anything was; "+ 100" lets time pass, milliseconds.
-// Deadlines are written relative to the beginning, as T and the milliseconds
-// since then.
-func TestHashExpiry(t *testing.T) {
-	const file = "testdata/hash_expiry.txt"
-	text, err := os.ReadFile(file)
-	if err != nil {
-		t.Fatal(err)
-	}
-	n := newNode(t)
-	start := n.now.Load()
-	times := func(line string) string {
-		words := strings.Split(line, " ")
-		for i, word := range words {
-			if rest, ok := strings.CutPrefix(word, "T"); ok {
-				if ms, err := strconv.ParseInt("0"+rest, 10, 64); err == nil {
-					words[i] = fmt.Sprint(start + ms)
-				}
-			}
-		}
-		return strings.Join(words, " ")
-	}
-	for i, line := range strings.Split(string(text), "\n") {
-		if line == "" || strings.HasPrefix(line, "#") {
-			continue
-		}
-		if ms, ok := strings.CutPrefix(line, "+ "); ok {
-			step, err := strconv.ParseInt(ms, 10, 64)
-			if err != nil {
-				t.Fatal(err)
-			}
-			n.now.Add(step)
-			continue
-		}
-		command, want, ok := strings.Cut(times(line), " => ")
-		if !ok {
-			t.Fatalf("%s:%d: no reply", filepath.Base(file), i+1)
-		}
-		got := short(decoded(n.do(splitLine(t, command)...)))
-		if entries := n.entries(); entries != "" {
-			got += " | " + entries
-		}
-		if got != want {
-			t.Errorf("%s:%d: %s\n got:  %s\n want: %s", filepath.Base(file), i+1, command, got, want)
-		}
-	}
-}
-
-// short writes a reply on one line.
-func short(v any) string {
-	switch v := v.(type) {
-	case nil:
-		return "nil"
-	case replyError:
-		return "-" + string(v)
-	case []any:
-		words := make([]string, len(v))
-		for i := range v {
-			words[i] = short(v[i])
-		}
-		return "[" + strings.Join(words, " ") + "]"
-	}
-	return fmt.Sprint(v)
-}
 
 // TestReplicaHidesFields shows that a replica neither shows nor deletes a field
 // whose time is over, and that a stream still finds it.

@@ -8,6 +8,9 @@ import (
 	"testing"
 )
 
+// beyond are the options that commands have which the reference does not know.
+var beyond = map[string]string{"set": `(string comparison-value "IFEQ")`}
+
 // TestIntrospectionAgrees compares COMMAND INFO and the argument trees of
 // COMMAND DOCS with the reference's for every command that both have.
 func TestIntrospectionAgrees(t *testing.T) {
@@ -47,7 +50,7 @@ func TestIntrospectionAgrees(t *testing.T) {
 		if strings.HasPrefix(s.FullName(), "command|getkeys") {
 			continue // the reference documents no arguments for these
 		}
-		if x, y := treeOf(a["arguments"]), treeOf(b["arguments"]); x != y {
+		if x, y := strings.Replace(treeOf(a["arguments"]), beyond[s.FullName()], "", 1), treeOf(b["arguments"]); x != y {
 			t.Errorf("COMMAND DOCS %s: arguments\n ours:   %s\n theirs: %s", s.FullName(), x, y)
 		}
 		// The reference's syntax of PFMERGE names a source, that of GEOHASH and GEOPOS

@@ -1,7 +1,9 @@
 package command
 
 import (
+	"bytes"
 	"math"
+	"strconv"
 
 	"slotmesh/node/resp"
 	"slotmesh/node/store"
@@ -33,6 +35,11 @@ func Strings() []Spec {
 		{
 			Name: "decrby", Syntax: "key decrement", Arity: 3, Flags: Write | DenyOOM | Fast, Keys: countsKey,
 			Since: "1.0.0", Complexity: "O(1)", Summary: "Takes an amount from the number in a string.", Run: runDecrBy,
+		},
+		{
+			Name: "delifeq", Syntax: "key value", Arity: 3, Flags: Write,
+			Keys:  []KeySpec{{Flags: KeyRM | KeyAccess | KeyDelete, Begin: 1, Step: 1}},
+			Since: "9.0.0", Complexity: "O(1)", Summary: "Deletes a key if its string is the one given.", Run: runDelIfEq,
 		},
 		{
 			Name: "get", Syntax: "key", Arity: 2, Flags: ReadOnly | Fast, Keys: readsKey,
@@ -106,15 +113,15 @@ func Strings() []Spec {
 		},
 		{
 			Name: "set",
-			Syntax: "key value [NX | XX] [GET] [EX seconds | PX milliseconds | EXAT unix-time-seconds |" +
+			Syntax: "key value [NX | XX | IFEQ comparison-value] [GET] [EX seconds | PX milliseconds | EXAT unix-time-seconds |" +
 				" PXAT unix-time-milliseconds | KEEPTTL]",
 			Arity: -3, Flags: Write | DenyOOM,
 			Keys: []KeySpec{{
 				Flags: KeyRW | KeyAccess | KeyUpdate | KeyVariableFlags,
-				Notes: "reads and returns the old value with GET only", Begin: 1, Step: 1,
+				Notes: "reads the old value with GET and IFEQ only", Begin: 1, Step: 1,
 			}},
 			FlagsOf: func(args [][]byte) KeyFlags {
-				if o, err := parseSetOptions(args[3:], true); err == nil && o.get {
+				if o, err := parseSetOptions(args[3:], true); err == nil && (o.get || o.ifEqual) {
 					return KeyRW | KeyAccess | KeyUpdate
 				}
 				return KeyOW | KeyUpdate
@@ -218,6 +225,10 @@ func runMGet(c *Call) error {
 // setOptions are the options of SET and GETEX.
 type setOptions struct {
 	nx, xx, get, keepTTL, persist bool
+	// ifEqual is true with IFEQ, and equal what the key's string must be. The
+	// option is Valkey's.
+	ifEqual bool
+	equal   []byte
 	// expiry is the option word and its argument, nil without one.
 	word, amount []byte
 }
@@ -228,10 +239,13 @@ func parseSetOptions(words [][]byte, isSet bool) (o setOptions, err error) {
 	for i := 0; i < len(words); i++ {
 		word := words[i]
 		switch {
-		case isSet && isWord(word, "nx") && !o.xx:
+		case isSet && isWord(word, "nx") && !o.xx && !o.ifEqual:
 			o.nx = true
-		case isSet && isWord(word, "xx") && !o.nx:
+		case isSet && isWord(word, "xx") && !o.nx && !o.ifEqual:
 			o.xx = true
+		case isSet && isWord(word, "ifeq") && !o.nx && !o.xx && !o.ifEqual && i+1 < len(words):
+			o.ifEqual, o.equal = true, words[i+1]
+			i++
 		case isSet && isWord(word, "get"):
 			o.get = true
 		case isSet && isWord(word, "keepttl") && o.word == nil:
@@ -312,10 +326,15 @@ func runSet(c *Call) error {
 			return err
 		}
 		replyString(c, ref)
-	} else if o.nx || o.xx || o.keepTTL {
+	} else if o.nx || o.xx || o.keepTTL || o.ifEqual {
 		ref = c.Write(key)
 	}
-	if o.nx && ref.OK() || o.xx && !ref.OK() {
+	if o.ifEqual {
+		if err := isKind(ref, value.KindString); err != nil {
+			return err
+		}
+	}
+	if o.nx && ref.OK() || o.xx && !ref.OK() || o.ifEqual && !holds(ref, o.equal) {
 		if !o.get {
 			c.Reply.Null()
 		}
@@ -331,8 +350,13 @@ func runSet(c *Call) error {
 		c.Reply.OK()
 	}
 	switch {
-	case at > 0 && !isWord(o.word, "pxat"):
+	case at > 0 && (o.ifEqual || !isWord(o.word, "pxat")):
 		c.Effect(wordSet, key, text, wordPXAT, c.Number(at))
+	case o.ifEqual && o.keepTTL:
+		c.Effect(wordSet, key, text, wordKeepTTL)
+	case o.ifEqual:
+		// Replicas and files need not know the option.
+		c.Effect(wordSet, key, text)
 	case o.get:
 		// The journal has no use for the old text.
 		c.effectWithout("get")
@@ -403,6 +427,38 @@ func runGetDel(c *Call) error {
 		c.Effect(wordDel, key)
 	}
 	return nil
+}
+
+// runDelIfEq is Valkey's DELIFEQ.
+func runDelIfEq(c *Call) error {
+	key := c.Args[1]
+	ref := c.Write(key)
+	if err := isKind(ref, value.KindString); err != nil {
+		return err
+	}
+	if !holds(ref, c.Args[2]) {
+		c.Reply.Int(0)
+		return nil
+	}
+	c.Delete(key)
+	c.Changed(key)
+	c.Effect(wordDel, key)
+	c.Reply.Int(1)
+	return nil
+}
+
+// holds reports whether ref is there and its string is text, byte by byte.
+func holds(ref store.Ref, text []byte) bool {
+	if !ref.OK() {
+		return false
+	}
+	own, n, isInt := ref.Text()
+	if isInt {
+		// Only a number's one spelling is kept as a number.
+		var digits [20]byte
+		own = strconv.AppendInt(digits[:0], n, 10)
+	}
+	return bytes.Equal(own, text)
 }
 
 func runGetEx(c *Call) error {

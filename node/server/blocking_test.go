@@ -10,28 +10,32 @@ import (
 	"time"
 
 	"slotmesh/node/e2e/harness"
+	"slotmesh/node/resp"
 )
 
 // TestBlockingAgrees plays the scripts testdata/blocking*.txt to a server and to
-// the reference, with several connections each, and compares every reply.
+// the reference, with several connections each, and compares every reply, in
+// RESP2 and RESP3.
 func TestBlockingAgrees(t *testing.T) {
 	files, err := filepath.Glob("testdata/blocking*.txt")
 	if err != nil || len(files) == 0 {
 		t.Fatal("no scripts", err)
 	}
 	for _, file := range files {
-		t.Run(filepath.Base(file), func(t *testing.T) { playBoth(t, file) })
+		for _, proto := range []string{"2", "3"} {
+			t.Run(filepath.Base(file)+"/RESP"+proto, func(t *testing.T) { playBoth(t, file, proto) })
+		}
 	}
 }
 
-func playBoth(t *testing.T, file string) {
+func playBoth(t *testing.T, file, proto string) {
 	reference := harness.StartReference(t)
 	script, err := os.ReadFile(file)
 	if err != nil {
 		t.Fatal(err)
 	}
-	ours := &player{t: t, address: newRig(t, nil).address, clients: map[string]*client{}}
-	theirs := &player{t: t, address: reference.Addr(), clients: map[string]*client{}}
+	ours := &player{t: t, address: newRig(t, nil).address, proto: proto, clients: map[string]*client{}}
+	theirs := &player{t: t, address: reference.Addr(), proto: proto, clients: map[string]*client{}}
 	compared := 0
 	lines := bufio.NewScanner(strings.NewReader(string(script)))
 	for number := 1; lines.Scan(); number++ {
@@ -54,6 +58,8 @@ func playBoth(t *testing.T, file string) {
 type player struct {
 	t       *testing.T
 	address string
+	// proto is what every connection but "control" begins with.
+	proto   string
 	clients map[string]*client
 	before  string
 }
@@ -63,6 +69,9 @@ func (p *player) client(name string) *client {
 	if c == nil {
 		c = dialAt(p.t, "tcp", p.address)
 		p.clients[name] = c
+		if name != "control" {
+			c.do("HELLO " + p.proto)
+		}
 	}
 	return c
 }
@@ -114,12 +123,37 @@ func (p *player) play(line string) string {
 		case "!":
 			c.send(what + "\r\n")
 		case "?":
-			return c.reply()
+			return c.exactReply()
 		case "~":
 			c.do(what)
 		default:
-			return c.do(what)
+			c.send(what + "\r\n")
+			return c.exactReply()
 		}
 	}
 	return ""
+}
+
+// exactReply reads one reply and writes it with the types of all its parts.
+func (c *client) exactReply() string {
+	c.t.Helper()
+	r, err := resp.NewReplyReader(c.in, resp.ReplyLimits{}).Read()
+	if err != nil {
+		return "<" + err.Error() + ">"
+	}
+	return exact(r)
+}
+
+func exact(r resp.Reply) string {
+	text := string(r.Kind) + string(r.Text)
+	switch {
+	case r.Null:
+		text += "null"
+	case r.Kind == ':' || r.Kind == '#':
+		text += fmt.Sprint(r.Int)
+	}
+	for _, e := range r.Elements {
+		text += " (" + exact(e) + ")"
+	}
+	return text
 }
