@@ -74,7 +74,7 @@ func newRig(t testing.TB, change func(*Options)) *rig {
 		change(&o)
 	}
 	r.srv = New(o)
-	table, err := command.NewTable(command.Strings(), command.Hashes(), command.Lists(), command.Sets(), command.SortedSets(), command.Streams(), command.Keys(), r.srv.Rows(), r.rows())
+	table, err := command.NewTable(command.Strings(), command.Hashes(), command.Lists(), command.Sets(), command.SortedSets(), command.Geo(), command.Streams(), command.Keys(), r.srv.Rows(), r.rows())
 	if err != nil {
 		t.Fatal(err)
 	}
