@@ -67,7 +67,7 @@ func Hashes() []Spec {
 			Name: "hrandfield", Syntax: "key [count [WITHVALUES]]", Arity: -2, Flags: ReadOnly, Keys: readsKey,
 			Since: "6.2.0", Complexity: "O(N) where N is the number of fields returned.",
 			Summary: "Returns fields of a hash by chance.", Tips: []string{"nondeterministic_output"},
-			Run: runHRandField, Heavy: longCount,
+			Run: runHRandField, Heavy: longCount, Ahead: randomFieldsAhead,
 		},
 		{
 			Name: "hscan", Syntax: "key cursor [MATCH pattern] [COUNT count]", Arity: -3, Flags: ReadOnly, Keys: readsKey,

@@ -4,6 +4,7 @@ import (
 	"math"
 
 	"slotmesh/node/resp"
+	"slotmesh/node/store"
 	"slotmesh/node/store/hash"
 	"slotmesh/node/store/value"
 )
@@ -68,22 +69,9 @@ func runHRandField(c *Call) error {
 	if len(c.Args) == 2 {
 		return randomField(c)
 	}
-	count, ok := value.ParseInt(c.Args[2])
-	if !ok {
-		return resp.ErrNotInteger
-	}
-	if count == math.MinInt64 {
-		return resp.Error("ERR value is out of range, value must between -9223372036854775807 and 9223372036854775807")
-	}
-	withValues := false
-	if len(c.Args) > 3 {
-		if len(c.Args) > 4 || !isWord(c.Args[3], "withvalues") {
-			return resp.ErrSyntax
-		}
-		if count < -math.MaxInt64/2 || count > math.MaxInt64/2 {
-			return resp.ErrOutOfRange
-		}
-		withValues = true
+	count, withValues, err := parseHRandField(c)
+	if err != nil {
+		return err
 	}
 	r, ok, err := c.readHash(c.Args[1])
 	if err != nil {
@@ -96,12 +84,67 @@ func runHRandField(c *Call) error {
 	if count < -maxRandom {
 		return resp.ErrOutOfRange
 	}
+	if !c.ahead.answered(c) {
+		c.replyRandomFields(&r, count, withValues)
+	}
+	return nil
+}
+
+func parseHRandField(c *Call) (count int64, withValues bool, err error) {
+	count, ok := value.ParseInt(c.Args[2])
+	if !ok {
+		return 0, false, resp.ErrNotInteger
+	}
+	if count == math.MinInt64 {
+		return 0, false, resp.Error("ERR value is out of range, value must between -9223372036854775807 and 9223372036854775807")
+	}
+	if len(c.Args) > 3 {
+		if len(c.Args) > 4 || !isWord(c.Args[3], "withvalues") {
+			return 0, false, resp.ErrSyntax
+		}
+		if count < -math.MaxInt64/2 || count > math.MaxInt64/2 {
+			return 0, false, resp.ErrOutOfRange
+		}
+		withValues = true
+	}
+	return count, withValues, nil
+}
+
+// randomFieldsAhead chooses the fields for an HRANDFIELD of many. Where fields may
+// expire it is not known yet which are there.
+func randomFieldsAhead(c *Call) {
+	if len(c.Args) < 3 {
+		return
+	}
+	count, withValues, err := parseHRandField(c)
+	if err != nil {
+		return
+	}
+	c.replyAhead(c.Args[1], func(ref store.Ref) bool {
+		if ref.Kind() != value.KindHash || ref.HasFieldDeadline() {
+			return false
+		}
+		r := hash.Read(ref.Value(), 0)
+		return drawsMany(count, r.Size())
+	}, func(v value.Value) {
+		r := hash.Read(v, 0)
+		c.replyRandomFields(&r, count, withValues)
+	})
+}
+
+// replyRandomFields answers with fields of r, which has some. count is not 0.
+func (c *Call) replyRandomFields(r *hash.Reader, count int64, withValues bool) {
 	show := randomReply(c, withValues)
 	switch n := int64(r.Len()); {
 	case count < 0:
 		show.open(-count)
+		items := spreadFields(r, -count)
 		for range -count {
-			show.item(c.pickField(&r))
+			if items != nil {
+				show.item(items[c.below(len(items))])
+			} else {
+				show.item(c.pickField(r))
+			}
 		}
 	case count >= n:
 		show.open(n)
@@ -111,16 +154,31 @@ func runHRandField(c *Call) error {
 		}
 	default:
 		show.open(count)
-		places := c.distinctFields(&r, int(n), int(count))
+		places := c.distinctFields(r, int(n), int(count))
 		for place := range places {
 			item, _ := r.At(place)
 			show.item(item)
 		}
 		if places == nil {
-			c.sampleFields(&r, int(n), int(count), show.item)
+			c.sampleFields(r, int(n), int(count), show.item)
 		}
 	}
-	return nil
+}
+
+// spreadFields returns the fields that are there, if count of them are chosen sooner
+// so: to reach one place of a packed hash, all before it are passed.
+func spreadFields(r *hash.Reader, count int64) (items []hash.Item) {
+	const few = 16
+	n := r.Size()
+	if r.Packed() == nil || n < few || count < few || count < int64(n/4) {
+		return nil
+	}
+	items = make([]hash.Item, 0, n)
+	it := r.All()
+	for it.Next() {
+		items = append(items, it.Item)
+	}
+	return items
 }
 
 func randomField(c *Call) error {
@@ -198,9 +256,10 @@ func (c *Call) sampleFields(r *hash.Reader, n, count int, show func(hash.Item)) 
 
 // distinctFields returns the places of count different ones of the n fields that
 // are there, each choice as likely as the others. It returns nil where looking at
-// all of them is better: when most of them are wanted, or most have expired.
+// all of them is better: when most of them are wanted, or most have expired, or when
+// the hash is packed.
 func (c *Call) distinctFields(r *hash.Reader, n, count int) map[int]struct{} {
-	if n < 3*count {
+	if n < 3*count || count > 1 && r.Packed() != nil {
 		return nil
 	}
 	places := make(map[int]struct{}, count)

@@ -205,6 +205,14 @@ func liveShortly(t *testing.T, command string, add func([]string, int) []string,
 		m.do("LTRIM", "{k}copy", fmt.Sprint(members/3), "-1")
 		m.do("LTRIM", "{k}copy", "0", fmt.Sprint(members/3))
 		m.do("LTRIM", "{k}copy", "100", "200")
+		m.do("COPY", key, "{k}copy", "REPLACE")
+		m.do("LPOP", "{k}copy", fmt.Sprint(members/4))
+		m.do("RPOP", "{k}copy", fmt.Sprint(members/4))
+		m.do("LMPOP", "1", "{k}copy", "LEFT", "COUNT", fmt.Sprint(members/4))
+	}
+	if draw := map[string]string{"SADD": "SRANDMEMBER", "HSET": "HRANDFIELD", "ZADD": "ZRANDMEMBER"}[command]; draw != "" {
+		m.do(draw, "{k}copy", fmt.Sprint(members/4))
+		m.do(draw, "{k}copy", fmt.Sprint(-members))
 	}
 	if command == "ZADD" {
 		m.do("ZREMRANGEBYRANK", "{k}copy", fmt.Sprint(members/4), fmt.Sprint(members/2))
@@ -223,6 +231,9 @@ func liveShortly(t *testing.T, command string, add func([]string, int) []string,
 		m.do("XTRIM", "{k}copy", "MAXLEN", fmt.Sprint(members/3))
 		m.do("XTRIM", "{k}copy", "MINID", fmt.Sprint(members*3/4))
 		m.do("XTRIM", "{k}copy", "MAXLEN", "10")
+		m.do("COPY", key, "{k}copy", "REPLACE")
+		m.do("XADD", "{k}copy", "MAXLEN", fmt.Sprint(members/3), "*", "field", "value")
+		m.do("XADD", "{k}copy", "MINID", fmt.Sprint(members*3/4), "*", "field", "value")
 	}
 	m.do("DEL", "{k}copy")
 	m.do("UNLINK", key)

@@ -48,12 +48,12 @@ func Lists() []Spec {
 			Name: "lmpop", Syntax: "numkeys key [key ...] <LEFT | RIGHT> [COUNT count]", Arity: -4, Flags: Write | MovableKeys,
 			Keys:  []KeySpec{{Flags: KeyRW | KeyAccess | KeyDelete, Begin: 1, KeyNum: true, FirstKey: 1, Step: 1}},
 			Since: "7.0.0", Complexity: "O(N+M) where N is the number of keys and M the number of elements returned.",
-			Summary: "Removes elements from the first list that has any, and returns them.", Run: runLMPop, Heavy: longPops,
+			Summary: "Removes elements from the first list that has any, and returns them.", Run: runLMPop, Heavy: longPops, Ahead: func(c *Call) { popsAhead(c, 1) },
 		},
 		{
 			Name: "lpop", Syntax: "key [count]", Arity: -2, Flags: Write | Fast, Keys: popsKey,
 			Since: "1.0.0", Complexity: perReturned, Summary: "Removes the first elements of a list and returns them.",
-			Run: func(c *Call) error { return popList(c, true) }, Heavy: longCount,
+			Run: func(c *Call) error { return popList(c, true) }, Heavy: longCount, Ahead: func(c *Call) { popAhead(c, true) },
 		},
 		{
 			Name: "lpos", Syntax: "key element [RANK rank:integer] [COUNT num-matches:integer] [MAXLEN len]", Arity: -3, Flags: ReadOnly, Keys: readsKey,
@@ -90,7 +90,7 @@ func Lists() []Spec {
 		{
 			Name: "rpop", Syntax: "key [count]", Arity: -2, Flags: Write | Fast, Keys: popsKey,
 			Since: "1.0.0", Complexity: perReturned, Summary: "Removes the last elements of a list and returns them.",
-			Run: func(c *Call) error { return popList(c, false) }, Heavy: longCount,
+			Run: func(c *Call) error { return popList(c, false) }, Heavy: longCount, Ahead: func(c *Call) { popAhead(c, false) },
 		},
 		{
 			Name: "rpoplpush", Syntax: "source destination", Arity: 3, Flags: Write | DenyOOM, Keys: movesKeys,

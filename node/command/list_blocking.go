@@ -15,7 +15,7 @@ func listBlockingRows() []Spec {
 			Name: "blmpop", Syntax: "timeout:double numkeys key [key ...] <LEFT | RIGHT> [COUNT count]", Arity: -5, Flags: Write | Blocking | MovableKeys,
 			Keys:  []KeySpec{{Flags: KeyRW | KeyAccess | KeyDelete, Begin: 2, KeyNum: true, FirstKey: 1, Step: 1}},
 			Since: "7.0.0", Complexity: "O(N+M) where N is the number of keys and M the number of elements returned.",
-			Summary: "LMPOP that waits for elements.", Run: runBLMPop, Heavy: longPops,
+			Summary: "LMPOP that waits for elements.", Run: runBLMPop, Heavy: longPops, Ahead: func(c *Call) { popsAhead(c, 2) },
 		},
 		{
 			Name: "blpop", Syntax: "key [key ...] timeout:double", Arity: -3, Flags: flags, Keys: everyKey,

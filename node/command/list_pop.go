@@ -56,21 +56,59 @@ func popList(c *Call, front bool) error {
 func replyPopped(c *Call, key []byte, ref *store.Ref, front bool, count int) (n int) {
 	r := lists.Read(ref.Value())
 	n = min(count, r.Len())
-	c.Reply.Array(n)
-	if front {
-		it := r.At(0)
-		for range n {
-			replyElement(c.Reply, it.Take())
-		}
-	} else {
-		it := r.Back()
-		for range n {
-			replyElement(c.Reply, it.Text())
-			it.Prev()
-		}
+	if u := c.ahead; u == nil || !u.stillOf(*ref) || !u.answered(c) {
+		replyEnd(c.Reply, &r, front, n)
 	}
 	removeEnd(c, key, ref, &r, front, n)
 	return n
+}
+
+// replyEnd answers with n elements from an end of a list, from the end inwards.
+func replyEnd(w *resp.Writer, r *lists.Reader, front bool, n int) {
+	w.Array(n)
+	if front {
+		it := r.At(0)
+		for range n {
+			replyElement(w, it.Take())
+		}
+		return
+	}
+	it := r.Back()
+	for range n {
+		replyElement(w, it.Text())
+		it.Prev()
+	}
+}
+
+// popAhead writes the answer of an LPOP or RPOP of many elements.
+func popAhead(c *Call, front bool) {
+	if len(c.Args) != 3 {
+		return
+	}
+	if count, err := parseCount(c.Args[2]); err == nil {
+		c.replyPopAhead(c.Args[1], front, count)
+	}
+}
+
+// popsAhead does so for the first list of an LMPOP or BLMPOP, whose number of keys
+// stands at the place number.
+func popsAhead(c *Call, number int) {
+	p, err := parsePops(c.Args[number:])
+	if err != nil {
+		return
+	}
+	if key := c.firstThere(p.keys); key != nil {
+		c.replyPopAhead(key, p.front, p.count)
+	}
+}
+
+func (c *Call) replyPopAhead(key []byte, front bool, count int) {
+	c.replyAhead(key, func(ref store.Ref) bool {
+		return ref.Kind() == value.KindList && ref.Roots() > 0 && min(count, elementsOf(ref.Value())) >= aheadMembers
+	}, func(v value.Value) {
+		r := lists.Read(v)
+		replyEnd(c.Reply, &r, front, min(count, r.Len()))
+	})
 }
 
 // removeEnd removes n elements from an end of the list that r reads.

@@ -88,7 +88,7 @@ func Sets() []Spec {
 		{
 			Name: "srandmember", Syntax: "key [count]", Arity: -2, Flags: ReadOnly, Keys: readsKey,
 			Since: "1.0.0", Complexity: "O(N) where N is the number of members that are asked for.",
-			Summary: "Returns members of a set at random.", Tips: random, Run: runSRandMember, Heavy: heavyCount,
+			Summary: "Returns members of a set at random.", Tips: random, Run: runSRandMember, Heavy: heavyCount, Ahead: randomAhead,
 		},
 		{
 			Name: "srem", Syntax: "key member [member ...]", Arity: -3, Flags: Write | Fast, Keys: deletes,

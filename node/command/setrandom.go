@@ -6,6 +6,7 @@ import (
 	"slices"
 
 	"slotmesh/node/resp"
+	"slotmesh/node/store"
 	"slotmesh/node/store/set"
 	"slotmesh/node/store/value"
 )
@@ -195,11 +196,34 @@ func randomMembers(c *Call) error {
 		c.Reply.Array(0)
 		return nil
 	}
+	if count < -maxRandom {
+		return resp.ErrOutOfRange
+	}
+	if !c.ahead.answered(c) {
+		c.replyRandomMembers(&r, count)
+	}
+	return nil
+}
+
+// randomAhead chooses the members for an SRANDMEMBER of many.
+func randomAhead(c *Call) {
+	if len(c.Args) != 3 {
+		return
+	}
+	count, _ := value.ParseInt(c.Args[2])
+	c.replyAhead(c.Args[1], func(ref store.Ref) bool {
+		return ref.Kind() == value.KindSet && drawsMany(count, elementsOf(ref.Value()))
+	}, func(v value.Value) {
+		r := set.Read(v)
+		c.replyRandomMembers(&r, count)
+	})
+}
+
+// replyRandomMembers answers with members of r, which has some. count is not 0.
+func (c *Call) replyRandomMembers(r *set.Reader, count int64) {
 	n := r.Len()
 	var scratch set.Scratch
 	switch {
-	case count < -maxRandom:
-		return resp.ErrOutOfRange
 	case count < 0:
 		c.Reply.Array(int(-count))
 		for range -count {
@@ -219,5 +243,4 @@ func randomMembers(c *Call) error {
 			c.Reply.Bulk(r.Member(place, &scratch))
 		}
 	}
-	return nil
 }

@@ -23,7 +23,7 @@ func streamRows() []Spec {
 			Arity:  -5, Flags: Write | DenyOOM | Fast,
 			Keys:  []KeySpec{{Flags: KeyRW | KeyUpdate, Notes: "adds, and may trim", Begin: 1, Step: 1}},
 			Since: "5.0.0", Complexity: "O(1) to add, O(N) to trim where N is the number of entries that go.",
-			Summary: "Adds an entry to the end of a stream.", Tips: nondeterministic, Run: runXAdd, Heavy: manyFields, Sized: true,
+			Summary: "Adds an entry to the end of a stream.", Tips: nondeterministic, Run: runXAdd, Heavy: manyFields, Sized: true, Ahead: addAhead,
 		},
 		{
 			Name: "xdel", Syntax: "key id [id ...]", Arity: -3, Flags: Write | Fast, Keys: deletes,

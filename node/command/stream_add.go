@@ -197,7 +197,13 @@ func runXAdd(c *Call) error {
 	case o.trims && ref.OK() && c.OnLoop && o.cutsMany(ref.Value()):
 		return ErrLong
 	}
-	id, done, err := addEntry(c, &ref, &o, fields)
+	var id stream.ID
+	var done stream.Trimmed
+	if u := c.ahead; ref.OK() && u != nil && u.stillOf(ref) {
+		id, done, err = addToCut(c, &ref, &o, fields)
+	} else {
+		id, done, err = addEntry(c, &ref, &o, fields)
+	}
 	if err != nil {
 		return err
 	}
@@ -265,13 +271,54 @@ func addEntry(c *Call, ref *store.Ref, o *addOptions, fields stream.Args) (id st
 	return id, done, nil
 }
 
+// beforeAdd is the trim that does to a stream that an entry is then added to what o
+// has done to it afterwards, as long as a block stays.
+func (o *addOptions) beforeAdd() stream.Trim {
+	trim := o.trim
+	if !trim.ByID && trim.MaxLen > 0 {
+		trim.MaxLen--
+	}
+	return trim
+}
+
+// addToCut is addEntry for a stream that is parted where cutAhead has found: where that
+// is depends on the blocks as they were before the entry, which so comes last.
+func addToCut(c *Call, ref *store.Ref, o *addOptions, fields stream.Args) (id stream.ID, done stream.Trimmed, err error) {
+	s := stream.Open(&ref.Cell)
+	switch id, err = o.newID(s.LastID(), c.Now); {
+	case err != nil:
+		return id, done, err
+	case !s.LastID().Less(id):
+		return id, done, errSmallID
+	case fields.TooLarge():
+		return id, done, errEntryTooLarge
+	}
+	done = s.TrimAt(o.beforeAdd(), *c.ahead.cut)
+	if s.Add(id, fields, c.Limits().Stream) != nil {
+		panic("xadd: an entry that may be added is not")
+	}
+	s.Save()
+	return id, done, nil
+}
+
 // cutAhead looks for the place where a trim of many entries parts a stream while the
 // slot is free.
 func cutAhead(c *Call) {
-	o, err := parseAddOptions(c, false)
-	if err != nil {
-		return
+	if o, err := parseAddOptions(c, false); err == nil {
+		c.findCut(&o, o.trim, 0)
 	}
+}
+
+// addAhead does so for an XADD, unless all blocks would go.
+func addAhead(c *Call) {
+	if o, err := parseAddOptions(c, true); err == nil && o.trims {
+		c.findCut(&o, o.beforeAdd(), 1)
+	}
+}
+
+// findCut looks for the place where trim parts a stream if o cuts many entries off it
+// and at least so many blocks stay.
+func (c *Call) findCut(o *addOptions, trim stream.Trim, stay int) {
 	v, sn := c.keepAhead(c.Args[1], func(ref store.Ref) bool {
 		return ref.Kind() == value.KindStream && o.cutsMany(ref.Value())
 	})
@@ -280,8 +327,9 @@ func cutAhead(c *Call) {
 	}
 	defer sn.Close()
 	r := stream.Read(v)
-	cut := r.FindCut(o.trim)
-	c.ahead = &unpacked{v: v, since: sn, cut: &cut}
+	if cut := r.FindCut(trim); cut.Blocks()+stay <= r.Blocks() {
+		c.ahead = &unpacked{v: v, since: sn, cut: &cut}
+	}
 }
 
 func runXTrim(c *Call) error {

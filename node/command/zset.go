@@ -52,7 +52,7 @@ func zsetRows() []Spec {
 			Name: "zrandmember", Syntax: "key [count [WITHSCORES]]", Arity: -2, Flags: ReadOnly, Keys: readsKey,
 			Since: "6.2.0", Complexity: "O(N) where N is the number of members returned.",
 			Summary: "Returns members of a sorted set at random.", Tips: []string{"nondeterministic_output"},
-			Run: runZRandMember, Heavy: func(c *Call) bool { return len(c.Args) > 2 && len(c.Args[2]) > 3 },
+			Run: runZRandMember, Heavy: longCount, Ahead: randomRanksAhead,
 		},
 		{
 			Name: "zrank", Syntax: "key member", Arity: 3, Flags: ReadOnly | Fast, Keys: readsKey,
@@ -327,12 +327,36 @@ func runZRandMember(c *Call) error {
 		c.Reply.Array(0)
 		return nil
 	}
-	n := r.Len()
-	if count >= int64(n) {
-		zsetReply{c, withScores, false}.ranks(&r, 0, n, false)
-		return nil
+	if !c.ahead.answered(c) {
+		c.replyRandomRanks(&r, count, withScores)
 	}
-	reply := zsetReply{c, withScores, false}
+	return nil
+}
+
+// randomRanksAhead chooses the members for a ZRANDMEMBER of many.
+func randomRanksAhead(c *Call) {
+	if len(c.Args) < 3 {
+		return
+	}
+	count, withScores, err := parseZRandMember(c)
+	if err != nil {
+		return
+	}
+	c.replyAhead(c.Args[1], func(ref store.Ref) bool {
+		return ref.Kind() == value.KindZSet && drawsMany(count, elementsOf(ref.Value()))
+	}, func(v value.Value) {
+		r := zset.Read(v)
+		c.replyRandomRanks(&r, count, withScores)
+	})
+}
+
+// replyRandomRanks answers with members of r, which has some. count is not 0.
+func (c *Call) replyRandomRanks(r *zset.Reader, count int64, withScores bool) {
+	n, reply := r.Len(), zsetReply{c, withScores, false}
+	if count >= int64(n) {
+		reply.ranks(r, 0, n, false)
+		return
+	}
 	random := rand.New(rand.NewPCG(c.engine.Random(), c.engine.Random()))
 	if count < 0 {
 		reply.open(int(-count))
@@ -340,14 +364,13 @@ func runZRandMember(c *Call) error {
 			at := r.At(random.IntN(n))
 			reply.member(&at)
 		}
-		return nil
+		return
 	}
 	reply.open(int(count))
 	for _, rank := range randomRanks(random, n, int(count)) {
 		at := r.At(rank)
 		reply.member(&at)
 	}
-	return nil
 }
 
 func parseZRandMember(c *Call) (count int64, withScores bool, err error) {

@@ -300,13 +300,24 @@ func zmpopAhead(c *Call, number int) {
 	if err != nil {
 		return
 	}
+	if key := c.firstThere(keys); key != nil {
+		p.prepare(c, key, p.showPairs(c))
+	}
+}
+
+// firstThere returns the first of keys that is there now; nil if none is. No slot is
+// held.
+func (c *Call) firstThere(keys [][]byte) (first []byte) {
 	for _, key := range keys {
-		there := false
 		slot := slots.Of(key)
-		c.engine.WithSlot(slot, func() { there = c.engine.store.Find(c.DB, slot, key).OK() })
-		if there {
-			p.prepare(c, key, p.showPairs(c))
-			return
+		c.engine.WithSlot(slot, func() {
+			if c.engine.store.Find(c.DB, slot, key).OK() {
+				first = key
+			}
+		})
+		if first != nil {
+			break
 		}
 	}
+	return first
 }

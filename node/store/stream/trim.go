@@ -47,6 +47,9 @@ type Cut struct {
 	nodes uint64
 }
 
+// Blocks is how many blocks go as a whole.
+func (c Cut) Blocks() int { return c.at.blocks }
+
 // FindCut finds where trim parts the stream.
 func (r *Reader) FindCut(trim Trim) (c Cut) {
 	if c.at = r.findCut(trim); c.at.blocks > 0 {
