@@ -42,11 +42,7 @@ func clusterRows(c *cluster, engine *command.Engine) []command.Spec {
 			// These write the cluster config file.
 			s.Heavy = command.Always
 		}
-		if name == "getkeysinslot" {
-			// It waits for a slot, which may have been handed to a call that waits
-			// for the very loop that it would run on.
-			s.Walks, s.Heavy = true, command.Always
-		}
+		s.Walks = name == "getkeysinslot"
 		if c == nil && name != "help" {
 			s.Run = func(*command.Call) error { return errClusterDisabled }
 		}
@@ -388,10 +384,17 @@ func (r clusterCommands) getKeysInSlot(call *command.Call) error {
 	if slot < 0 || slot >= slots.Count || limit < 0 {
 		return errSlotOrCount
 	}
+	// A slot that is taken may have been handed to a call that waits for the very
+	// loop that this one is on.
+	const loopKeys = 1000
+	limit = min(limit, int64(r.engine.CountInSlot(slots.Slot(slot))))
+	if call.OnLoop && limit > loopKeys {
+		return command.ErrLong
+	}
 	var keys [][]byte
-	call.WithSlot(slots.Slot(slot), func() {
-		keys = r.engine.Store().KeysInSlot(0, slots.Slot(slot), int(min(limit, 1<<30)))
-	})
+	if !call.TrySlot(slots.Slot(slot), func() { keys = r.engine.Store().KeysInSlot(0, slots.Slot(slot), int(limit)) }) {
+		return command.ErrLong
+	}
 	call.Reply.Array(len(keys))
 	for _, key := range keys {
 		call.Reply.Bulk(key)

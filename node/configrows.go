@@ -30,7 +30,8 @@ func (n *Node) configRows() []command.Spec {
 				Complexity: "O(N) when N is the number of configuration parameters provided",
 				Summary:    "Sets directives, all or none.",
 				Tips:       []string{"request_policy:all_nodes", "response_policy:all_succeeded"},
-				Heavy:      command.Always, Run: n.configSet,
+				// Outside EXEC the handler finds out.
+				Heavy: func(c *command.Call) bool { return c.InExec }, Run: n.configSet,
 			},
 			{
 				Name: "resetstat", Arity: 2, Flags: flags, Group: "server", Since: "2.0.0", Complexity: "O(1)",
@@ -71,7 +72,13 @@ func (n *Node) configSet(c *command.Call) error {
 	for i := 2; i < len(c.Args); i += 2 {
 		pairs = append(pairs, config.Pair{Name: string(c.Args[i]), Value: string(c.Args[i+1])})
 	}
-	if err := n.cfg.Set(pairs, n.mayProtected(c.Conn)); err != nil {
+	ran, err := false, error(nil)
+	if protected := n.mayProtected(c.Conn); !c.OnLoop {
+		err = n.cfg.Set(pairs, protected)
+	} else if ran, err = n.cfg.TrySet(pairs, protected); !ran {
+		return command.ErrLong
+	}
+	if err != nil {
 		return resp.Error(oneLine(err.Error()))
 	}
 	for _, pair := range pairs {
@@ -198,7 +205,7 @@ func (n *Node) showPrimary() {
 		return
 	}
 	words := []string{"no", "one"}
-	if link := n.replication.Info().Link; link != nil {
+	if link := n.replication.linkInfo(); link != nil {
 		words = []string{link.Host, strconv.Itoa(link.Port)}
 	}
 	if err := n.cfg.Assign("replicaof", words...); err != nil {

@@ -1,12 +1,11 @@
 package node
 
 import (
-	"fmt"
+	"maps"
 	"os"
 	"runtime"
 	"slices"
 	"strconv"
-	"strings"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -40,11 +39,8 @@ func (n *Node) infoRows() []command.Spec {
 }
 
 func (n *Node) runInfo(c *command.Call) error {
-	wanted := make([]string, len(c.Args)-1)
-	for i, arg := range c.Args[1:] {
-		wanted[i] = string(arg)
-	}
-	c.Reply.Verbatim("txt", n.info(wanted...))
+	shown := shownSections(c.Args[1:])
+	c.Reply.Text(func(text []byte) []byte { return n.appendInfo(text, shown) })
 	return nil
 }
 
@@ -58,123 +54,114 @@ type infoSection struct {
 
 // infoSections are in the order in which they are shown. The order matters:
 // redis-cli takes the first place where a field's name stands.
-func infoSections() []infoSection {
-	return []infoSection{
-		{"server", "Server", true, infoServer},
-		{"clients", "Clients", true, infoClients},
-		{"memory", "Memory", true, infoMemory},
-		{"persistence", "Persistence", true, infoPersistence},
-		{"stats", "Stats", true, infoStats},
-		{"replication", "Replication", true, infoReplication},
-		{"cpu", "CPU", true, infoCPU},
-		{"modules", "Modules", true, func(*Node, *infoScene) {}},
-		{"commandstats", "Commandstats", false, infoCommandStats},
-		{"errorstats", "Errorstats", true, infoErrorStats},
-		{"latencystats", "Latencystats", false, infoLatencyStats},
-		{"cluster", "Cluster", true, infoCluster},
-		{"keyspace", "Keyspace", true, infoKeyspace},
-		{"debug", "Debug", false, infoDebug},
-	}
+var infoSections = [...]infoSection{
+	{"server", "Server", true, infoServer},
+	{"clients", "Clients", true, infoClients},
+	{"memory", "Memory", true, infoMemory},
+	{"persistence", "Persistence", true, infoPersistence},
+	{"stats", "Stats", true, infoStats},
+	{"replication", "Replication", true, infoReplication},
+	{"cpu", "CPU", true, infoCPU},
+	{"modules", "Modules", true, func(*Node, *infoScene) {}},
+	{"commandstats", "Commandstats", false, infoCommandStats},
+	{"errorstats", "Errorstats", true, infoErrorStats},
+	{"latencystats", "Latencystats", false, infoLatencyStats},
+	{"cluster", "Cluster", true, infoCluster},
+	{"keyspace", "Keyspace", true, infoKeyspace},
+	{"debug", "Debug", false, infoDebug},
 }
 
-// info is the text of the sections that are asked for by name, or by "all",
+// shownSections says which sections are asked for by name, or by "all",
 // "everything" or "default"; without a name the default ones.
-func (n *Node) info(wanted ...string) string {
-	shows := func(s infoSection) bool {
-		for _, name := range wanted {
-			switch name = strings.ToLower(name); {
-			case name == s.name:
-				return true
-			case name == "all", name == "everything":
-				// Debug is shown by its name only.
-				return s.name != "debug"
-			case name == "default" && s.byDefault:
-				return true
-			}
+func shownSections(wanted [][]byte) (shown [len(infoSections)]bool) {
+	all, defaults := false, len(wanted) == 0
+	for _, name := range wanted {
+		all = all || isWord(name, "all") || isWord(name, "everything")
+		defaults = defaults || isWord(name, "default")
+		for i := range infoSections {
+			shown[i] = shown[i] || isWord(name, infoSections[i].name)
 		}
-		return len(wanted) == 0 && s.byDefault
 	}
-	scene := &infoScene{now: time.Now()}
-	for _, section := range infoSections() {
-		if !shows(section) {
+	for i := range infoSections {
+		section := &infoSections[i]
+		// Debug is shown by its name only.
+		shown[i] = shown[i] || defaults && section.byDefault || all && section.name != "debug"
+	}
+	return shown
+}
+
+// isWord reports whether an argument is a word, which is in lower case, in any case.
+func isWord(arg []byte, word string) bool {
+	if len(arg) != len(word) {
+		return false
+	}
+	for i, c := range arg {
+		if 'A' <= c && c <= 'Z' {
+			c += 'a' - 'A'
+		}
+		if c != word[i] {
+			return false
+		}
+	}
+	return true
+}
+
+// appendInfo appends the text of the sections that are to be shown.
+func (n *Node) appendInfo(dst []byte, shown [len(infoSections)]bool) []byte {
+	begin := len(dst)
+	scene := &infoScene{infoText: dst, now: time.Now()}
+	for i := range infoSections {
+		if !shown[i] {
 			continue
 		}
-		if len(scene.out) > 0 {
-			scene.out = append(scene.out, "\r\n"...)
+		if len(scene.infoText) > begin {
+			scene.infoText = append(scene.infoText, "\r\n"...)
 		}
-		scene.out = append(scene.out, "# "+section.title+"\r\n"...)
+		section := &infoSections[i]
+		scene.infoText = append(append(append(scene.infoText, "# "...), section.title...), "\r\n"...)
 		section.write(n, scene)
 	}
-	return string(scene.out)
+	return scene.infoText
 }
 
-// infoScene is a text of INFO in the making.
+// infoScene is a text of INFO with what its sections share.
 type infoScene struct {
-	out []byte
+	infoText
 	now time.Time
 	// stats is what serverStats returns, once it was asked for.
-	stats *server.Stats
+	stats server.Stats
+	asked bool
 }
 
 // serverStats returns the accounts of the server, the same for all sections.
 func (s *infoScene) serverStats(n *Node) *server.Stats {
-	if s.stats == nil {
-		st := n.server.Stats()
-		s.stats = &st
+	if !s.asked {
+		s.stats, s.asked = n.server.Stats(), true
 	}
-	return s.stats
+	return &s.stats
 }
 
-// line adds a field.
-func (s *infoScene) line(name string, value any) {
-	s.out = append(s.out, name...)
-	s.out = append(s.out, ':')
-	switch value := value.(type) {
-	case string:
-		s.out = append(s.out, value...)
-	case int:
-		s.out = strconv.AppendInt(s.out, int64(value), 10)
-	case int64:
-		s.out = strconv.AppendInt(s.out, value, 10)
-	default:
-		s.out = fmt.Append(s.out, value)
-	}
-	s.out = append(s.out, "\r\n"...)
+// host is what INFO tells of where the process runs. None of it changes.
+type host struct {
+	kernel, executable string
+	// memory is that of the machine, in bytes.
+	memory int64
 }
 
-// size adds a number of bytes, and again for people.
-func (s *infoScene) size(name string, bytes int64) {
-	s.line(name, bytes)
-	s.line(name+"_human", humanBytes(bytes))
-}
-
-// humanBytes writes a size as INFO does: 894.95K.
-func humanBytes(bytes int64) string {
-	f := float64(bytes)
-	for _, unit := range []string{"B", "K", "M", "G", "T"} {
-		if f < 1024 || unit == "T" {
-			if unit == "B" {
-				return strconv.FormatInt(bytes, 10) + "B"
-			}
-			return strconv.FormatFloat(f, 'f', 2, 64) + unit
-		}
-		f /= 1024
+func readHost() *host {
+	h := &host{kernel: runtime.GOOS}
+	var name unix.Utsname
+	if unix.Uname(&name) == nil {
+		h.kernel = unix.ByteSliceToString(name.Sysname[:]) + " " + unix.ByteSliceToString(name.Release[:]) + " " + unix.ByteSliceToString(name.Machine[:])
 	}
-	return ""
-}
-
-func ratio(a, b int64) string {
-	if b == 0 {
-		return "0.00"
+	if path, err := os.Executable(); err == nil {
+		h.executable = path
 	}
-	return strconv.FormatFloat(float64(a)/float64(b), 'f', 2, 64)
-}
-
-func percent(a, b int64) string {
-	if b == 0 {
-		return "0.00%"
+	var system unix.Sysinfo_t
+	if unix.Sysinfo(&system) == nil {
+		h.memory = int64(system.Totalram) * int64(system.Unit)
 	}
-	return strconv.FormatFloat(float64(a)*100/float64(b), 'f', 2, 64) + "%"
+	return h
 }
 
 func (n *Node) clusterMode() bool { return n.cfg.Bool("cluster-enabled").Load() }
@@ -184,17 +171,6 @@ func infoServer(n *Node, s *infoScene) {
 	if n.clusterMode() {
 		mode = "cluster"
 	}
-	var system unix.Utsname
-	kernel := runtime.GOOS
-	if unix.Uname(&system) == nil {
-		kernel = strings.Join([]string{
-			unix.ByteSliceToString(system.Sysname[:]), unix.ByteSliceToString(system.Release[:]), unix.ByteSliceToString(system.Machine[:]),
-		}, " ")
-	}
-	executable, err := os.Executable()
-	if err != nil {
-		executable = ""
-	}
 	uptime := s.now.Sub(n.started)
 	commit := n.commit
 	s.line("redis_version", ReportedVersion)
@@ -203,7 +179,7 @@ func infoServer(n *Node, s *infoScene) {
 	s.line("redis_git_dirty", 0)
 	s.line("redis_build_id", commit)
 	s.line("redis_mode", mode)
-	s.line("os", kernel)
+	s.line("os", n.host.kernel)
 	s.line("arch_bits", strconv.IntSize)
 	s.line("monotonic_clock", "Go runtime")
 	s.line("multiplexing_api", "epoll")
@@ -218,7 +194,7 @@ func infoServer(n *Node, s *infoScene) {
 	s.line("hz", n.cfg.Int("hz").Load())
 	s.line("configured_hz", n.cfg.Int("hz").Load())
 	s.line("lru_clock", lruClock(s.now.UnixMilli()))
-	s.line("executable", executable)
+	s.line("executable", n.host.executable)
 	s.line("config_file", n.cfg.File())
 	s.line("io_threads_active", bit(n.server.Loops() > 1))
 	s.line("event_loops", n.server.Loops())
@@ -244,22 +220,19 @@ func infoClients(n *Node, s *infoScene) {
 	s.line("pubsub_clients", st.PubSubClients)
 }
 
-// infoPersistence tells that nothing is kept in files: every number is what a
-// server shows that never saved.
 func infoStats(n *Node, s *infoScene) {
-	st, es, repl := s.serverStats(n), n.engine.Stats(), n.replication.Info()
-	kilobytes := func(bytes int64) string { return strconv.FormatFloat(float64(bytes)/1024, 'f', 2, 64) }
+	st, es, syncs := s.serverStats(n), n.engine.Stats(), n.replication.primary.Counts()
 	s.line("total_connections_received", st.ConnectionsReceived)
 	s.line("total_commands_processed", st.Commands)
 	s.line("instantaneous_ops_per_sec", st.OpsPerSecond)
 	s.line("total_net_input_bytes", st.BytesIn)
 	s.line("total_net_output_bytes", st.BytesOut)
-	s.line("instantaneous_input_kbps", kilobytes(st.BytesInPerSecond))
-	s.line("instantaneous_output_kbps", kilobytes(st.BytesOutPerSecond))
+	s.fixed("instantaneous_input_kbps", float64(st.BytesInPerSecond)/1024, 2, "")
+	s.fixed("instantaneous_output_kbps", float64(st.BytesOutPerSecond)/1024, 2, "")
 	s.line("rejected_connections", st.ConnectionsRejected)
-	s.line("sync_full", repl.SyncFull)
-	s.line("sync_partial_ok", repl.SyncPartialOK)
-	s.line("sync_partial_err", repl.SyncPartialErr)
+	s.line("sync_full", syncs.SyncFull.Load())
+	s.line("sync_partial_ok", syncs.SyncPartialOK.Load())
+	s.line("sync_partial_err", syncs.SyncPartialErr.Load())
 	s.line("expired_keys", es.Expired)
 	s.line("expired_subkeys", es.ExpiredFields)
 	s.line("expired_stale_perc", "0.00")
@@ -302,10 +275,13 @@ func infoDebug(n *Node, s *infoScene) {
 	s.line("eventloop_own_duration_max", st.LoopLongestOwn.Microseconds())
 }
 
-func infoReplication(n *Node, s *infoScene) { s.out = n.replication.Info().AppendSection(s.out) }
+func infoReplication(n *Node, s *infoScene) {
+	info := n.replication.Info()
+	s.infoText = info.AppendSection(s.infoText)
+}
 
 func infoCPU(_ *Node, s *infoScene) {
-	for _, who := range []struct {
+	for _, who := range [...]struct {
 		suffix string
 		which  int
 	}{{"", unix.RUSAGE_SELF}, {"_children", unix.RUSAGE_CHILDREN}} {
@@ -313,31 +289,35 @@ func infoCPU(_ *Node, s *infoScene) {
 		if unix.Getrusage(who.which, &usage) != nil {
 			continue
 		}
-		s.line("used_cpu_sys"+who.suffix, fmt.Sprintf("%d.%06d", usage.Stime.Sec, usage.Stime.Usec))
-		s.line("used_cpu_user"+who.suffix, fmt.Sprintf("%d.%06d", usage.Utime.Sec, usage.Utime.Usec))
+		s.end(appendSeconds(s.begin("used_cpu_sys", who.suffix), usage.Stime))
+		s.end(appendSeconds(s.begin("used_cpu_user", who.suffix), usage.Utime))
 	}
+}
+
+// appendSeconds appends a time in seconds, with the six digits of its microseconds.
+func appendSeconds(dst []byte, t unix.Timeval) []byte {
+	dst = appendNumber(dst, "", int64(t.Sec))
+	at := len(dst)
+	dst = appendNumber(dst, "", 1_000_000+int64(t.Usec))
+	dst[at] = '.' // where the million stands
+	return dst
 }
 
 func infoCommandStats(n *Node, s *infoScene) {
 	for _, stat := range n.server.CommandStats() {
-		per := 0.0
-		if stat.Calls > 0 {
-			per = float64(stat.Micros) / float64(stat.Calls)
-		}
-		s.line("cmdstat_"+stat.Name, fmt.Sprintf("calls=%d,usec=%d,usec_per_call=%.2f,rejected_calls=%d,failed_calls=%d",
-			stat.Calls, stat.Micros, per, stat.Rejected, stat.Failed))
+		b := s.begin("cmdstat_", stat.Name)
+		b = appendNumber(b, "calls=", stat.Calls)
+		b = appendNumber(b, ",usec=", stat.Micros)
+		b = strconv.AppendFloat(append(b, ",usec_per_call="...), share(stat.Micros, stat.Calls), 'f', 2, 64)
+		b = appendNumber(b, ",rejected_calls=", stat.Rejected)
+		s.end(appendNumber(b, ",failed_calls=", stat.Failed))
 	}
 }
 
 func infoErrorStats(n *Node, s *infoScene) {
-	counts := s.serverStats(n).ErrorsByPrefix
-	prefixes := make([]string, 0, len(counts))
-	for prefix := range counts {
-		prefixes = append(prefixes, prefix)
-	}
-	slices.Sort(prefixes)
-	for _, prefix := range prefixes {
-		s.line("errorstat_"+prefix, fmt.Sprintf("count=%d", counts[prefix]))
+	counts := n.server.ErrorsByPrefix()
+	for _, prefix := range slices.Sorted(maps.Keys(counts)) {
+		s.end(appendNumber(s.begin("errorstat_", prefix), "count=", counts[prefix]))
 	}
 }
 
@@ -345,9 +325,13 @@ func infoCluster(n *Node, s *infoScene) { s.line("cluster_enabled", bit(n.cluste
 
 func infoKeyspace(n *Node, s *infoScene) {
 	for db := range n.store.Databases() {
-		if keys := n.store.Len(db); keys > 0 {
-			s.line("db"+strconv.Itoa(db), fmt.Sprintf("keys=%d,expires=%d,avg_ttl=%d",
-				keys, n.store.Expires(db), n.store.AverageTTL(db, s.now.UnixMilli())))
+		keys := n.store.Len(db)
+		if keys == 0 {
+			continue
 		}
+		b := append(appendNumber(s.infoText, "db", int64(db)), ':')
+		b = appendNumber(b, "keys=", int64(keys))
+		b = appendNumber(b, ",expires=", int64(n.store.Expires(db)))
+		s.end(appendNumber(b, ",avg_ttl=", n.store.AverageTTL(db, s.now.UnixMilli())))
 	}
 }

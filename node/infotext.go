@@ -53,6 +53,9 @@ func (t *infoText) size(name string, bytes int64) {
 	t.end(appendHuman(t.begin(name, "_human"), bytes))
 }
 
+// humanBytes writes a size as INFO shows it to people: 894.95K.
+func humanBytes(bytes int64) string { return string(appendHuman(nil, bytes)) }
+
 func appendHuman(dst []byte, bytes int64) []byte {
 	const units = "BKMGT"
 	f, unit := float64(bytes), 0

@@ -2,26 +2,29 @@ package node
 
 import (
 	"strconv"
-	"strings"
 	"time"
+
+	"slotmesh/node/server"
 )
 
 // infoLatencyStats shows the percentiles that latency-tracking-info-percentiles
 // asks for, in microseconds.
 func infoLatencyStats(n *Node, s *infoScene) {
-	if !n.cfg.Bool("latency-tracking").Load() {
+	percentiles := n.cfg.Percentiles()
+	if !n.cfg.Bool("latency-tracking").Load() || len(percentiles) == 0 {
 		return
 	}
-	percentiles := n.cfg.Percentiles()
-	for _, stat := range n.server.CommandStats() {
-		if stat.Latency == nil || len(percentiles) == 0 {
-			continue
-		}
-		parts := make([]string, len(percentiles))
+	var found []time.Duration
+	n.server.Latencies(func(name string, l *server.Latency) {
+		found = l.Percentiles(found[:0], percentiles)
+		b := s.begin("latency_percentiles_usec_", name)
 		for i, p := range percentiles {
-			micros := float64(stat.Latency.Percentile(p)) / float64(time.Microsecond)
-			parts[i] = "p" + strconv.FormatFloat(p, 'f', -1, 64) + "=" + strconv.FormatFloat(micros, 'f', 3, 64)
+			if i > 0 {
+				b = append(b, ',')
+			}
+			b = strconv.AppendFloat(append(b, 'p'), p, 'f', -1, 64)
+			b = strconv.AppendFloat(append(b, '='), float64(found[i])/float64(time.Microsecond), 'f', 3, 64)
 		}
-		s.line("latency_percentiles_usec_"+stat.Name, strings.Join(parts, ","))
-	}
+		s.end(b)
+	})
 }

@@ -6,9 +6,8 @@ import (
 	"runtime"
 	"runtime/metrics"
 	"strconv"
+	"sync"
 	"time"
-
-	"golang.org/x/sys/unix"
 )
 
 // memoryUse is what the store, the Go runtime and the kernel know, in bytes.
@@ -30,26 +29,64 @@ type memoryUse struct {
 }
 
 func (n *Node) readMemory() memoryUse {
-	samples := []metrics.Sample{
+	s := n.sampler.read()
+	data, pages := n.store.Memory().Used(), n.store.Memory().Mapped()
+	return memoryUse{
+		used: data + s.total - s.released - s.free - s.unused, data: data, runtime: s.total - s.released,
+		objects: data + s.objects, spans: pages + s.objects + s.unused,
+		mapped: pages + s.total - s.released, resident: s.resident,
+	}
+}
+
+// memorySample is what the Go runtime and the kernel tell of the process's memory, in
+// bytes.
+type memorySample struct{ total, released, free, unused, objects, resident int64 }
+
+// memorySampler keeps a sample for sampleAge: to take one takes longer than all the
+// rest of INFO memory. What grows with every command, the data, is not part of it.
+type memorySampler struct {
+	mu   sync.Mutex
+	at   time.Time // the zero time if there is no sample
+	last memorySample
+}
+
+// sampleAge is how old a sample may be. The reference asks for its resident memory and
+// its allocator's figures ten times a second, too.
+const sampleAge = 100 * time.Millisecond
+
+func (m *memorySampler) read() memorySample {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if now := time.Now(); now.Sub(m.at) >= sampleAge {
+		m.last, m.at = sampleMemory(), now
+	}
+	return m.last
+}
+
+// forget has the next look be a new one, when much was given back.
+func (m *memorySampler) forget() {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.at = time.Time{}
+}
+
+func sampleMemory() memorySample {
+	samples := [...]metrics.Sample{
 		{Name: "/memory/classes/total:bytes"},
 		{Name: "/memory/classes/heap/released:bytes"},
 		{Name: "/memory/classes/heap/free:bytes"},
 		{Name: "/memory/classes/heap/unused:bytes"},
 		{Name: "/memory/classes/heap/objects:bytes"},
 	}
-	metrics.Read(samples)
+	metrics.Read(samples[:])
 	value := func(i int) int64 {
 		if samples[i].Value.Kind() != metrics.KindUint64 {
 			return 0
 		}
 		return int64(samples[i].Value.Uint64())
 	}
-	total, released, free, unused, objects := value(0), value(1), value(2), value(3), value(4)
-	data, pages := n.store.Memory().Used(), n.store.Memory().Mapped()
-	return memoryUse{
-		used: data + total - released - free - unused, data: data, runtime: total - released,
-		objects: data + objects, spans: pages + objects + unused,
-		mapped: pages + total - released, resident: residentBytes(),
+	return memorySample{
+		total: value(0), released: value(1), free: value(2), unused: value(3), objects: value(4), resident: residentBytes(),
 	}
 }
 
@@ -130,28 +167,24 @@ func infoMemory(n *Node, s *infoScene) {
 	m := n.readMemory()
 	n.notePeak(m.used)
 	peak := n.peakMemory.Load()
-	st, repl := s.serverStats(n), n.replication.Info()
-	var system unix.Sysinfo_t
-	var total int64
-	if unix.Sysinfo(&system) == nil {
-		total = int64(system.Totalram) * int64(system.Unit)
-	}
+	st := s.serverStats(n)
+	retained, backlog := n.replication.retained()
 	// What is not the data: the process as it started, clients, the backlog.
-	overhead := min(n.startMemory+st.ClientMemory+st.ReplicaMemory+repl.RetainedBytes, m.used)
+	overhead := min(n.startMemory+st.ClientMemory+st.ReplicaMemory+retained, m.used)
 	dataset := m.used - overhead
 
 	s.size("used_memory", m.used)
 	s.size("used_memory_rss", m.resident)
 	s.size("used_memory_peak", peak)
-	s.line("used_memory_peak_perc", percent(m.used, peak))
+	s.percent("used_memory_peak_perc", m.used, peak)
 	s.line("used_memory_overhead", overhead)
 	s.line("used_memory_startup", n.startMemory)
 	s.line("used_memory_dataset", dataset)
-	s.line("used_memory_dataset_perc", percent(dataset, m.used-n.startMemory))
+	s.percent("used_memory_dataset_perc", dataset, m.used-n.startMemory)
 	s.line("allocator_allocated", m.objects)
 	s.line("allocator_active", m.spans)
 	s.line("allocator_resident", m.mapped)
-	s.size("total_system_memory", total)
+	s.size("total_system_memory", n.host.memory)
 	s.size("used_memory_lua", 0)
 	s.size("used_memory_scripts", 0)
 	s.line("number_of_cached_scripts", 0)
@@ -159,18 +192,18 @@ func infoMemory(n *Node, s *infoScene) {
 	s.line("number_of_libraries", 0)
 	s.size("maxmemory", n.cfg.Int("maxmemory").Load())
 	s.line("maxmemory_policy", n.cfg.Enum("maxmemory-policy").Load())
-	s.line("allocator_frag_ratio", ratio(m.spans, m.objects))
+	s.ratio("allocator_frag_ratio", m.spans, m.objects)
 	s.line("allocator_frag_bytes", m.spans-m.objects)
-	s.line("allocator_rss_ratio", ratio(m.mapped, m.spans))
+	s.ratio("allocator_rss_ratio", m.mapped, m.spans)
 	s.line("allocator_rss_bytes", m.mapped-m.spans)
-	s.line("rss_overhead_ratio", ratio(m.resident, m.mapped))
+	s.ratio("rss_overhead_ratio", m.resident, m.mapped)
 	s.line("rss_overhead_bytes", m.resident-m.mapped)
-	s.line("mem_fragmentation_ratio", ratio(m.resident, m.used))
+	s.ratio("mem_fragmentation_ratio", m.resident, m.used)
 	s.line("mem_fragmentation_bytes", m.resident-m.used)
 	s.line("mem_counted_for_evict", n.countedMemory())
-	s.line("mem_not_counted_for_evict", repl.RetainedBytes)
-	s.line("mem_replication_backlog", min(repl.BacklogLen, repl.RetainedBytes))
-	s.line("mem_total_replication_buffers", repl.RetainedBytes)
+	s.line("mem_not_counted_for_evict", retained)
+	s.line("mem_replication_backlog", backlog)
+	s.line("mem_total_replication_buffers", retained)
 	s.line("mem_clients_slaves", st.ReplicaMemory)
 	s.line("mem_clients_normal", st.ClientMemory)
 	s.line("mem_aof_buffer", 0)

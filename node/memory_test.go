@@ -36,3 +36,26 @@ func TestGarbageIsCollectedInTime(t *testing.T) {
 		t.Error("a small heap needs a collection")
 	}
 }
+
+// TestMemorySampleIsKeptForAWhile counts on one sample while it is young, and on
+// another when it was forgotten.
+func TestMemorySampleIsKeptForAWhile(t *testing.T) {
+	var m memorySampler
+	first := m.read()
+	if first.total == 0 || first.objects == 0 || first.resident == 0 {
+		t.Errorf("sample %+v", first)
+	}
+	m.at = time.Now().Add(time.Hour) // as young as can be
+	m.last.total = 1
+	if m.read().total != 1 {
+		t.Error("a young sample is not kept")
+	}
+	m.forget()
+	if m.read().total == 1 {
+		t.Error("a sample is kept that was to be forgotten")
+	}
+	m.at, m.last.total = time.Now().Add(-sampleAge), 1
+	if m.read().total == 1 {
+		t.Error("an old sample is kept")
+	}
+}

@@ -17,13 +17,15 @@ func (n *Node) memoryRow() command.Spec {
 	everywhere := []string{"nondeterministic_output", "request_policy:all_shards", "response_policy:special"}
 	row := func(name, complexity, summary string, tips []string, run func(*command.Call) error) command.Spec {
 		return command.Spec{
-			Name: name, Arity: 2, Group: "server", Since: "4.0.0", Complexity: complexity, Summary: summary, Tips: tips,
-			Heavy: command.Always, Run: run,
+			Name: name, Arity: 2, Group: "server", Since: "4.0.0", Complexity: complexity, Summary: summary, Tips: tips, Run: run,
 		}
 	}
 	const costly = "Depends on how much memory is allocated, could be slow"
 	help := row("help", "O(1)", "Lists the subcommands.", nil, memoryHelp)
-	help.Flags, help.Heavy = command.Loading|command.Stale, nil
+	help.Flags = command.Loading | command.Stale
+	purge := row("purge", costly, "Gives memory that is not in use back to the system.",
+		[]string{"request_policy:all_shards", "response_policy:all_succeeded"}, n.memoryPurge)
+	purge.Heavy = command.Always
 	return command.Spec{
 		Name: "memory", Arity: -2, Group: "server", Since: "4.0.0", Complexity: "Depends on subcommand.",
 		Summary: "Tells about the use of memory.",
@@ -31,8 +33,7 @@ func (n *Node) memoryRow() command.Spec {
 			row("doctor", "O(1)", "Says what is wrong with the use of memory.", everywhere, n.memoryDoctor),
 			help,
 			row("malloc-stats", costly, "Tells what the allocators know of themselves.", everywhere, n.mallocStats),
-			row("purge", costly, "Gives memory that is not in use back to the system.",
-				[]string{"request_policy:all_shards", "response_policy:all_succeeded"}, n.memoryPurge),
+			purge,
 			row("stats", "O(1)", "Tells what memory is used for.", everywhere, n.memoryStats),
 			{
 				Name: "usage", Syntax: "key [SAMPLES count]", Arity: -3, Flags: command.ReadOnly,
@@ -83,6 +84,7 @@ func memoryUsage(c *command.Call) error {
 func (n *Node) memoryPurge(c *command.Call) error {
 	n.store.Memory().Trim()
 	debug.FreeOSMemory()
+	n.sampler.forget()
 	c.Reply.OK()
 	return nil
 }
@@ -103,7 +105,8 @@ func (n *Node) memoryStats(c *command.Call) error {
 	m := n.readMemory()
 	n.notePeak(m.used)
 	peak := n.peakMemory.Load()
-	st, repl := n.server.Stats(), n.replication.Info()
+	st := n.server.Stats()
+	retained, backlog := n.replication.retained()
 	keys, tables := int64(0), 0
 	for db := range n.store.Databases() {
 		if used := n.store.Len(db); used > 0 {
@@ -111,7 +114,7 @@ func (n *Node) memoryStats(c *command.Call) error {
 			tables++
 		}
 	}
-	overhead := min(n.startMemory+st.ClientMemory+st.ReplicaMemory+repl.RetainedBytes, m.used)
+	overhead := min(n.startMemory+st.ClientMemory+st.ReplicaMemory+retained, m.used)
 	dataset := m.used - overhead
 	perKey := int64(0)
 	if keys > 0 {
@@ -128,11 +131,11 @@ func (n *Node) memoryStats(c *command.Call) error {
 		name  string
 		value any
 	}
-	fields := []field{
+	fields := [...]field{
 		{"peak.allocated", peak},
 		{"total.allocated", m.used},
 		{"startup.allocated", n.startMemory},
-		{"replication.backlog", min(repl.BacklogLen, repl.RetainedBytes)},
+		{"replication.backlog", backlog},
 		{"clients.slaves", st.ReplicaMemory},
 		{"clients.normal", st.ClientMemory},
 		{"cluster.links", int64(0)},
@@ -158,9 +161,9 @@ func (n *Node) memoryStats(c *command.Call) error {
 		{"fragmentation.bytes", m.resident - m.used},
 	}
 	c.Reply.Map(len(fields))
-	for _, f := range fields {
-		c.Reply.BulkString(f.name)
-		switch v := f.value.(type) {
+	for i := range fields {
+		c.Reply.BulkString(fields[i].name)
+		switch v := fields[i].value.(type) {
 		case int64:
 			c.Reply.Int(v)
 		case float64:
@@ -183,13 +186,13 @@ const (
 // memoryDoctor says in words what MEMORY STATS says in numbers.
 func (n *Node) memoryDoctor(c *command.Call) error {
 	m := n.readMemory()
-	st := n.server.Stats()
-	var words []string
-	say := func(format string, args ...any) { words = append(words, " * "+fmt.Sprintf(format, args...)) }
 	if m.used < doctorLeast {
 		c.Reply.Verbatim("txt", "This node is empty or holds very little; there is nothing to judge yet.\n")
 		return nil
 	}
+	st := n.server.Stats()
+	var words []string
+	say := func(format string, args ...any) { words = append(words, " * "+fmt.Sprintf(format, args...)) }
 	if peak := n.peakMemory.Load(); float64(peak) > doctorPeak*float64(m.used) {
 		say("Peak: up to %d bytes were in use at some time, much more than the %d of now. Resident memory may stay high for a while; MEMORY PURGE gives back what can be.", peak, m.used)
 	}

@@ -67,6 +67,8 @@ type Node struct {
 	refusals   refusals
 	defrag     defrag
 	collector  collector
+	sampler    memorySampler
+	host       *host
 	// startMemory is n.usedMemory before there were data or clients.
 	startMemory int64
 	// beat counts calls of observe, which one goroutine makes.
@@ -91,6 +93,7 @@ func New(cfg *config.Config, log *slog.Logger) (*Node, error) {
 		started:  time.Now(),
 		runID:    randomID(),
 		commit:   buildCommit(),
+		host:     readHost(),
 		sender:   migrate.NewSender(),
 		prepared: make(chan struct{}),
 		stopping: make(chan struct{}),

@@ -318,7 +318,7 @@ func (n *Node) runBGSave(c *command.Call) error {
 func infoPersistence(n *Node, s *infoScene) {
 	p := n.persistence
 	syncing := false
-	if link := n.replication.Info().Link; link != nil {
+	if link := n.replication.linkInfo(); link != nil {
 		syncing = link.LoadTotal > 0 && link.LoadRead < link.LoadTotal
 	}
 	l := p.loading.Load()
@@ -369,12 +369,7 @@ func infoPersistence(n *Node, s *infoScene) {
 		s.line("loading_total_bytes", total)
 		s.line("loading_rdb_used_mem", 0)
 		s.line("loading_loaded_bytes", read)
-		s.line("loading_loaded_perc", percentOf(read, total))
+		s.fixed("loading_loaded_perc", 100*float64(read)/max(float64(total), 1), 2, "")
 		s.line("loading_eta_seconds", eta)
 	}
-}
-
-// percentOf is part of whole as INFO writes a share of a load.
-func percentOf(part, whole int64) string {
-	return fmt.Sprintf("%.2f", 100*float64(part)/max(float64(whole), 1))
 }

@@ -1,7 +1,6 @@
 package node
 
 import (
-	"fmt"
 	"math"
 	"time"
 
@@ -53,29 +52,44 @@ func (r *Replication) Info() ReplicationInfo {
 		first := j.FirstOffset()
 		info.BacklogFirst, info.BacklogLen = first+1, max(info.Offset-first, 0)
 	}
-	if link := r.link.Load(); link != nil {
-		host, port := link.Primary()
-		info.Link = &LinkInfo{Host: host, Port: port, ReplicaStatus: link.Status()}
-	}
+	info.Link = r.linkInfo()
 	if r.o.Static != nil {
 		info.Static = r.o.Static()
 	}
 	return info
 }
 
+// linkInfo is the link to the primary, nil if there is none.
+func (r *Replication) linkInfo() *LinkInfo {
+	link := r.link.Load()
+	if link == nil {
+		return nil
+	}
+	host, port := link.Primary()
+	return &LinkInfo{Host: host, Port: port, ReplicaStatus: link.Status()}
+}
+
+// retained returns the memory of the backlog and of slow replicas, and how much of
+// it is backlog.
+func (r *Replication) retained() (bytes, backlog int64) {
+	j := r.o.Journal
+	bytes = j.RetainedBytes()
+	if j.Active() {
+		backlog = min(max(j.Offset()-j.FirstOffset(), 0), bytes)
+	}
+	return bytes, backlog
+}
+
 // AppendSection appends the lines of INFO replication, without its headline.
-func (i ReplicationInfo) AppendSection(b []byte) []byte {
-	line := func(format string, args ...any) {
-		b = fmt.Appendf(b, format, args...)
-		b = append(b, '\r', '\n')
-	}
+func (i *ReplicationInfo) AppendSection(b []byte) []byte {
+	t := infoText(b)
 	if i.Link == nil {
-		line("role:master")
+		t.line("role", "master")
 	} else {
-		line("role:slave")
-		b = i.Link.appendTo(b, i)
+		t.line("role", "slave")
+		i.appendLink(&t)
 	}
-	line("connected_slaves:%d", len(i.Replicas))
+	t.line("connected_slaves", len(i.Replicas))
 	if i.Static.MinReplicasToWrite > 0 && i.Static.MinReplicasMaxLag > 0 {
 		good := 0
 		for _, r := range i.Replicas {
@@ -83,30 +97,35 @@ func (i ReplicationInfo) AppendSection(b []byte) []byte {
 				good++
 			}
 		}
-		line("min_slaves_good_slaves:%d", good)
+		t.line("min_slaves_good_slaves", good)
 	}
 	for n, r := range i.Replicas {
 		lag := int64(r.Lag / time.Second)
 		if r.State != repl.StateOnline {
 			lag = 0
 		}
-		line("slave%d:ip=%s,port=%d,state=%s,offset=%d,lag=%d", n, r.IP, r.Port, r.State, r.Offset, lag)
+		b := appendNumber(t, "slave", int64(n))
+		b = append(append(b, ":ip="...), r.IP...)
+		b = appendNumber(b, ",port=", int64(r.Port))
+		b = append(append(b, ",state="...), r.State.String()...)
+		b = appendNumber(b, ",offset=", r.Offset)
+		t.end(appendNumber(b, ",lag=", lag))
 	}
-	line("master_failover_state:%s", i.FailoverState)
-	line("master_replid:%s", i.ID)
-	line("master_replid2:%s", i.FormerID)
-	line("master_repl_offset:%d", i.Offset)
-	line("second_repl_offset:%d", i.SecondOffset)
-	line("repl_backlog_active:%d", bit(i.BacklogActive))
-	line("repl_backlog_size:%d", i.BacklogSize)
-	line("repl_backlog_first_byte_offset:%d", i.BacklogFirst)
-	line("repl_backlog_histlen:%d", i.BacklogLen)
-	return b
+	t.line("master_failover_state", i.FailoverState)
+	t.line("master_replid", i.ID)
+	t.line("master_replid2", i.FormerID)
+	t.line("master_repl_offset", i.Offset)
+	t.line("second_repl_offset", i.SecondOffset)
+	t.line("repl_backlog_active", bit(i.BacklogActive))
+	t.line("repl_backlog_size", i.BacklogSize)
+	t.line("repl_backlog_first_byte_offset", i.BacklogFirst)
+	t.line("repl_backlog_histlen", i.BacklogLen)
+	return t
 }
 
-// appendTo appends the lines that only a replica has.
-func (l *LinkInfo) appendTo(b []byte, i ReplicationInfo) []byte {
-	line := func(name string, value any) { b = fmt.Appendf(b, "%s:%v\r\n", name, value) }
+// appendLink adds the lines that only a replica has.
+func (i *ReplicationInfo) appendLink(t *infoText) {
+	l := i.Link
 	seconds := func(d time.Duration) int64 {
 		if d < 0 {
 			return -1
@@ -118,32 +137,31 @@ func (l *LinkInfo) appendTo(b []byte, i ReplicationInfo) []byte {
 	if up {
 		status, lastIO = "up", seconds(l.SinceHeard)
 	}
-	line("master_host", l.Host)
-	line("master_port", l.Port)
-	line("master_link_status", status)
-	line("master_last_io_seconds_ago", lastIO)
-	line("master_sync_in_progress", bit(syncing))
-	line("slave_read_repl_offset", i.Offset)
-	line("slave_repl_offset", i.Offset)
+	t.line("master_host", l.Host)
+	t.line("master_port", l.Port)
+	t.line("master_link_status", status)
+	t.line("master_last_io_seconds_ago", lastIO)
+	t.line("master_sync_in_progress", bit(syncing))
+	t.line("slave_read_repl_offset", i.Offset)
+	t.line("slave_repl_offset", i.Offset)
 	if syncing {
 		total, left, percent := max(l.LoadTotal, 0), int64(0), 0.0
 		if l.LoadTotal > 0 {
 			left = max(total-l.LoadRead, 0)
 			percent = math.Min(float64(l.LoadRead)/float64(total), 1) * 100
 		}
-		line("master_sync_total_bytes", total)
-		line("master_sync_read_bytes", l.LoadRead)
-		line("master_sync_left_bytes", left)
-		line("master_sync_perc", fmt.Sprintf("%.2f", percent))
-		line("master_sync_last_io_seconds_ago", seconds(l.SinceHeard))
+		t.line("master_sync_total_bytes", total)
+		t.line("master_sync_read_bytes", l.LoadRead)
+		t.line("master_sync_left_bytes", left)
+		t.fixed("master_sync_perc", percent, 2, "")
+		t.line("master_sync_last_io_seconds_ago", seconds(l.SinceHeard))
 	}
 	if !up {
-		line("master_link_down_since_seconds", seconds(l.Down))
+		t.line("master_link_down_since_seconds", seconds(l.Down))
 	}
-	line("slave_priority", i.Static.Priority)
-	line("slave_read_only", bit(i.Static.ReadOnly))
-	line("replica_announced", bit(i.Static.Announced))
-	return b
+	t.line("slave_priority", i.Static.Priority)
+	t.line("slave_read_only", bit(i.Static.ReadOnly))
+	t.line("replica_announced", bit(i.Static.Announced))
 }
 
 func bit(b bool) int {

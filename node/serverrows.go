@@ -20,7 +20,7 @@ func (n *Node) serverRows() []command.Spec {
 		},
 		{
 			Name: "lolwut", Syntax: "[VERSION version]", Arity: -1, Flags: command.ReadOnly | command.Fast,
-			Group: "server", Since: "5.0.0", Summary: "Returns the server's version, and a picture.", Run: lolwut,
+			Group: "server", Since: "5.0.0", Summary: "Returns the server's version, and a picture.", Run: lolwut(),
 		},
 		n.shutdownRow(),
 		moduleRow(), n.memoryRow(), aclRow(n),
@@ -37,11 +37,14 @@ func (n *Node) time(c *command.Call) error {
 	return nil
 }
 
-func lolwut(c *command.Call) error {
-	picture := strings.Join(logo("any", 0, 0)[1:4], "\n")
-	picture = strings.TrimRight(picture, " ")
-	c.Reply.Verbatim("txt", picture+"\nSlotmesh ver. "+Version+", Redis ver. "+ReportedVersion+"\n")
-	return nil
+// lolwut returns LOLWUT, whose picture is always the same.
+func lolwut() func(*command.Call) error {
+	picture := strings.TrimRight(strings.Join(logo("any", 0, 0)[1:4], "\n"), " ")
+	text := picture + "\nSlotmesh ver. " + Version + ", Redis ver. " + ReportedVersion + "\n"
+	return func(c *command.Call) error {
+		c.Reply.Verbatim("txt", text)
+		return nil
+	}
 }
 
 // moduleRow is MODULE, which has none to list.

@@ -163,6 +163,10 @@ func (c *Call) walkSlot(slot slots.Slot, fn func()) bool {
 	return true
 }
 
+// TrySlot is WithSlot for a handler that may run on a loop, where it returns false
+// rather than wait: the handler then returns ErrLong.
+func (c *Call) TrySlot(slot slots.Slot, fn func()) bool { return c.walkSlot(slot, fn) }
+
 // forget drops what the last command left, before the next one runs.
 func (c *Call) forget() {
 	c.Err, c.Rejected = nil, false

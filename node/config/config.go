@@ -72,7 +72,12 @@ func New() *Config {
 }
 
 // lookup finds a directive by name or alias in any case, or nil.
-func (c *Config) lookup(name string) *directive { return c.byName[strings.ToLower(name)] }
+func (c *Config) lookup(name string) *directive {
+	if d := c.byName[name]; d != nil {
+		return d
+	}
+	return c.byName[strings.ToLower(name)]
+}
 
 // mustLookup finds a directive whose kind must be K.
 func mustLookup[K kind](c *Config, name string) *directive {

@@ -263,3 +263,27 @@ func TestExpandTitle(t *testing.T) {
 		}
 	}
 }
+
+func TestTrySetWaitsForNobody(t *testing.T) {
+	c := New()
+	called := 0
+	c.OnChange("hz", func() error { called++; return nil })
+	if ran, err := c.TrySet([]Pair{{"timeout", "7"}}, false); !ran || err != nil || c.Int("timeout").Load() != 7 {
+		t.Errorf("%v %v, timeout %d", ran, err, c.Int("timeout").Load())
+	}
+	if ran, err := c.TrySet([]Pair{{"timeout", "x"}}, false); !ran || err == nil {
+		t.Errorf("a bad value: %v %v", ran, err)
+	}
+	if ran, err := c.TrySet([]Pair{{"timeout", "8"}, {"HZ", "20"}}, false); ran || err != nil || called > 0 || c.Int("timeout").Load() != 7 {
+		t.Errorf("with a hook: %v %v, %d calls of it, timeout %d", ran, err, called, c.Int("timeout").Load())
+	}
+	c.OnChange("loglevel", func() error {
+		if ran, _ := c.TrySet([]Pair{{"timeout", "9"}}, false); ran {
+			t.Error("it ran while a change was under way")
+		}
+		return nil
+	})
+	if err := c.Set([]Pair{{"loglevel", "debug"}}, false); err != nil {
+		t.Error(err)
+	}
+}

@@ -109,12 +109,30 @@ func matchByte(pattern string, b byte) (ok bool, width int) {
 func (c *Config) Set(pairs []Pair, protected bool) error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	return c.set(pairs, protected)
+}
 
-	// Every name is looked at before any value.
-	seen := make(map[string]bool)
+// TrySet is Set for who must not wait. It does nothing and returns false where a
+// change is under way, and for directives that somebody acts upon (see OnChange),
+// which may take its time.
+func (c *Config) TrySet(pairs []Pair, protected bool) (bool, error) {
+	if !c.mu.TryLock() {
+		return false, nil
+	}
+	defer c.mu.Unlock()
 	for _, pair := range pairs {
-		lower := strings.ToLower(pair.Name)
-		d := c.byName[lower]
+		if d := c.lookup(pair.Name); d != nil && len(d.hooks) > 0 {
+			return false, nil
+		}
+	}
+	return true, c.set(pairs, protected)
+}
+
+// set is Set with mu held.
+func (c *Config) set(pairs []Pair, protected bool) error {
+	// Every name is looked at before any value.
+	for i, pair := range pairs {
+		d := c.lookup(pair.Name)
 		switch {
 		case d == nil:
 			return fmt.Errorf("ERR Unknown option or number of arguments for CONFIG SET - '%s'", pair.Name)
@@ -122,10 +140,12 @@ func (c *Config) Set(pairs []Pair, protected bool) error {
 			return setFailed(pair.Name, "can't set immutable config")
 		case d.row.Protected && !protected:
 			return setFailed(pair.Name, "can't set protected config")
-		case seen[lower]:
-			return setFailed(pair.Name, "duplicate parameter")
 		}
-		seen[lower] = true
+		for _, before := range pairs[:i] {
+			if strings.EqualFold(before.Name, pair.Name) {
+				return setFailed(pair.Name, "duplicate parameter")
+			}
+		}
 	}
 
 	type change struct {

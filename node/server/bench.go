@@ -109,13 +109,19 @@ func (b *bench) rememberName(name []byte, r, parent *row) {
 	}
 }
 
-// benchStats are the accounts of an owner, by row index.
+// benchStats are the accounts of an owner, those of commands by row index.
 type benchStats struct {
-	calls, nanos []int64
-	times        latencies
-	commands     int64
-	bytesIn      int64
-	bytesOut     int64
+	traffic
+	rowSums
+	times latencies
+}
+
+// rowSums are how often the command of each row ran, and for how long.
+type rowSums struct{ calls, nanos []int64 }
+
+// traffic is what an owner had to do with all commands together.
+type traffic struct {
+	commands, bytesIn, bytesOut int64
 	// rounds took busy nanoseconds together, and the longest of them longest.
 	// longestOwn is the longest without what the machine had taken.
 	rounds, busy, longest, longestOwn int64
@@ -132,10 +138,9 @@ const (
 )
 
 func newBench(srv *Server, lane, inBytes int) *bench {
-	n := len(srv.rows)
 	b := &bench{
 		srv: srv, lane: lane, in: make([]byte, inBytes), now: srv.clock(),
-		stats: benchStats{calls: make([]int64, n), nanos: make([]int64, n), times: make(latencies, n)},
+		stats: newBenchStats(len(srv.rows)),
 	}
 	b.syncWall()
 	return b

@@ -167,7 +167,7 @@ func clientCaching(c *command.Call) error {
 func (srv *Server) clientInfo(c *command.Call) error {
 	s := sessionOf(c)
 	v := s.ownView(c)
-	c.Reply.Verbatim("txt", string(append(s.line(nil, &v, srv.clock()), '\n')))
+	c.Reply.Text(func(text []byte) []byte { return s.appendLine(text, &v, srv.clock()) })
 	return nil
 }
 
@@ -194,16 +194,19 @@ func (srv *Server) clientList(c *command.Call) error {
 		return resp.ErrSyntax
 	}
 	self, now := sessionOf(c), srv.clock()
-	var text []byte
-	for _, s := range srv.chosen(filter) {
-		v := s.snapshot()
-		if s == self {
-			v = s.ownView(c)
+	c.Reply.Text(func(text []byte) []byte {
+		for _, s := range srv.chosen(filter) {
+			if s == self {
+				v := s.ownView(c)
+				text = s.appendLine(text, &v, now)
+				continue
+			}
+			s.bench.mu.Lock()
+			text = s.appendLine(text, &s.view, now)
+			s.bench.mu.Unlock()
 		}
-		text = append(text, s.line(nil, &v, now)...)
-		text = append(text, '\n')
-	}
-	c.Reply.Verbatim("txt", string(text))
+		return text
+	})
 	return nil
 }
 

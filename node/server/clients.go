@@ -1,6 +1,7 @@
 package server
 
 import (
+	"cmp"
 	"slices"
 	"strconv"
 	"time"
@@ -17,12 +18,6 @@ type ClientFilter struct {
 	Skip uint64
 }
 
-// ClientInfo is one client as CLIENT LIST shows it.
-type ClientInfo struct {
-	ID   uint64
-	Line string
-}
-
 // snapshot returns a copy of what others may know of s.
 func (s *session) snapshot() view {
 	s.bench.mu.Lock()
@@ -35,6 +30,13 @@ const sessionBytes = 1536
 
 func (v *view) memory() int64 {
 	return int64(sessionBytes + v.bufferBytes + v.multiBytes)
+}
+
+// kind is view.kind of what others may know of s.
+func (s *session) kind() string {
+	s.bench.mu.Lock()
+	defer s.bench.mu.Unlock()
+	return s.view.kind()
 }
 
 // kind is the client's type as CLIENT LIST TYPE and client-output-buffer-limit
@@ -50,11 +52,11 @@ func (v *view) kind() string {
 }
 
 // matches reports whether the filter chooses s.
-func (f *ClientFilter) matches(s *session, v *view) bool {
+func (f *ClientFilter) matches(s *session) bool {
 	return (len(f.IDs) == 0 || slices.Contains(f.IDs, s.id)) &&
 		(f.Addr == "" || f.Addr == s.remote) &&
 		(f.LocalAddr == "" || f.LocalAddr == s.local) &&
-		(f.Type == "" || f.Type == v.kind()) &&
+		(f.Type == "" || f.Type == s.kind()) &&
 		(f.User == "" || f.User == defaultUser) &&
 		(f.Skip == 0 || f.Skip != s.id)
 }
@@ -75,24 +77,69 @@ func (srv *Server) chosen(f ClientFilter) []*session {
 		}
 	}
 	srv.mu.Unlock()
-	slices.SortFunc(sessions, func(a, b *session) int { return int(int64(a.id) - int64(b.id)) })
+	slices.SortFunc(sessions, func(a, b *session) int { return cmp.Compare(a.id, b.id) })
 	sessions = slices.Compact(sessions)
-	return slices.DeleteFunc(sessions, func(s *session) bool {
-		v := s.snapshot()
-		return s.doomed.Load() || !f.matches(s, &v)
-	})
+	return slices.DeleteFunc(sessions, func(s *session) bool { return s.doomed.Load() || !f.matches(s) })
 }
 
-// Clients returns the chosen clients by id, with the lines of CLIENT LIST.
-func (srv *Server) Clients(f ClientFilter) []ClientInfo {
-	sessions := srv.chosen(f)
-	infos := make([]ClientInfo, len(sessions))
-	now := srv.clock()
-	for i, s := range sessions {
-		v := s.snapshot()
-		infos[i] = ClientInfo{s.id, string(s.line(nil, &v, now))}
+// survey is what is told of all clients together. Those that feed replicas count
+// for replicaMemory only.
+type survey struct {
+	// taken is false once a client has come or gone, at is when it was made.
+	taken bool
+	at    int64
+
+	normal, pubsub, maxInput, maxOutput, memory, replicaMemory int64
+}
+
+const (
+	// surveyAge is how old a survey may be: with many clients it takes long. The
+	// reference looks at every client once a second.
+	surveyAge = int64(100 * time.Millisecond)
+	// surveyTurn is how many clients are looked at under one lock of their owner's,
+	// which waits meanwhile.
+	surveyTurn = 64
+)
+
+// survey looks at all clients, or returns what it found a moment ago. The caller
+// holds srv.mu.
+func (srv *Server) survey() *survey {
+	v, now := &srv.surveyed, srv.clock()
+	if v.taken && now-v.at < surveyAge {
+		return v
 	}
-	return infos
+	*v = survey{taken: true, at: now}
+	var at *bench
+	seen := 0
+	for _, s := range srv.clients {
+		if s.bench != at || seen == surveyTurn {
+			if at != nil {
+				at.mu.Unlock()
+			}
+			at, seen = s.bench, 0
+			at.mu.Lock()
+		}
+		seen++
+		v.add(&s.view)
+	}
+	if at != nil {
+		at.mu.Unlock()
+	}
+	return v
+}
+
+func (v *survey) add(of *view) {
+	if of.flags&flagReplica != 0 {
+		v.replicaMemory += of.memory()
+		return
+	}
+	v.normal++
+	v.memory += of.memory()
+	v.maxInput = max(v.maxInput, int64(of.queryBytes))
+	v.maxOutput = max(v.maxOutput, int64(of.outBytes))
+	if of.flags&flagPubSub != 0 {
+		v.pubsub++
+	}
 }
 
 // KillClients closes the chosen clients and returns how many there were. They
@@ -113,64 +160,60 @@ func (srv *Server) kill(s *session) {
 	s.doom()
 }
 
-// line appends the client's line of CLIENT LIST, without a line end.
-func (s *session) line(dst []byte, v *view, now int64) []byte {
-	word := func(name, value string) {
-		if len(dst) > 0 {
-			dst = append(dst, ' ')
-		}
-		dst = append(dst, name...)
-		dst = append(dst, '=')
-		dst = append(dst, value...)
-	}
-	number := func(name string, value int64) {
-		word(name, "")
-		dst = strconv.AppendInt(dst, value, 10)
-	}
+// word and number append a field of CLIENT LIST: its name with what stands around
+// it, and its value.
+func word(dst []byte, name, value string) []byte { return append(append(dst, name...), value...) }
+
+func number(dst []byte, name string, value int64) []byte {
+	return strconv.AppendInt(append(dst, name...), value, 10)
+}
+
+// appendLine appends the line of CLIENT LIST that tells v of s, with its end.
+func (s *session) appendLine(dst []byte, v *view, now int64) []byte {
 	seconds := func(since int64) int64 { return max(0, int64(time.Duration(now-since)/time.Second)) }
-	number("id", int64(s.id))
-	word("addr", s.remote)
-	word("laddr", s.local)
-	number("fd", int64(s.fd))
-	word("name", v.name)
-	number("age", seconds(s.started))
-	number("idle", seconds(v.active))
-	word("flags", v.letters())
-	number("db", int64(v.db))
-	number("sub", 0)
-	number("psub", 0)
-	number("ssub", 0)
-	number("multi", int64(v.multi))
-	number("qbuf", int64(v.queryBytes))
-	number("qbuf-free", int64(v.queryFree))
-	number("argv-mem", int64(v.argBytes))
-	number("multi-mem", int64(v.multiBytes))
-	number("rbs", int64(s.bench.replyBytes()))
-	number("rbp", int64(s.bench.replyBytes()))
-	number("obl", int64(v.outBytes))
-	number("oll", 0)
-	number("omem", int64(v.outBytes))
-	number("tot-mem", v.memory())
-	events := "r"
+	dst = number(dst, "id=", int64(s.id))
+	dst = word(dst, " addr=", s.remote)
+	dst = word(dst, " laddr=", s.local)
+	dst = number(dst, " fd=", int64(s.fd))
+	dst = word(dst, " name=", v.name)
+	dst = number(dst, " age=", seconds(s.started))
+	dst = number(dst, " idle=", seconds(v.active))
+	dst = v.appendLetters(append(dst, " flags="...))
+	dst = number(dst, " db=", int64(v.db))
+	dst = number(dst, " sub=", 0)
+	dst = number(dst, " psub=", 0)
+	dst = number(dst, " ssub=", 0)
+	dst = number(dst, " multi=", int64(v.multi))
+	dst = number(dst, " qbuf=", int64(v.queryBytes))
+	dst = number(dst, " qbuf-free=", int64(v.queryFree))
+	dst = number(dst, " argv-mem=", int64(v.argBytes))
+	dst = number(dst, " multi-mem=", int64(v.multiBytes))
+	dst = number(dst, " rbs=", int64(s.bench.replyBytes()))
+	dst = number(dst, " rbp=", int64(s.bench.replyBytes()))
+	dst = number(dst, " obl=", int64(v.outBytes))
+	dst = number(dst, " oll=", 0)
+	dst = number(dst, " omem=", int64(v.outBytes))
+	dst = number(dst, " tot-mem=", v.memory())
 	if v.outBytes > 0 {
-		events = "rw"
+		dst = word(dst, " events=", "rw")
+	} else {
+		dst = word(dst, " events=", "r")
 	}
-	word("events", events)
-	word("cmd", v.row.name())
-	word("user", defaultUser)
-	number("redir", -1)
-	number("resp", int64(max(v.proto, 2)))
-	word("lib-name", v.libName)
-	word("lib-ver", v.libVersion)
-	return dst
+	dst = word(dst, " cmd=", v.row.name())
+	dst = word(dst, " user=", defaultUser)
+	dst = number(dst, " redir=", -1)
+	dst = number(dst, " resp=", int64(max(v.proto, 2)))
+	dst = word(dst, " lib-name=", v.libName)
+	dst = word(dst, " lib-ver=", v.libVersion)
+	return append(dst, '\n')
 }
 
 // replyBytes is what CLIENT LIST calls the size of the reply buffer.
 func (b *bench) replyBytes() int { return 16 << 10 }
 
-// letters are the flags of CLIENT LIST.
-func (v *view) letters() string {
-	var dst []byte
+// appendLetters appends the flags of CLIENT LIST.
+func (v *view) appendLetters(dst []byte) []byte {
+	begin := len(dst)
 	add := func(letter byte, on bool) {
 		if on {
 			dst = append(dst, letter)
@@ -185,8 +228,8 @@ func (v *view) letters() string {
 	add('c', v.flags&flagCloseAfterReply != 0)
 	add('e', v.flags&flagNoEvict != 0)
 	add('T', v.flags&flagNoTouch != 0)
-	if len(dst) == 0 {
-		return "N"
+	if len(dst) == begin {
+		return append(dst, 'N')
 	}
-	return string(dst)
+	return dst
 }

@@ -56,17 +56,31 @@ func (l *Latency) add(other *Latency) {
 	l.total += other.total
 }
 
-// Percentile is the time that p per cent of the calls did not exceed.
-func (l *Latency) Percentile(p float64) time.Duration {
-	rank := int64(p / 100 * float64(l.total))
-	rank = min(max(rank, 1), l.total)
+func (l *Latency) reset() { *l = Latency{} }
+
+// Percentiles appends to dst the times that so many per cent of the calls did not
+// exceed.
+func (l *Latency) Percentiles(dst []time.Duration, percents []float64) []time.Duration {
+	begin := len(dst)
+	for _, p := range percents {
+		// The rank among the calls, until the time is known.
+		rank := int64(p / 100 * float64(l.total))
+		dst = append(dst, time.Duration(-min(max(rank, 1), l.total)))
+	}
+	found := dst[begin:]
 	var seen int64
 	for class, n := range l.counts {
-		if seen += n; n > 0 && seen >= rank {
-			return time.Duration(latencyBound(class))
+		if n == 0 {
+			continue
+		}
+		seen += n
+		for i, at := range found {
+			if at < 0 && seen >= int64(-at) {
+				found[i] = time.Duration(latencyBound(class))
+			}
 		}
 	}
-	return 0
+	return dst
 }
 
 // latencies are those of all rows, by index; nil for a row that was not called.
@@ -77,6 +91,15 @@ func (l latencies) note(row int, nanos, count int64) {
 		l[row] = new(Latency)
 	}
 	l[row].note(nanos/count, count)
+}
+
+// reset zeroes the accounts of the rows that have any.
+func (l latencies) reset() {
+	for _, of := range l {
+		if of != nil {
+			of.reset()
+		}
+	}
 }
 
 func (l latencies) add(other latencies) {

@@ -33,14 +33,20 @@ func TestPercentiles(t *testing.T) {
 	sum := make(latencies, 2)
 	sum.add(all)
 	slices.Sort(times)
-	for _, p := range []float64{0, 50, 99, 99.9, 100} {
+	percents := []float64{99.9, 0, 50, 100, 99, 50}
+	found := sum[1].Percentiles([]time.Duration{7}, percents)
+	if len(found) != 1+len(percents) || found[0] != 7 {
+		t.Fatalf("appended %v", found)
+	}
+	for i, p := range percents {
 		exact := times[min(int(p/100*10_000), 9_999)]
-		got := sum[1].Percentile(p)
+		got := found[1+i]
 		if float64(got) < float64(exact)*0.93 || float64(got) > float64(exact)*1.08 {
 			t.Errorf("p%g is %v, exactly %v", p, got, time.Duration(exact))
 		}
 	}
-	if (&Latency{}).Percentile(50) != 0 {
-		t.Error("a percentile of nothing")
+	sum.reset()
+	if of := sum[1].Percentiles(nil, []float64{50}); of[0] != 0 {
+		t.Errorf("a percentile of nothing is %v", of[0])
 	}
 }

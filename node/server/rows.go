@@ -235,7 +235,7 @@ func isWord(arg []byte, word string) bool {
 	return len(arg) == len(word) && strings.EqualFold(string(arg), word)
 }
 
-// line appends a client's own line, up to date, for CLIENT INFO and LIST.
+// ownView is what CLIENT INFO and LIST tell of the client that asks: as of now.
 func (s *session) ownView(c *command.Call) view {
 	v := s.snapshot()
 	v.row = &s.srv.rows[c.Spec.Index()]

@@ -55,6 +55,9 @@ type Server struct {
 	// benches are those of the owners that exist; retired sums up the others.
 	benches map[*bench]struct{}
 	retired benchStats
+	// sum is room for a sum of them all, surveyed what survey found.
+	sum      rowSums
+	surveyed survey
 	// spread is the owner that gets the next connection.
 	spread int
 	ops    opsSampler
@@ -139,6 +142,7 @@ func (srv *Server) Start(table *command.Table, engine Engine) error {
 	srv.table, srv.engine = table, engine
 	all := table.All()
 	srv.rows = make([]row, len(all))
+	srv.retired, srv.sum = newBenchStats(len(all)), newRowSums(len(all))
 	for i, spec := range all {
 		r := &srv.rows[i]
 		r.spec, r.index, r.keyed, r.onlyKey, r.heavy = spec, i, spec.Keyed(), spec.OnlyKey(), spec.Heavy
@@ -204,6 +208,7 @@ func (srv *Server) admitClient(s *session) string {
 		return "-" + string(resp.ErrMaxClients) + "\r\n"
 	}
 	srv.clients[s.id] = s
+	srv.surveyed.taken = false
 	return admitted
 }
 
@@ -237,6 +242,7 @@ func (srv *Server) forget(s *session) {
 	}
 	delete(srv.handed, s.id)
 	delete(srv.clients, s.id)
+	srv.surveyed.taken = false
 }
 
 // addBench and dropBench keep the list of owners' accounts.
@@ -252,10 +258,8 @@ func (srv *Server) dropBench(b *bench) {
 	delete(srv.benches, b)
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	srv.retired.add(&b.stats)
-	if srv.retired.times == nil {
-		srv.retired.times = make(latencies, len(srv.rows))
-	}
+	srv.retired.traffic.add(&b.stats.traffic)
+	srv.retired.rowSums.add(&b.stats.rowSums)
 	srv.retired.times.add(b.stats.times)
 }
 

@@ -7,6 +7,7 @@ import (
 	"net"
 	"path/filepath"
 	"runtime"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -635,12 +636,57 @@ func TestStats(t *testing.T) {
 	if by["set"].Calls != 2 || by["incr"].Failed != 1 || by["get"].Rejected != 1 || by["exec"].Calls != 1 {
 		t.Errorf("%+v", by)
 	}
-	if st.ErrorsByPrefix["ERR"] != 2 || st.Errors != 2 || st.ConnectedClients != 1 || st.BytesIn == 0 || st.BytesOut == 0 {
+	if r.srv.ErrorsByPrefix()["ERR"] != 2 || st.Errors != 2 || st.ConnectedClients != 1 || st.BytesIn == 0 || st.BytesOut == 0 {
 		t.Errorf("%+v", st)
 	}
 	r.srv.ResetStats()
 	if st := r.srv.Stats(); st.Commands != 0 || len(r.srv.CommandStats()) != 0 || st.Errors != 0 {
 		t.Errorf("after the reset: %+v", st)
+	}
+}
+
+// TestSurveyOfClients: how many clients there are is told exactly, though what they
+// take is looked at now and then only.
+func TestSurveyOfClients(t *testing.T) {
+	r := newRig(t, nil)
+	var clients []*client
+	for n := int64(1); n <= 3*surveyTurn; n++ {
+		c := r.dial()
+		c.expect("PING", "PONG")
+		clients = append(clients, c)
+		if st := r.srv.Stats(); st.ConnectedClients != n || st.ClientMemory < n*sessionBytes {
+			t.Fatalf("%d clients with %d bytes, want %d", st.ConnectedClients, st.ClientMemory, n)
+		}
+	}
+	before := r.srv.Stats().ClientMemory
+	clients[0].expect("MULTI", "OK")
+	clients[0].expect("SET k "+strings.Repeat("x", 50_000), "QUEUED")
+	until(t, "the queue to be surveyed", func() bool { return r.srv.Stats().ClientMemory > before+50_000 })
+	for n, c := range clients[1:] {
+		c.conn.Close()
+		until(t, "the client to be gone", func() bool { return r.srv.Stats().ConnectedClients == int64(len(clients)-1-n) })
+	}
+}
+
+func TestLatenciesOfCommands(t *testing.T) {
+	r := newRig(t, nil)
+	c := r.dial()
+	c.expect("SET k v", "OK")
+	c.expect("GET k", "v")
+	seen := func() (names []string) {
+		r.srv.Latencies(func(name string, l *Latency) {
+			if of := l.Percentiles(nil, []float64{50}); of[0] <= 0 {
+				t.Errorf("half of the %s took %v", name, of[0])
+			}
+			names = append(names, name)
+		})
+		slices.Sort(names)
+		return names
+	}
+	until(t, "both to be booked", func() bool { return slices.Equal(seen(), []string{"get", "set"}) })
+	r.srv.ResetStats()
+	if names := seen(); len(names) != 0 {
+		t.Errorf("after the reset there are %v", names)
 	}
 }
 

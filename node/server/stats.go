@@ -1,11 +1,10 @@
 package server
 
 import (
+	"maps"
 	"sync"
 	"sync/atomic"
 	"time"
-
-	"slotmesh/node/command"
 )
 
 // counters are the server's accounts that are not worth keeping per owner.
@@ -57,154 +56,172 @@ type Stats struct {
 	// processes had the processor.
 	LoopRounds                            int64
 	LoopBusy, LoopLongest, LoopLongestOwn time.Duration
-	// ErrorsByPrefix counts error replies by their first word.
-	ErrorsByPrefix map[string]int64
 }
 
 // CommandStat is the account of one command.
 type CommandStat struct {
 	Name                            string
-	Spec                            *command.Spec
 	Calls, Micros, Rejected, Failed int64
-	// Latency is nil for a command that never ran.
-	Latency *Latency
 }
 
 // add adds the accounts of other.
-func (s *benchStats) add(other *benchStats) {
-	if s.calls == nil {
-		s.calls, s.nanos = make([]int64, len(other.calls)), make([]int64, len(other.nanos))
-	}
+func (t *traffic) add(other *traffic) {
+	t.commands += other.commands
+	t.bytesIn += other.bytesIn
+	t.bytesOut += other.bytesOut
+	t.rounds += other.rounds
+	t.busy += other.busy
+	t.longest = max(t.longest, other.longest)
+	t.longestOwn = max(t.longestOwn, other.longestOwn)
+}
+
+func newRowSums(rows int) rowSums {
+	return rowSums{calls: make([]int64, rows), nanos: make([]int64, rows)}
+}
+
+func (s *rowSums) add(other *rowSums) {
 	for i := range other.calls {
 		s.calls[i] += other.calls[i]
 		s.nanos[i] += other.nanos[i]
 	}
-	s.commands += other.commands
-	s.bytesIn += other.bytesIn
-	s.bytesOut += other.bytesOut
-	s.rounds += other.rounds
-	s.busy += other.busy
-	s.longest = max(s.longest, other.longest)
-	s.longestOwn = max(s.longestOwn, other.longestOwn)
+}
+
+func (s *rowSums) reset() {
+	clear(s.calls)
+	clear(s.nanos)
+}
+
+// newBenchStats returns the accounts of an owner of so many rows.
+func newBenchStats(rows int) benchStats {
+	return benchStats{rowSums: newRowSums(rows), times: make(latencies, rows)}
 }
 
 // reset zeroes the accounts.
 func (s *benchStats) reset() {
-	clear(s.calls)
-	clear(s.nanos)
-	clear(s.times)
-	s.commands, s.bytesIn, s.bytesOut = 0, 0, 0
-	s.rounds, s.busy, s.longest, s.longestOwn = 0, 0, 0, 0
+	s.traffic = traffic{}
+	s.rowSums.reset()
+	s.times.reset()
 }
 
-// totals sums up the accounts of all owners. The caller holds srv.mu.
-func (srv *Server) totals() benchStats {
-	total := benchStats{calls: make([]int64, len(srv.rows)), nanos: make([]int64, len(srv.rows))}
-	if srv.retired.calls != nil {
-		total.add(&srv.retired)
-	}
+// accounts calls visit with the accounts of each owner, of now and of before,
+// which do not change meanwhile. The caller holds srv.mu.
+func (srv *Server) accounts(visit func(*benchStats)) {
+	visit(&srv.retired)
 	for b := range srv.benches {
 		b.mu.Lock()
-		total.add(&b.stats)
+		visit(&b.stats)
 		b.mu.Unlock()
 	}
+}
+
+// totals sums up what all owners had to do. The caller holds srv.mu.
+func (srv *Server) totals() (total traffic) {
+	srv.accounts(func(s *benchStats) { total.add(&s.traffic) })
 	return total
 }
 
-// times sums up how long commands took. The caller holds srv.mu.
-func (srv *Server) times() latencies {
-	sum := make(latencies, len(srv.rows))
-	sum.add(srv.retired.times)
-	for b := range srv.benches {
-		b.mu.Lock()
-		sum.add(b.stats.times)
-		b.mu.Unlock()
-	}
-	return sum
+// called sums up how often commands ran, and for how long, in srv.sum. The caller
+// holds srv.mu.
+func (srv *Server) called() *rowSums {
+	srv.sum.reset()
+	srv.accounts(func(s *benchStats) { srv.sum.add(&s.rowSums) })
+	return &srv.sum
 }
 
-// Stats returns the accounts as of now.
+// Stats returns the accounts as of now; what it tells of the clients together is of
+// a moment ago, see survey.
 func (srv *Server) Stats() Stats {
 	srv.mu.Lock()
 	defer srv.mu.Unlock()
 	total := srv.totals()
-	c := &srv.counters
+	c, clients := &srv.counters, srv.survey()
 	st := Stats{
 		ConnectionsReceived: c.accepted.Load(), ConnectionsRejected: c.rejected.Load(),
 		Commands: total.commands, BytesIn: total.bytesIn, BytesOut: total.bytesOut,
-		BlockedClients:           srv.blocked.Load(),
+		ConnectedClients: clients.normal, BlockedClients: srv.blocked.Load(),
+		MaxInputBuffer: clients.maxInput, MaxOutputBuffer: clients.maxOutput,
+		ClientMemory: clients.memory, ReplicaMemory: clients.replicaMemory, PubSubClients: clients.pubsub,
 		QueryLimitDisconnections: c.queryLimit.Load(), OutputLimitDisconnections: c.outputLimit.Load(),
 		EvictedClients: c.evicted.Load(), Errors: c.errorCount.Load(),
 		LoopRounds: total.rounds, LoopBusy: time.Duration(total.busy), LoopLongest: time.Duration(total.longest),
 		LoopLongestOwn: time.Duration(total.longestOwn),
-		ErrorsByPrefix: make(map[string]int64),
 	}
 	st.OpsPerSecond, st.BytesInPerSecond, st.BytesOutPerSecond = srv.ops.rates()
-	for _, s := range srv.clients {
-		v := s.snapshot()
-		memory := v.memory()
-		if v.flags&flagReplica != 0 {
-			st.ReplicaMemory += memory
-			continue
-		}
-		st.ConnectedClients++
-		st.ClientMemory += memory
-		st.MaxInputBuffer = max(st.MaxInputBuffer, int64(v.queryBytes))
-		st.MaxOutputBuffer = max(st.MaxOutputBuffer, int64(v.outBytes))
-		if v.flags&flagPubSub != 0 {
-			st.PubSubClients++
-		}
-	}
-	c.mu.Lock()
-	for prefix, n := range c.errors {
-		st.ErrorsByPrefix[prefix] = n
-	}
-	c.mu.Unlock()
 	return st
+}
+
+// ErrorsByPrefix counts error replies by their first word.
+func (srv *Server) ErrorsByPrefix() map[string]int64 {
+	c := &srv.counters
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return maps.Clone(c.errors)
 }
 
 // CommandStats returns the accounts of the commands that were called.
 func (srv *Server) CommandStats() []CommandStat {
 	srv.mu.Lock()
 	defer srv.mu.Unlock()
-	total, times := srv.totals(), srv.times()
+	sum := srv.called()
 	var stats []CommandStat
 	for i := range srv.rows {
 		r := &srv.rows[i]
-		stat := CommandStat{
-			Name: r.spec.FullName(), Spec: r.spec,
-			Calls: total.calls[i], Micros: total.nanos[i] / 1000,
-			Rejected: r.rejected.Load(), Failed: r.failed.Load(), Latency: times[i],
-		}
-		if stat.Calls+stat.Rejected+stat.Failed > 0 {
-			stats = append(stats, stat)
+		rejected, failed := r.rejected.Load(), r.failed.Load()
+		if sum.calls[i]+rejected+failed > 0 {
+			stats = append(stats, CommandStat{
+				Name: r.spec.FullName(), Calls: sum.calls[i], Micros: sum.nanos[i] / 1000, Rejected: rejected, Failed: failed,
+			})
 		}
 	}
 	return stats
+}
+
+// Latencies calls visit with how long the commands took that ran. The Latency is
+// good for this call, and visit must not call the server.
+func (srv *Server) Latencies(visit func(name string, l *Latency)) {
+	srv.mu.Lock()
+	defer srv.mu.Unlock()
+	calls := srv.called().calls
+	var sum Latency
+	for i := range srv.rows {
+		if calls[i] == 0 {
+			continue
+		}
+		sum.reset()
+		srv.accounts(func(s *benchStats) {
+			if from := s.times[i]; from != nil {
+				sum.add(from)
+			}
+		})
+		visit(srv.rows[i].spec.FullName(), &sum)
+	}
 }
 
 // ResetStats is CONFIG RESETSTAT.
 func (srv *Server) ResetStats() {
 	srv.mu.Lock()
 	defer srv.mu.Unlock()
-	srv.retired.reset()
-	for b := range srv.benches {
-		b.mu.Lock()
-		b.stats.reset()
-		b.mu.Unlock()
-	}
+	srv.accounts((*benchStats).reset)
 	for i := range srv.rows {
-		srv.rows[i].rejected.Store(0)
-		srv.rows[i].failed.Store(0)
+		zero(&srv.rows[i].rejected)
+		zero(&srv.rows[i].failed)
 	}
 	c := &srv.counters
-	for _, n := range []*atomic.Int64{&c.accepted, &c.rejected, &c.queryLimit, &c.outputLimit, &c.evicted, &c.errorCount} {
-		n.Store(0)
+	for _, n := range [...]*atomic.Int64{&c.accepted, &c.rejected, &c.queryLimit, &c.outputLimit, &c.evicted, &c.errorCount} {
+		zero(n)
 	}
 	c.mu.Lock()
 	clear(c.errors)
 	c.mu.Unlock()
 	srv.ops = opsSampler{}
+}
+
+// zero resets a counter. Most of them are zero already, and a store that others
+// must see costs much more than a look.
+func zero(n *atomic.Int64) {
+	if n.Load() != 0 {
+		n.Store(0)
+	}
 }
 
 // opsSampler keeps the rates of the last samples, as INFO's instantaneous_*.
