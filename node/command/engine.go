@@ -58,8 +58,8 @@ type Engine struct {
 	blocking blocking
 	eviction eviction
 	limits   atomic.Pointer[Limits]
-	// parsers are of *rdb.Parser, for RESTORE.
-	parsers sync.Pool
+	// parsers are of *rdb.Parser, for RESTORE, dumpers of *rdb.Dumper, for DUMP.
+	parsers, dumpers sync.Pool
 
 	// maxBulk is proto-max-bulk-len.
 	maxBulk                atomic.Int64
@@ -71,6 +71,7 @@ type Engine struct {
 func NewEngine(o EngineOptions) *Engine {
 	e := &Engine{table: o.Table, store: o.Store, journal: o.Journal, now: o.Now, loops: o.Lanes}
 	e.parsers.New = func() any { return new(rdb.Parser) }
+	e.dumpers.New = func() any { return new(rdb.Dumper) }
 	e.gate.lanes = make([]lane, o.Lanes+backgroundLanes)
 	e.random.Store(o.Seed)
 	e.maxBulk.Store(512 << 20)

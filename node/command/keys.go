@@ -263,7 +263,9 @@ func runDump(c *Call) error {
 		c.Reply.Null()
 		return nil
 	}
-	c.Reply.Bulk(rdb.AppendDump(nil, ref.Value()))
+	d := c.engine.dumpers.Get().(*rdb.Dumper)
+	c.Reply.Bulk(d.Dump(ref.Value()))
+	c.engine.dumpers.Put(d)
 	return nil
 }
 

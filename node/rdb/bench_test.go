@@ -95,8 +95,7 @@ func BenchmarkParser(b *testing.B) {
 		return body
 	}
 	pack := func(t Type, words []string) string {
-		var seen [lzfTableSize]uint32
-		return string(appendString([]byte{byte(t)}, []byte(packOf(words...)), seen[:]))
+		return string(appendString([]byte{byte(t)}, []byte(packOf(words...)), new(scratch)))
 	}
 	list := func(n int) string {
 		body := pack(typeQuicklist2, words(n, member))

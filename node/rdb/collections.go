@@ -220,17 +220,18 @@ func (d *decoder) ziplist() ([]byte, error) {
 	return lp, nil
 }
 
-// typeOfCollection returns the type that a collection is written as.
-func typeOfCollection(v value.Value) Type {
+// typeOfCollection returns the type that a collection is written as, in a dump or in
+// a file.
+func typeOfCollection(v value.Value, dump bool) Type {
 	switch v.Kind {
 	case value.KindList:
 		return typeQuicklist2
 	case value.KindSet:
 		return typeOfSet(v)
 	case value.KindZSet:
-		return typeOfZSet(v)
+		return typeOfZSet(v, dump)
 	case value.KindHash:
-		return typeOfHash(v)
+		return typeOfHash(v, dump)
 	case value.KindStream:
 		return typeStream2
 	}
@@ -239,18 +240,18 @@ func typeOfCollection(v value.Value) Type {
 
 // appendCollection appends a collection as typeOfCollection says. What w can be
 // given on the way goes there.
-func appendCollection(b []byte, v value.Value, seen lzfTable, w *Writer) []byte {
+func appendCollection(b []byte, v value.Value, tmp *scratch, w *Writer) []byte {
 	switch v.Kind {
 	case value.KindList:
-		return appendList(b, v, seen, w)
+		return appendList(b, v, tmp, w)
 	case value.KindSet:
-		return appendSet(b, v, seen, w)
+		return appendSet(b, v, tmp, w)
 	case value.KindZSet:
-		return appendZSet(b, v, seen, w)
+		return appendZSet(b, v, tmp, w)
 	case value.KindHash:
-		return appendHash(b, v, seen, w)
+		return appendHash(b, v, tmp, w)
 	case value.KindStream:
-		return appendStream(b, v, seen, w)
+		return appendStream(b, v, tmp, w)
 	}
 	panic(fmt.Sprintf("rdb: no codec for values of kind %s", v.Kind))
 }

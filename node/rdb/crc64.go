@@ -11,7 +11,7 @@ const jones = 0xad93d23594c935a9
 
 // crcLane is how long each of the two parts is that are summed side by side: one
 // alone is a chain of look-ups of which each waits for the one before.
-const crcLane = 1 << 10
+const crcLane = 1 << 8
 
 // crcTables are slicing-by-8 tables: slices[k][b] is the checksum of byte b
 // followed by k zero bytes. lane[k][b] is what byte k of a checksum, b, is after
@@ -58,8 +58,9 @@ func newCRCTables() *crcTables {
 // look returns what crc, with eight bytes of input added to it, is behind them. t are
 // the slices.
 func look(t *[8][256]uint64, crc uint64) uint64 {
-	return t[7][byte(crc)] ^ t[6][byte(crc>>8)] ^ t[5][byte(crc>>16)] ^ t[4][byte(crc>>24)] ^
-		t[3][byte(crc>>32)] ^ t[2][byte(crc>>40)] ^ t[1][byte(crc>>48)] ^ t[0][byte(crc>>56)]
+	// In pairs, for a sum of eight waits for each of them.
+	return ((t[7][byte(crc)] ^ t[6][byte(crc>>8)]) ^ (t[5][byte(crc>>16)] ^ t[4][byte(crc>>24)])) ^
+		((t[3][byte(crc>>32)] ^ t[2][byte(crc>>40)]) ^ (t[1][byte(crc>>48)] ^ t[0][byte(crc>>56)]))
 }
 
 // updateCRC returns the checksum of what crc is the checksum of, followed by p.

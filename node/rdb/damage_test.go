@@ -275,10 +275,9 @@ func TestParserAgain(t *testing.T) {
 	to, memory := newTarget(t)
 	bodies := foreignBodies()
 	for name, text := range map[string]string{"text": "some words", "text again and again": strings.Repeat("and again ", 300)} {
-		var seen [lzfTableSize]uint32
-		bodies[name] = string(appendString([]byte{byte(TypeString)}, []byte(text), seen[:]))
-		bodies["list of "+name] = string(appendString([]byte{byte(typeQuicklist2), 1, nodePacked}, []byte(packOf(text, "1", text)), seen[:]))
-		bodies["hash of "+name] = string(appendString([]byte{byte(typeHashListpack)}, []byte(packOf("a", text, "7", "8")), seen[:]))
+		bodies[name] = string(appendString([]byte{byte(TypeString)}, []byte(text), new(scratch)))
+		bodies["list of "+name] = string(appendString([]byte{byte(typeQuicklist2), 1, nodePacked}, []byte(packOf(text, "1", text)), new(scratch)))
+		bodies["hash of "+name] = string(appendString([]byte{byte(typeHashListpack)}, []byte(packOf("a", text, "7", "8")), new(scratch)))
 	}
 	tell := func(v value.Value, draft *value.Draft, err error) string {
 		if err != nil {

@@ -32,17 +32,11 @@ var (
 
 // AppendDump appends the payload of DUMP for v: type, value, version and
 // checksum.
-func AppendDump(dst []byte, v value.Value) []byte {
+func AppendDump(dst []byte, v value.Value) []byte { return appendDump(dst, v, new(scratch)) }
+
+func appendDump(dst []byte, v value.Value, tmp *scratch) []byte {
 	start := len(dst)
-	switch {
-	case v.Roots > 0 || len(v.Bytes) > smallTable:
-		dst = appendLarge(dst, v)
-	case len(v.Bytes) >= shortestLZF:
-		var seen [smallTable]uint32
-		dst = appendValue(dst, nil, v, seen[:], nil)
-	default:
-		dst = appendValue(dst, nil, v, nil, nil)
-	}
+	dst = appendValue(dst, nil, v, tmp, nil)
 	version := uint16(Version)
 	if Type(dst[start]) == typeHashTTL {
 		version = MaxVersion
@@ -51,12 +45,24 @@ func AppendDump(dst []byte, v value.Value) []byte {
 	return binary.LittleEndian.AppendUint64(dst, updateCRC(0, dst[start:]))
 }
 
-// appendLarge keeps the large table out of the frame of small values.
-//
-//go:noinline
-func appendLarge(dst []byte, v value.Value) []byte {
-	var seen [lzfTableSize]uint32
-	return appendValue(dst, nil, v, seen[:], nil)
+// Dumper makes payloads of DUMP one after the other, in memory that it keeps from
+// one to the next. The zero Dumper is ready.
+type Dumper struct {
+	tmp scratch
+	out []byte
+}
+
+// Dump returns what AppendDump appends, good until the next call.
+func (d *Dumper) Dump(v value.Value) []byte {
+	out := appendDump(d.out[:0], v, &d.tmp)
+	const keep = 256 << 10
+	if cap(out) <= keep {
+		d.out = out
+	}
+	if cap(d.tmp.pack) > keep {
+		d.tmp.pack = nil
+	}
+	return out
 }
 
 // ParseDump reads a payload of DUMP, as Parser.Parse does.

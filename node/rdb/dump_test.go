@@ -13,8 +13,10 @@ import (
 	"pgregory.net/rapid"
 
 	"slotmesh/node/store/arena"
+	"slotmesh/node/store/hash"
 	"slotmesh/node/store/tree"
 	"slotmesh/node/store/value"
+	"slotmesh/node/store/zset"
 )
 
 // TestChecksum pins the parameters with the check value that the reference's
@@ -108,6 +110,51 @@ func TestIntegersRoundTrip(t *testing.T) {
 		if err != nil || got.Enc != value.EncInt || got.Int != n {
 			t.Errorf("%d came back as %v, %v", n, got, err)
 		}
+	}
+}
+
+// TestDumpOfTrees: the dump of a hash or a sorted set that the reference keeps packed
+// is packed, and restored as it is; a file tells what lies in trees.
+func TestDumpOfTrees(t *testing.T) {
+	to, memory := newTarget(t)
+	h := value.NewDraft(to.Space, value.KindHash, value.EncListpack)
+	z := value.NewDraft(to.Space, value.KindZSet, value.EncListpack)
+	fields, members := hash.Open(&h.Cell, to.Limits.Hash), zset.Open(&z.Cell, to.Limits.ZSet)
+	for i := range 120 {
+		fields.Set(fmt.Append(nil, "field", i), fmt.Appendf(nil, "value %d of the field", i))
+		members.Add(fmt.Appendf(nil, "member %d with a name that is a little longer", i), float64(i)/3, 0)
+	}
+	for _, c := range []struct {
+		draft       *value.Draft
+		dump, plain Type
+	}{{h, typeHashListpack, typeHash}, {z, typeZSetListpack, typeZSet}} {
+		v := c.draft.Value()
+		if v.Roots == 0 {
+			t.Fatalf("%s is not in trees", v.Kind)
+		}
+		dump := AppendDump(nil, v)
+		if got := Type(dump[0]); got != c.dump {
+			t.Errorf("dumped as %s, want %s", got, c.dump)
+		}
+		if got := Type(appendValue(nil, nil, v, nil, new(Writer))[0]); got != c.plain {
+			t.Errorf("filed as %s, want %s", got, c.plain)
+		}
+		_, back, err := ParseDump(dump, to)
+		if err != nil {
+			t.Fatal(err)
+		}
+		restored := back.Value()
+		if a, b := contentOf(restored), contentOf(v); a != b || restored.Roots != 0 || restored.Enc != v.Enc {
+			t.Errorf("restored as %s with %d trees: %s", restored.Enc, restored.Roots, difference(a, b))
+		}
+		if again := AppendDump(nil, restored); !bytes.Equal(again, dump) {
+			t.Errorf("%s: the dump of what was restored is another one", v.Kind)
+		}
+		back.Discard()
+		c.draft.Discard()
+	}
+	if used := memory.Used(); used != 0 {
+		t.Errorf("%d bytes are left", used)
 	}
 }
 
@@ -222,7 +269,13 @@ func FuzzLZF(f *testing.F) {
 		if out, err := lzfDecompress(nil, b, uint64(size)); err == nil && uint64(len(out)) != uint64(size) {
 			t.Fatalf("%d bytes where %d were claimed", len(out), size)
 		}
-		packed, ok := lzfCompress(nil, b, len(b), make(lzfTable, lzfTableSize))
+		var table, used lzfTable
+		packed, ok := table.compress(nil, b, len(b))
+		// What was compressed before makes no difference.
+		used.compress(nil, bytes.Repeat(b, 3), len(b))
+		if again, too := used.compress([]byte("before"), b, len(b)); too != ok || string(again) != "before"+string(packed) {
+			t.Fatalf("%q compresses to %q, then to %q", b, packed, again)
+		}
 		if !ok {
 			return
 		}

@@ -8,8 +8,10 @@ import (
 	"math"
 	"strconv"
 
+	"slotmesh/node/store/hash"
 	"slotmesh/node/store/set"
 	"slotmesh/node/store/value"
+	"slotmesh/node/store/zset"
 )
 
 // The two high bits of a length's first byte. Source: the reference's
@@ -72,9 +74,16 @@ const (
 	shortestLZF = 21
 )
 
+// scratch is memory that is kept from one value that is written to the next.
+type scratch struct {
+	lzf lzfTable
+	// pack is room for the listpack of a collection that does not lie so in memory.
+	pack []byte
+}
+
 // appendString appends s: as an integer where its text is one, compressed when
-// seen is not nil and it pays, else as it is.
-func appendString(b, s []byte, seen lzfTable) []byte {
+// tmp is not nil and it pays, else as it is.
+func appendString(b, s []byte, tmp *scratch) []byte {
 	if len(s) <= longestIntText {
 		if n, ok := value.ParseInt(s); ok {
 			if b, ok := appendInt(b, n); ok {
@@ -82,8 +91,8 @@ func appendString(b, s []byte, seen lzfTable) []byte {
 			}
 		}
 	}
-	if len(s) >= shortestLZF && seen != nil {
-		if b, ok := appendLZF(b, s, seen); ok {
+	if len(s) >= shortestLZF && tmp != nil {
+		if b, ok := appendLZF(b, s, tmp); ok {
 			return b
 		}
 	}
@@ -91,21 +100,26 @@ func appendString(b, s []byte, seen lzfTable) []byte {
 }
 
 // appendLZF appends s compressed, unless that is not shorter. The compressed
-// length stands in front and is not known before; its longest form is reserved
-// and the gap closed.
-func appendLZF(b, s []byte, seen lzfTable) ([]byte, bool) {
-	const most = 1 + 9 + 9
+// length stands in front and is not known before; as many bytes as it is likely to
+// take are reserved.
+func appendLZF(b, s []byte, tmp *scratch) ([]byte, bool) {
 	start := len(b)
-	var reserved [most]byte
-	packed, ok := lzfCompress(append(b, reserved[:]...), s, len(s)-4, seen)
+	head := appendLZFHead(b, len(s), len(s))
+	reserved := len(head) - start
+	packed, ok := tmp.lzf.compress(head, s, len(s)-4)
 	if !ok {
 		return b, false
 	}
-	data := packed[start+most:]
-	head := append(packed[:start], lenEncoded<<6|encLZF)
-	head = appendLen(head, uint64(len(data)))
-	head = appendLen(head, uint64(len(s)))
-	return append(head, data...), true
+	data := packed[start+reserved:]
+	if head = appendLZFHead(packed[:start], len(data), len(s)); len(head) < start+reserved {
+		return append(head, data...), true
+	}
+	return packed, true
+}
+
+// appendLZFHead appends what stands in front of data compressed to packed bytes.
+func appendLZFHead(b []byte, packed, size int) []byte {
+	return appendLen(appendLen(append(b, lenEncoded<<6|encLZF), uint64(packed)), uint64(size))
 }
 
 // appendIntText appends the integer n as a string.
@@ -147,8 +161,11 @@ type decoder struct {
 	lends bool
 	// draft is what collections are read into where lends is set.
 	draft value.Draft
-	// members is what sets are read with.
+	// members is what sets are read with, fields what hashes are, ranked what sorted
+	// sets are.
 	members set.Loader
+	fields  hash.Loader
+	ranked  zset.Loader
 }
 
 const window = 32 << 10

@@ -47,98 +47,113 @@ func (d *decoder) readHash(t Type, b *build) error {
 
 // readFields reads a hash of the types that tell its fields one by one.
 func (d *decoder) readFields(t Type, b *build) error {
-	h := hash.Open(b.cell(), b.limits.Hash)
-	if d.valkey && t == typeHashValkey {
-		return d.readValkeyHash(&h)
-	}
-	switch t {
-	case typeZipmap:
+	l := &d.fields
+	if t == typeZipmap {
 		zm, err := d.content()
 		if err != nil {
 			return err
 		}
-		return eachOfZipmap(zm, func(field, val []byte) error { return setNew(&h, field, val, 0) })
-	case typeHashTTLLPPre, typeHashTTLListLP:
-		if t == typeHashTTLListLP {
-			// The first deadline, which the fields tell too.
-			if _, err := d.fixed(8); err != nil {
-				return err
-			}
-		}
-		lp, err := d.pack()
-		if err != nil {
-			return err
-		}
-		return setTriplets(&h, lp)
+		l.Begin(b.cell(), b.limits.Hash, 0)
+		err = eachOfZipmap(zm, func(field, val []byte) error { return addNew(l, field, val, 0) })
+		return d.closeFields(err)
 	}
+	valkey := d.valkey && t == typeHashValkey
 	first := int64(0)
-	if t == typeHashTTL {
+	switch {
+	case valkey:
+	case t == typeHashTTL, t == typeHashTTLListLP:
 		b, err := d.fixed(8)
 		if err != nil {
 			return err
 		}
 		first = int64(binary.LittleEndian.Uint64(b))
 	}
-	return d.elements(func() error {
-		deadline := uint64(0)
-		var err error
-		if t == typeHashTTL || t == typeHashTTLPre {
-			if deadline, err = d.plainLength(); err != nil {
-				return err
-			}
-			if deadline > lastDeadline || first < 0 || first > lastDeadline {
-				return errDeadline
-			}
-			if deadline != 0 && t == typeHashTTL {
-				deadline = min(deadline+uint64(first)-1, lastDeadline)
-			}
-		}
-		field, err := d.element(&d.first)
+	if !valkey && (t == typeHashTTLLPPre || t == typeHashTTLListLP) {
+		// The first deadline, if it is told, the fields tell too.
+		lp, err := d.pack()
 		if err != nil {
 			return err
 		}
-		val, err := d.element(&d.second)
-		if err != nil {
-			return err
-		}
-		return setNew(&h, field, val, int64(deadline))
-	})
+		l.Begin(b.cell(), b.limits.Hash, 0)
+		return d.closeFields(addTriplets(l, lp))
+	}
+	n, err := d.count()
+	if err != nil {
+		return err
+	}
+	l.Begin(b.cell(), b.limits.Hash, n)
+	if valkey {
+		return d.closeFields(d.repeat(n, d.readValkeyField))
+	}
+	return d.closeFields(d.repeat(n, func() error { return d.readField(t, first) }))
 }
 
-// readValkeyHash reads fields, values and deadlines; -1 is none.
-func (d *decoder) readValkeyHash(h *hash.Hash) error {
-	return d.elements(func() error {
-		field, err := d.element(&d.first)
-		if err != nil {
+// closeFields ends the loading of a hash. err is what came in between.
+func (d *decoder) closeFields(err error) error {
+	if err == nil && !d.fields.Close() {
+		err = errDuplicate
+	}
+	return err
+}
+
+// readField reads a field of a hash of type t, whose first deadline is first.
+func (d *decoder) readField(t Type, first int64) error {
+	deadline := uint64(0)
+	var err error
+	if t == typeHashTTL || t == typeHashTTLPre {
+		if deadline, err = d.plainLength(); err != nil {
 			return err
 		}
-		val, err := d.element(&d.second)
-		if err != nil {
-			return err
-		}
-		deadline, err := d.milliseconds()
-		switch {
-		case err != nil:
-			return err
-		case deadline == -1:
-			deadline = 0
-		case deadline <= 0 || deadline > lastDeadline:
+		if deadline > lastDeadline || first < 0 || first > lastDeadline {
 			return errDeadline
 		}
-		return setNew(h, field, val, deadline)
-	})
+		if deadline != 0 && t == typeHashTTL {
+			deadline = min(deadline+uint64(first)-1, lastDeadline)
+		}
+	}
+	field, err := d.element(&d.first)
+	if err != nil {
+		return err
+	}
+	val, err := d.element(&d.second)
+	if err != nil {
+		return err
+	}
+	return addNew(&d.fields, field, val, int64(deadline))
 }
 
-// setNew sets a field that must not be there yet.
-func setNew(h *hash.Hash, field, val []byte, deadline int64) error {
-	if !h.SetUntil(field, val, deadline) {
+// readValkeyField reads field, value and deadline; -1 is none.
+func (d *decoder) readValkeyField() error {
+	field, err := d.element(&d.first)
+	if err != nil {
+		return err
+	}
+	val, err := d.element(&d.second)
+	if err != nil {
+		return err
+	}
+	deadline, err := d.milliseconds()
+	switch {
+	case err != nil:
+		return err
+	case deadline == -1:
+		deadline = 0
+	case deadline <= 0 || deadline > lastDeadline:
+		return errDeadline
+	}
+	return addNew(&d.fields, field, val, deadline)
+}
+
+// addNew adds a field that must not be there yet.
+func addNew(l *hash.Loader, field, val []byte, deadline int64) error {
+	if !l.Add(field, val, deadline) {
 		return errDuplicate
 	}
 	return nil
 }
 
-// setTriplets sets what a listpack holds: field, value, deadline and so on.
-func setTriplets(h *hash.Hash, lp []byte) error {
+// addTriplets adds what a listpack holds: field, value, deadline and so on.
+func addTriplets(l *hash.Loader, lp []byte) error {
 	for pos := listpack.First(lp); pos >= 0; {
 		field := listpack.AppendText(nil, lp, pos)
 		if pos = listpack.Next(lp, pos); pos < 0 {
@@ -153,19 +168,23 @@ func setTriplets(h *hash.Hash, lp []byte) error {
 			return errDeadline
 		}
 		pos = listpack.Next(lp, pos)
-		if err := setNew(h, field, val, deadline); err != nil {
+		if err := addNew(l, field, val, deadline); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-func typeOfHash(v value.Value) Type {
+// typeOfHash returns the type that a hash is written as. In a dump, which is made of
+// one value at a time, it is that of the form that the reference would keep it in: who
+// restores it takes that over as it is. A file tells the fields of what lies in a
+// tree: with that it comes to lie so again.
+func typeOfHash(v value.Value, dump bool) Type {
 	r := hash.Read(v, 0)
 	switch {
 	case r.NextDeadline() != 0:
 		return typeHashTTL
-	case v.Enc == value.EncListpack && r.Packed() != nil:
+	case v.Enc == value.EncListpack && (r.Packed() != nil || dump && r.Packs()):
 		return typeHashListpack
 	}
 	return typeHash
@@ -173,11 +192,16 @@ func typeOfHash(v value.Value) Type {
 
 // appendHash appends a hash. Deadlines of fields are written as Redis 7.4 writes
 // them: earlier versions have none and refuse the type.
-func appendHash(b []byte, v value.Value, seen lzfTable, w *Writer) []byte {
+func appendHash(b []byte, v value.Value, tmp *scratch, w *Writer) []byte {
 	r := hash.Read(v, 0)
-	t := typeOfHash(v)
+	t := typeOfHash(v, w == nil)
 	if t == typeHashListpack {
-		return appendString(b, r.Packed(), seen)
+		lp := r.Packed()
+		if lp == nil {
+			tmp.pack = r.AppendPacked(tmp.pack[:0])
+			lp = tmp.pack
+		}
+		return appendString(b, lp, tmp)
 	}
 	first := r.NextDeadline()
 	if t == typeHashTTL {
@@ -195,9 +219,9 @@ func appendHash(b []byte, v value.Value, seen lzfTable, w *Writer) []byte {
 			b = appendLen(b, deadline)
 		}
 		text = it.Field.Append(text[:0])
-		b = appendString(b, text, seen)
+		b = appendString(b, text, tmp)
 		text = it.Value.Append(text[:0])
-		b = w.spill(appendString(b, text, seen))
+		b = w.spill(appendString(b, text, tmp))
 	}
 	return b
 }

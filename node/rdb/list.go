@@ -94,12 +94,12 @@ func (d *decoder) onePack() bool {
 	return true
 }
 
-func appendList(b []byte, v value.Value, seen lzfTable, w *Writer) []byte {
+func appendList(b []byte, v value.Value, tmp *scratch, w *Writer) []byte {
 	r := list.Read(v)
 	b = appendLen(b, uint64(r.PackCount()))
 	r.Packs(func(lp []byte) bool {
 		b = appendLen(b, nodePacked)
-		b = w.spill(appendString(b, lp, seen))
+		b = w.spill(appendString(b, lp, tmp))
 		return true
 	})
 	return b

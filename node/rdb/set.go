@@ -61,15 +61,15 @@ func typeOfSet(v value.Value) Type {
 	return typeSet
 }
 
-func appendSet(b []byte, v value.Value, seen lzfTable, w *Writer) []byte {
+func appendSet(b []byte, v value.Value, tmp *scratch, w *Writer) []byte {
 	r := set.Read(v)
 	if ints, ok := r.Ints(); ok {
-		return appendString(b, ints, seen)
+		return appendString(b, ints, tmp)
 	}
 	b = appendLen(b, uint64(r.Len()))
 	it := r.All()
 	for it.Next() {
-		b = w.spill(appendString(b, it.Member(), seen))
+		b = w.spill(appendString(b, it.Member(), tmp))
 	}
 	return b
 }

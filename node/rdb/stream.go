@@ -65,18 +65,19 @@ func (d *decoder) readStream(t Type, b *build) error {
 	// What was read so far is the draft's, to be discarded with it on an error.
 	defer s.Save()
 	err := d.times(func() error {
-		name, err := d.content()
+		name, err := d.element(&d.first)
 		if err != nil {
 			return err
 		}
 		if len(name) != 16 {
 			return errStreamID
 		}
-		lp, err := d.content()
+		id := parseStreamID(name)
+		lp, err := d.element(&d.first)
 		if err != nil {
 			return err
 		}
-		return s.AppendBlock(parseStreamID(name), lp)
+		return s.AppendBlock(id, lp)
 	})
 	if err != nil {
 		return err
@@ -183,14 +184,14 @@ func (d *decoder) readConsumer(t Type, s *stream.Stream, group uint32) error {
 	})
 }
 
-func appendStream(b []byte, v value.Value, seen lzfTable, w *Writer) []byte {
+func appendStream(b []byte, v value.Value, tmp *scratch, w *Writer) []byte {
 	r := stream.Read(v)
 	b = appendLen(b, uint64(r.Blocks()))
 	var name [16]byte
 	it := r.EachBlock()
 	for it.Next() {
-		b = appendString(b, appendStreamID(name[:0], it.ID), seen)
-		b = w.spill(appendString(b, it.Listpack, seen))
+		b = appendString(b, appendStreamID(name[:0], it.ID), tmp)
+		b = w.spill(appendString(b, it.Listpack, tmp))
 	}
 	f := r.Facts()
 	b = appendLen(b, f.Length)
@@ -202,7 +203,7 @@ func appendStream(b []byte, v value.Value, seen lzfTable, w *Writer) []byte {
 	groups := r.Groups()
 	for groups.Next() {
 		number := groups.Group.Number
-		b = appendString(b, groups.Name, seen)
+		b = appendString(b, groups.Name, tmp)
 		b = appendLengthsID(b, groups.Group.LastID)
 		b = appendLen(b, uint64(groups.Group.EntriesRead))
 		b = appendLen(b, uint64(r.PendingCount(number)))
@@ -214,7 +215,7 @@ func appendStream(b []byte, v value.Value, seen lzfTable, w *Writer) []byte {
 		b = appendLen(b, uint64(r.ConsumerCount(number)))
 		consumers := r.Consumers(number)
 		for consumers.Next() {
-			b = appendString(b, consumers.Name, seen)
+			b = appendString(b, consumers.Name, tmp)
 			b = binary.LittleEndian.AppendUint64(b, uint64(consumers.Consumer.SeenMs))
 			b = appendLen(b, uint64(r.PendingCount(consumers.Consumer.Number)))
 			for p := r.Owned(consumers.Consumer.Number, stream.ID{}); p.Next(); {

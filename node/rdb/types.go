@@ -13,12 +13,12 @@ type Type byte
 // TypeString is the type of strings, the same in every version.
 const TypeString Type = 0
 
-// typeOf returns the type that v is written as.
-func typeOf(v value.Value) Type {
+// typeOf returns the type that v is written as, in a dump or in a file.
+func typeOf(v value.Value, dump bool) Type {
 	if v.Kind == value.KindString {
 		return TypeString
 	}
-	return typeOfCollection(v)
+	return typeOfCollection(v, dump)
 }
 
 // String names the type as error messages do.
@@ -121,24 +121,24 @@ func (d *decoder) readString() (value.Value, error) {
 	return value.StringValue(t.bytes), nil
 }
 
-func appendStringValue(b []byte, v value.Value, seen lzfTable) []byte {
+func appendStringValue(b []byte, v value.Value, tmp *scratch) []byte {
 	if v.Enc == value.EncInt {
 		return appendIntText(b, v.Int)
 	}
-	return appendString(b, v.Bytes, seen)
+	return appendString(b, v.Bytes, tmp)
 }
 
 // appendValue appends the type byte and, after key (if that is not nil), v. What
 // w can be given on the way goes there; nil keeps all of it.
-func appendValue(b []byte, key []byte, v value.Value, seen lzfTable, w *Writer) []byte {
-	b = append(b, byte(typeOf(v)))
+func appendValue(b []byte, key []byte, v value.Value, tmp *scratch, w *Writer) []byte {
+	b = append(b, byte(typeOf(v, w == nil)))
 	if key != nil {
-		b = appendString(b, key, seen)
+		b = appendString(b, key, tmp)
 	}
 	if v.Kind == value.KindString {
-		return appendStringValue(b, v, seen)
+		return appendStringValue(b, v, tmp)
 	}
-	return appendCollection(b, v, seen, w)
+	return appendCollection(b, v, tmp, w)
 }
 
 // Entry is what files are made of. The name is here for packages that move

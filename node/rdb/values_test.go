@@ -272,7 +272,7 @@ func mustEqual(dump []byte) bool {
 	case TypeString, typeIntset, typeStream2:
 		return true
 	case typeHashListpack, typeZSetListpack:
-		return len(dump) < small
+		return len(dump) < 16*small
 	case typeQuicklist2:
 		return len(dump) < small && dump[1] == 1
 	}

@@ -63,7 +63,7 @@ type Writer struct {
 	crc   uint64
 	check bool
 	db    int
-	seen  lzfTable
+	tmp   *scratch // nil if nothing is compressed
 	err   error
 	// Written counts the bytes handed to the io.Writer.
 	Written int64
@@ -74,7 +74,7 @@ type Writer struct {
 func NewWriter(w io.Writer, h Header) *Writer {
 	out := &Writer{w: w, check: h.Checksum, db: -1}
 	if h.Compress {
-		out.seen = make(lzfTable, lzfTableSize)
+		out.tmp = new(scratch)
 	}
 	out.buf = fmt.Appendf(out.buf, "%s%04d", magic, Version)
 	out.aux("redis-ver", h.RedisVersion)
@@ -105,7 +105,7 @@ func (w *Writer) aux(name, value string) {
 // Function adds the source of a library.
 func (w *Writer) Function(code []byte) error {
 	w.buf = append(w.buf, opFunction)
-	w.buf = appendString(w.buf, code, w.seen)
+	w.buf = appendString(w.buf, code, w.tmp)
 	return w.flushIfFull()
 }
 
@@ -145,7 +145,7 @@ func (w *Writer) Entry(e store.Entry) error {
 	if key == nil {
 		key = []byte{}
 	}
-	w.buf = appendValue(w.buf, key, e.Value, w.seen, w)
+	w.buf = appendValue(w.buf, key, e.Value, w.tmp, w)
 	return w.flushIfFull()
 }
 

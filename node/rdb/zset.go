@@ -1,7 +1,6 @@
 package rdb
 
 import (
-	"bytes"
 	"encoding/binary"
 	"math"
 	"strconv"
@@ -45,16 +44,15 @@ func (d *decoder) readZSet(t Type, b *build) error {
 	return z.SetListpack(lp)
 }
 
-// readScored reads members with scores one by one. As in the reference the set is
-// a large one until all of it is there, for only that one keeps the sign of a
-// zero.
+// readScored reads members with scores one by one.
 func (d *decoder) readScored(t Type, b *build) error {
-	limits, c := b.limits, b.cell()
-	c.SetEncoding(value.EncSkiplist)
-	z := zset.Open(c, limits.ZSet)
-	longest := 0
-	var signed [][]byte // members whose score is the zero with a sign
-	err := d.elements(func() error {
+	n, err := d.count()
+	if err != nil {
+		return err
+	}
+	l := &d.ranked
+	l.Begin(b.cell(), b.limits.ZSet, n)
+	err = d.repeat(n, func() error {
 		member, err := d.element(&d.first)
 		if err != nil {
 			return err
@@ -72,25 +70,15 @@ func (d *decoder) readScored(t Type, b *build) error {
 		if math.IsNaN(score) {
 			return errNotNumber
 		}
-		if _, outcome := z.Add(member, score, zset.OnlyNew); outcome != zset.Added {
+		if !l.Add(member, score) {
 			return errDuplicate
-		}
-		longest = max(longest, len(member))
-		if score == 0 && math.Signbit(score) && len(signed) <= limits.ZSet.Entries {
-			signed = append(signed, bytes.Clone(member))
 		}
 		return nil
 	})
-	if err != nil || z.Len() > limits.ZSet.Entries || longest > limits.ZSet.Value {
-		return err
+	if err == nil && !l.Close() {
+		err = errDuplicate
 	}
-	c.SetEncoding(value.EncListpack)
-	z = zset.Open(c, limits.ZSet)
-	for _, member := range signed {
-		z.Remove(member)
-		z.Add(member, 0, zset.OnlyNew)
-	}
-	return nil
+	return err
 }
 
 // scoreText reads a score in its old form.
@@ -118,24 +106,28 @@ func (d *decoder) scoreText() (float64, error) {
 	return score, nil
 }
 
-func typeOfZSet(v value.Value) Type {
-	if r := zset.Read(v); v.Enc == value.EncListpack && r.Listpack() != nil {
+// typeOfZSet returns the type that a sorted set is written as: see typeOfHash.
+func typeOfZSet(v value.Value, dump bool) Type {
+	if r := zset.Read(v); r.Listpack() != nil || dump && r.Packs() {
 		return typeZSetListpack
 	}
 	return typeZSet
 }
 
-func appendZSet(b []byte, v value.Value, seen lzfTable, w *Writer) []byte {
+func appendZSet(b []byte, v value.Value, tmp *scratch, w *Writer) []byte {
 	r := zset.Read(v)
-	if v.Enc == value.EncListpack {
-		if lp := r.Listpack(); lp != nil {
-			return appendString(b, lp, seen)
+	if typeOfZSet(v, w == nil) == typeZSetListpack {
+		lp := r.Listpack()
+		if lp == nil {
+			tmp.pack = r.AppendListpack(tmp.pack[:0])
+			lp = tmp.pack
 		}
+		return appendString(b, lp, tmp)
 	}
 	b = appendLen(b, uint64(r.Len()))
 	c := r.At(0)
 	for ; c.Valid(); c.Next() {
-		b = appendString(b, c.Member(), seen)
+		b = appendString(b, c.Member(), tmp)
 		b = w.spill(binary.LittleEndian.AppendUint64(b, math.Float64bits(c.Score())))
 	}
 	return b

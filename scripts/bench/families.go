@@ -59,6 +59,10 @@ func familyRows() []family {
 		}
 		return args
 	}
+	described := members("HSET", 100, func(i int) []string {
+		return []string{fmt.Sprintf("field%d", i), fmt.Sprintf("a few words about field %d", i)}
+	})
+	elements := members("RPUSH", 100, func(i int) []string { return []string{fmt.Sprintf("element%d", i)} })
 	tenKeys := func(command string, value ...string) []string {
 		args := []string{command}
 		for i := range 10 {
@@ -106,6 +110,7 @@ func familyRows() []family {
 		{name: "PFMERGE", setup: [][]string{{"PFADD", "key", "a", "b"}, {"PFADD", "other", "c"}}, command: "PFMERGE to key other", target: 1.5, less: 5},
 		{name: "LCS", setup: [][]string{{"SET", "key", words}, {"SET", "other", words[3:]}}, command: "LCS key other", target: 1.5, less: 10},
 		{name: "DUMP", setup: [][]string{few("key", 0, 100)}, command: "DUMP key", target: 1.5, less: 5},
+		{name: "DUMP of 100 fields", setup: described, command: "DUMP key", target: 1.5, less: 10},
 		{name: "EXISTS of 10", setup: [][]string{tenKeys("MSET", "value")}, command: strings.Join(tenKeys("EXISTS"), " "), target: 1},
 		{name: "MGET of 10", command: "MGET" + strings.Repeat(" key:__rand_int__", 10), target: 1, less: 5, taken: []string{"SET", "key:__rand_int__", "value"}},
 		{name: "MSET of 10", command: "MSET" + strings.Repeat(" key:__rand_int__ value", 10), target: 1, less: 5},
@@ -130,6 +135,9 @@ func familyRows() []family {
 		{name: "COPY of 1,000", setup: scored("key", 0, 1000), command: "COPY key to REPLACE", target: 1, less: 100},
 		{name: "RESTORE of a string", setup: [][]string{{"SET", "key", words}}, command: "RESTORE to 0 payload REPLACE", target: 1, payload: true},
 		{name: "RESTORE of a hash", setup: [][]string{fields("key", 20)}, command: "RESTORE to 0 payload REPLACE", target: 1, less: 3, payload: true},
+		{name: "RESTORE of 100 fields", setup: described, command: "RESTORE to 0 payload REPLACE", target: 1, less: 10, payload: true},
+		{name: "RESTORE of a zset", setup: scored("key", 0, 100), command: "RESTORE to 0 payload REPLACE", target: 1, less: 10, payload: true},
+		{name: "RESTORE of a list", setup: elements, command: "RESTORE to 0 payload REPLACE", target: 1, less: 10, payload: true},
 		{name: "RESTORE of a set", setup: [][]string{few("key", 0, 100)}, command: "RESTORE to 0 payload REPLACE", target: 1, less: 10, payload: true},
 	}
 }

@@ -18,6 +18,9 @@
 // field, value, in the order of their first setting, which is what a file holds
 // for it. With the first deadline the listpack gets a third entry per field, the
 // deadline or 0, and eight bytes behind it that hold the next deadline of all.
+// A listpack that comes from a file or a payload stays one as long as the reference
+// would keep it, up to 64 KiB, and nobody sets a field: taking it over costs next to
+// nothing.
 //
 // A larger one is a tree of items ordered by the hash of the field; once a field
 // has had a deadline, a second tree orders the deadlines:
@@ -34,5 +37,5 @@
 // # How to read it
 //
 // reader.go (looking things up), iter.go (walking, HSCAN), write.go (setting and
-// deleting), deadline.go (deadlines), form.go (the bytes).
+// deleting), load.go (whole hashes), deadline.go (deadlines), form.go (the bytes).
 package hash

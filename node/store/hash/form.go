@@ -15,6 +15,14 @@ import (
 // than a tree would, and it is always smaller.
 const packedMax = 2 << 10
 
+// A packed form of up to takenMax bytes and takenFields fields is taken over as it
+// comes from a file or a payload, if the reference keeps such a hash packed. It is
+// looked through as it is; the first field that is set makes trees of it.
+const (
+	takenMax    = 64 << 10
+	takenFields = 512
+)
+
 // The numbers of the trees.
 const (
 	fieldTree    = 0
@@ -150,11 +158,16 @@ func treeItem(b []byte) Item {
 // find looks a field up in the tree of fields.
 func find(v tree.View, field []byte) (prefix uint64, c tree.Cursor, found bool) {
 	prefix = v.Memory.Hash(field)
-	c, found = v.Find(prefix, func(item []byte) int {
+	c, found = findHashed(v, prefix, field)
+	return prefix, c, found
+}
+
+// findHashed is find for a field whose hash is known.
+func findHashed(v tree.View, prefix uint64, field []byte) (tree.Cursor, bool) {
+	return v.Find(prefix, func(item []byte) int {
 		f, _, _ := splitItem(item)
 		return bytes.Compare(f, field)
 	})
-	return prefix, c, found
 }
 
 // MaxDeadline is the latest deadline; a later one is taken for it. The reference

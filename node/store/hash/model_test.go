@@ -11,6 +11,7 @@ import (
 	"pgregory.net/rapid"
 
 	"slotmesh/node/store/arena"
+	"slotmesh/node/store/listpack"
 	"slotmesh/node/store/value"
 	"slotmesh/node/store/value/valuetest"
 )
@@ -165,6 +166,17 @@ func TestHashIsAMap(t *testing.T) {
 			w.home.Close(func(v value.Value, model map[string]entry) { compare(t, v, model, 0) })
 		}
 		w.now = 100
+		if rapid.Bool().Draw(t, "taken over") {
+			lp := listpack.Empty()
+			for i := range rapid.IntRange(1, names).Draw(t, "taken") {
+				f, v := fmt.Sprint("field", i), strings.Repeat("v", i*7%longest)
+				lp = listpack.Push(listpack.Push(lp, []byte(f)), []byte(v))
+				w.set(f, v, 0, false)
+			}
+			if err := w.hash.LoadPacked(lp); err != nil {
+				t.Fatal(err)
+			}
+		}
 		fill := func(t *rapid.T) {
 			for range rapid.IntRange(1, 30).Draw(t, "count") {
 				f, v := field(t), val(t)

@@ -2,6 +2,7 @@ package hash
 
 import (
 	"encoding/binary"
+	"slices"
 
 	"slotmesh/node/store/listpack"
 	"slotmesh/node/store/value"
@@ -137,4 +138,31 @@ func (r *Reader) Packed() []byte {
 		return lp
 	}
 	return nil
+}
+
+// Packs reports whether the hash lies in a tree and would be taken over as the
+// listpack that AppendPacked makes of it.
+func (r *Reader) Packs() bool {
+	return r.isTree() && r.v.Enc == value.EncListpack && r.NextDeadline() == 0 && r.Size() <= takenFields && r.Bytes() <= takenMax
+}
+
+// AppendPacked appends the hash, which has no deadlines, as the listpack that Packed
+// would return.
+func (r *Reader) AppendPacked(dst []byte) []byte {
+	from := len(dst)
+	dst = listpack.AppendEmpty(dst)
+	var fieldBuf, valBuf [20]byte
+	it := r.All()
+	for it.Next() {
+		field, val := it.Field.bytes(&fieldBuf), it.Value.bytes(&valBuf)
+		// The lengths take ten bytes at most, each time.
+		at := len(dst) - 1
+		dst = slices.Grow(dst, len(field)+len(val)+20)
+		dst = dst[:cap(dst)]
+		at += listpack.Put(dst[at:], field)
+		at += listpack.Put(dst[at:], val)
+		dst = dst[:at+1]
+	}
+	listpack.Fix(dst[from:], 2*r.Size())
+	return dst
 }

@@ -166,6 +166,10 @@ func (h *Hash) setInTree(field, val []byte, deadline int64, keep bool) (added bo
 // toTree turns a packed hash into trees.
 func (h *Hash) toTree() {
 	r := h.Reader(0)
+	if len(r.Packed()) > packedMax {
+		h.toLargeTree()
+		return
+	}
 	space, memory := h.cell.Space(), h.cell.Memory()
 	fields := tree.Tree{View: tree.View{Memory: memory}, Space: space}
 	deadlines := fields
@@ -286,13 +290,13 @@ func Packed(lp []byte, limits Limits, sum func([]byte) uint64) (enc value.Encodi
 		return 0, false, ErrEmpty
 	case n%2 != 0:
 		return 0, false, ErrOdd
-	case len(lp) > packedMax:
+	case len(lp) > takenMax || len(lp) > packedMax && n/2 > min(limits.Entries, takenFields):
 		return 0, false, nil
 	case !listpack.Distinct(lp, listpack.First(lp), 2, sum):
 		return 0, false, ErrDuplicate
 	}
-	if n/2 > limits.Entries || limits.Value < packedMax && longest(lp) > limits.Value {
-		return value.EncHashtable, true, nil
+	if n/2 > limits.Entries || limits.Value < len(lp) && longest(lp) > limits.Value {
+		return value.EncHashtable, len(lp) <= packedMax, nil
 	}
 	return value.EncListpack, true, nil
 }
@@ -312,24 +316,14 @@ func (h *Hash) LoadPacked(lp []byte) error {
 	case err != nil:
 		return err
 	case !ok:
-		return h.loadItems(lp)
+		if !h.load(lp) {
+			return ErrDuplicate
+		}
+		return nil
 	}
 	copy(h.cell.Splice(0, 0, len(lp)), lp)
 	if h.cell.Encoding() == value.EncListpack {
 		h.cell.SetEncoding(enc)
-	}
-	return nil
-}
-
-// loadItems is LoadPacked for what does not stay packed.
-func (h *Hash) loadItems(lp []byte) error {
-	var fieldBuf, valBuf [20]byte
-	for pos := listpack.First(lp); pos >= 0; {
-		item, next := packedItem(lp, 2, pos)
-		if !h.Set(item.Field.bytes(&fieldBuf), item.Value.bytes(&valBuf)) {
-			return ErrDuplicate
-		}
-		pos = next
 	}
 	return nil
 }

@@ -7,36 +7,72 @@ import (
 )
 
 // Distinct reports whether the texts at from and at every step-th entry from
-// there on differ from each other. hash is any hash of texts.
+// there on differ from each other. hash is a hash of texts that who made them does
+// not know.
 func Distinct(lp []byte, from, step int, hash func([]byte) uint64) bool {
 	n := Len(lp)/step + 1
-	if n <= fewTexts && len(lp) < 1<<16 {
-		return fewDistinct(lp, from, step)
-	}
-	// An entry is found again by its offset, in a table that is never full.
-	const small = 1 << 10
-	var room [small]uint32
-	table := room[:]
-	if n > small/2 {
-		size := small
-		for size < 2*n {
-			size *= 2
+	if len(lp) < 1<<16 {
+		switch {
+		case n <= fewTexts:
+			return fewDistinct(lp, from, step)
+		case n <= manyTexts:
+			var table [2 * manyTexts]uint16
+			return manyDistinct(lp, from, step, table[:], hash)
 		}
-		table = make([]uint32, size)
 	}
+	size := 2 * manyTexts
+	for size < 2*n {
+		size *= 2
+	}
+	return manyDistinct(lp, from, step, make([]uint32, size), hash)
+}
+
+// manyTexts is how many texts are compared without memory of Go's heap.
+const manyTexts = 1 << 10
+
+// manyDistinct is Distinct with a table of offsets that is never full, and whose
+// length is a power of two.
+func manyDistinct[T uint16 | uint32](lp []byte, from, step int, table []T, hash func([]byte) uint64) bool {
 	var digits, other [20]byte
-	for pos := from; pos >= 0; {
-		text, next := textAt(lp, pos, &digits)
-		at := hash(text) & uint64(len(table)-1)
-		for ; table[at] != 0; at = (at + 1) & uint64(len(table)-1) {
+	secret, mask := hash(nil), uint64(len(table)-1)
+	for pos := from; pos >= 0 && lp[pos] != endByte; {
+		var text []byte
+		if e := lp[pos]; e >= tagText6 && e < tagInt13 {
+			text = lp[pos+1 : pos+1+int(e&0x3f)]
+		} else {
+			text, _ = textAt(lp, pos, &digits)
+		}
+		var at uint64
+		if len(text) <= 16 {
+			at = shortHash(text, secret)
+		} else {
+			at = hash(text)
+		}
+		at &= mask
+		for ; table[at] != 0; at = (at + 1) & mask {
 			if seen, _ := textAt(lp, int(table[at]), &other); string(seen) == string(text) {
 				return false
 			}
 		}
-		table[at] = uint32(pos)
-		pos = skipTo(lp, next, step-1)
+		table[at] = T(pos)
+		pos = Skip(lp, pos, step)
 	}
 	return true
+}
+
+// shortHash mixes all of a text of 16 bytes at most with a secret.
+func shortHash(b []byte, secret uint64) uint64 {
+	var first, last uint64
+	switch n := len(b); {
+	case n >= 8:
+		first, last = binary.LittleEndian.Uint64(b), binary.LittleEndian.Uint64(b[n-8:])
+	case n >= 4:
+		first, last = uint64(binary.LittleEndian.Uint32(b)), uint64(binary.LittleEndian.Uint32(b[n-4:]))
+	case n > 0:
+		first = uint64(b[0])<<16 | uint64(b[n/2])<<8 | uint64(b[n-1])
+	}
+	high, low := bits.Mul64(first^secret, last^bits.RotateLeft64(secret, 32)^uint64(len(b))*0x9e3779b97f4a7c15)
+	return high ^ low
 }
 
 // fewTexts is how many texts may be compared all with all, if it comes to that.
@@ -89,12 +125,4 @@ func textAt(lp []byte, pos int, digits *[20]byte) (text []byte, next int) {
 		text = strconv.AppendInt(digits[:0], n, 10)
 	}
 	return text, next
-}
-
-// skipTo returns the place of the n-th entry behind the one at pos, or -1.
-func skipTo(lp []byte, pos, n int) int {
-	for ; n > 0 && pos >= 0; n-- {
-		pos = Next(lp, pos)
-	}
-	return pos
 }

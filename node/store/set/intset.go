@@ -124,10 +124,32 @@ func ValidIntset(b []byte) bool {
 	if uint64(len(b)-intsetHeader) != n*uint64(width) {
 		return false
 	}
-	s := intset(b)
-	for i := 1; i < int(n); i++ {
-		if s.at(i-1) >= s.at(i) {
-			return false
+	b = b[intsetHeader:]
+	last := intAt(b, int(width), 0)
+	switch width {
+	case 2:
+		for b = b[2:]; len(b) >= 2; b = b[2:] {
+			next := int64(int16(binary.LittleEndian.Uint16(b)))
+			if next <= last {
+				return false
+			}
+			last = next
+		}
+	case 4:
+		for b = b[4:]; len(b) >= 4; b = b[4:] {
+			next := int64(int32(binary.LittleEndian.Uint32(b)))
+			if next <= last {
+				return false
+			}
+			last = next
+		}
+	default:
+		for b = b[8:]; len(b) >= 8; b = b[8:] {
+			next := int64(binary.LittleEndian.Uint64(b))
+			if next <= last {
+				return false
+			}
+			last = next
 		}
 	}
 	return true

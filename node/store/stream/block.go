@@ -341,6 +341,13 @@ func (v *validator) integer() int64 {
 		v.bad = true
 		return 0
 	}
+	if b := v.lp[v.pos]; b < 0x80 {
+		// Nearly all are small.
+		if v.pos += 2; v.pos == listpack.End(v.lp) {
+			v.pos = -1
+		}
+		return int64(b)
+	}
 	_, n, isInt, next := listpack.Entry(v.lp, v.pos)
 	v.pos = next
 	v.bad = v.bad || !isInt

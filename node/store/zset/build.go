@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"errors"
 	"math"
+	"slices"
 	"strconv"
 
 	"slotmesh/node/store/listpack"
@@ -21,6 +22,8 @@ type Builder struct {
 	large  bool
 	// signed are the ranks of the zeros with a sign.
 	signed []int
+	// room is what members are sorted in; nil for room of their own.
+	room *tree.Sorter
 }
 
 // NewBuilder returns a builder of the set in c.
@@ -81,8 +84,9 @@ func (b *Builder) append(member []byte, score float64) {
 const signedAt = 1 << 63
 
 // membersOf makes the tree by members of the one by scores: sorted first, for
-// that is less work than to look for the place of each, and fills the nodes.
-func (b *Builder) membersOf(scores *tree.Tree) tree.Tree {
+// that is less work than to look for the place of each, and fills the nodes. It
+// reports whether all members are different.
+func (b *Builder) membersOf(scores *tree.Tree) (_ tree.Tree, different bool) {
 	list := make([]tree.Hashed, 0, scores.Len())
 	c := scores.At(0)
 	for c.Valid() {
@@ -92,13 +96,20 @@ func (b *Builder) membersOf(scores *tree.Tree) tree.Tree {
 	for _, rank := range b.signed {
 		list[rank].At |= signedAt
 	}
-	list = tree.SortHashed(list, func(a, b uint64) bool {
+	if b.room == nil {
+		b.room = new(tree.Sorter)
+	}
+	different = true
+	list = b.room.Sort(list, func(a, b uint64) bool {
 		return bytes.Compare(scores.ItemAt(tree.Place(a&^signedAt)), scores.ItemAt(tree.Place(b&^signedAt))) < 0
 	})
 	members := tree.Build(tree.Tree{View: tree.View{Memory: scores.Memory}, Space: scores.Space})
-	for _, h := range list {
+	for i, h := range list {
 		at := tree.Place(h.At &^ signedAt)
 		score, member := scoreOf(scores.PrefixAt(at)), scores.ItemAt(at)
+		if i > 0 && h.Hash == list[i-1].Hash && bytes.Equal(member, scores.ItemAt(tree.Place(list[i-1].At&^signedAt))) {
+			different = false
+		}
 		if h.At&signedAt != 0 {
 			score = math.Copysign(0, -1)
 		}
@@ -106,7 +117,7 @@ func (b *Builder) membersOf(scores *tree.Tree) tree.Tree {
 		putScore(item, score)
 		copy(item[scoreSize:], member)
 	}
-	return members.Close()
+	return members.Close(), different
 }
 
 // appendPacked adds a member at the end of a listpack that fills lp.
@@ -122,17 +133,21 @@ func appendPacked(lp, member []byte, score float64, size int) []byte {
 }
 
 // Close puts what was built into the cell.
-func (b *Builder) Close() {
+func (b *Builder) Close() { b.close() }
+
+// close reports whether all members of a large set are different.
+func (b *Builder) close() (different bool) {
 	if b.z.v.Enc != b.z.cell.Encoding() {
 		b.z.cell.SetEncoding(b.z.v.Enc)
 	}
 	if b.large {
 		scores := b.scores.Close()
-		members := b.membersOf(&scores)
+		members, different := b.membersOf(&scores)
 		b.z.setTrees(&scores, &members, min(len(b.signed), 1))
-		return
+		return different
 	}
 	copy(b.z.cell.Splice(0, len(b.z.cell.Payload()), len(b.lp)), b.lp)
+	return true
 }
 
 // Listpack returns the set as the reference's listpack if it lies so in memory,
@@ -144,18 +159,26 @@ func (r *Reader) Listpack() []byte {
 	return nil
 }
 
-// AppendListpack appends the set as the reference's listpack to dst.
+// Packs reports whether the set lies in trees and would be taken over as the
+// listpack that AppendListpack makes of it.
+func (r *Reader) Packs() bool {
+	return !r.packed() && r.v.Enc == value.EncListpack && r.Len() <= packedLen && r.v.Tree(byMember).Root.Bytes <= takenBytes
+}
+
+// AppendListpack appends the set, which has members, as the reference's listpack to
+// dst.
 func (r *Reader) AppendListpack(dst []byte) []byte {
-	if lp := r.Listpack(); lp != nil {
-		return append(dst, lp...)
-	}
-	lp := listpack.Empty()
+	from := len(dst)
+	dst = listpack.AppendEmpty(dst)
 	c := r.At(0)
 	for ; c.Valid(); c.Next() {
 		member, score := c.Member(), c.Score()+0
-		lp = appendPacked(lp, member, score, packedSize(member, score))
+		size, at := packedSize(member, score), len(dst)-1
+		dst = slices.Grow(dst, size)[:at+size+1]
+		putPacked(dst[at:], member, score)
 	}
-	return append(dst, lp...)
+	listpack.Fix(dst[from:], 2*r.Len())
+	return dst
 }
 
 // ErrCorrupt is what SetListpack finds wrong.
@@ -171,7 +194,7 @@ func Packed(lp []byte, limits Limits, sum func([]byte) uint64) (ok bool, err err
 		return false, ErrCorrupt
 	}
 	n /= 2
-	exact := n > 0 && n <= limits.Entries && n <= packedLen && len(lp) <= packedBytes
+	exact := n > 0 && n <= limits.Entries && n <= packedLen && len(lp) <= takenBytes
 	// The member is written into the one room while the one before is in the other.
 	var rooms [2][20]byte
 	var last []byte
@@ -181,7 +204,7 @@ func Packed(lp []byte, limits Limits, sum func([]byte) uint64) (ok bool, err err
 		if isInt {
 			member = strconv.AppendInt(rooms[i%2][:0], number, 10)
 		}
-		score, ok := foreignScore(lp, at)
+		score, next, ok := foreignScore(lp, at)
 		if !ok {
 			return false, ErrCorrupt
 		}
@@ -189,7 +212,7 @@ func Packed(lp []byte, limits Limits, sum func([]byte) uint64) (ok bool, err err
 			exact = false
 		}
 		last, lastScore = member, score
-		pos = listpack.Next(lp, at)
+		pos = next
 	}
 	return exact && listpack.Distinct(lp, listpack.First(lp), 2, sum), nil
 }
@@ -225,11 +248,13 @@ func (z *ZSet) SetListpack(lp []byte) error {
 	return nil
 }
 
-// foreignScore reads the score at pos of a listpack that is valid as such.
-func foreignScore(lp []byte, pos int) (float64, bool) {
-	text, n, isInt, _ := listpack.Entry(lp, pos)
+// foreignScore reads the score at pos of a listpack that is valid as such, and tells
+// the place of the next member.
+func foreignScore(lp []byte, pos int) (score float64, next int, ok bool) {
+	text, n, isInt, next := listpack.Entry(lp, pos)
 	if isInt {
-		return float64(n), true
+		return float64(n), next, true
 	}
-	return ParseScore(text)
+	score, ok = ParseScore(text)
+	return score, next, ok
 }

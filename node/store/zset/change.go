@@ -23,6 +23,9 @@ var DefaultLimits = Limits{Entries: 128, Value: 64}
 const (
 	packedBytes = 4 << 10
 	packedLen   = 128
+	// takenBytes is the longest packed form that is taken over as it comes from a file
+	// or a payload. The next member makes trees of it.
+	takenBytes = 16 << 10
 )
 
 // ZSet changes a sorted set.

@@ -17,13 +17,15 @@
 // large one is two trees: one by score, whose prefix is the score's bits made
 // to order as the numbers do and whose item is the member; and one by the
 // member's hash, whose item is the score's eight bytes and the member. Which
-// form is in use depends on size alone; the encoding that the value bears
-// (listpack or skiplist) follows the reference's rules and never goes back.
+// form is in use depends on size alone, but for a listpack that comes from a file or
+// a payload, which stays one up to the reference's limits until a member comes; the
+// encoding that the value bears (listpack or skiplist) follows the reference's rules
+// and never goes back.
 //
 // # How to read it
 //
 // zset.go (reading), cursor.go (walking), ranges.go (ranges), change.go
-// (changing), packed.go (the listpack), build.go (whole sets), score.go
+// (changing), packed.go (the listpack), build.go (whole sets), load.go (whole sets in any order), score.go
 // (numbers and their text).
 //
 // # Imports

@@ -8,6 +8,7 @@ import (
 	"math"
 	"slices"
 	"strconv"
+	"strings"
 	"testing"
 
 	"pgregory.net/rapid"
@@ -292,6 +293,46 @@ func run(t *rapid.T, m *arena.Memory, many int) {
 	other.Discard()
 }
 
+// TestTakenOver: a set that the reference keeps packed is taken over as it is, and
+// becomes a tree with the next member. The dump of a tree is such a form.
+func TestTakenOver(t *testing.T) {
+	m := valuetest.NewMemory(t)
+	draft := func() *value.Draft {
+		return value.NewDraft(tree.Space{Heap: m.Heap(0)}, value.KindZSet, value.EncListpack)
+	}
+	built, taken := draft(), draft()
+	z := Open(&built.Cell, DefaultLimits)
+	model := map[string]float64{}
+	for i := range 120 {
+		member := fmt.Sprintf("member%d%s", i, strings.Repeat("m", 50))
+		z.Add([]byte(member), float64(i%7)/4, 0)
+		model[member] = float64(i%7) / 4
+	}
+	if z.Listpack() != nil || !z.Packs() {
+		t.Fatal("120 long members are not a tree that can be packed")
+	}
+	lp := z.AppendListpack([]byte("before"))[len("before"):]
+	other := Open(&taken.Cell, DefaultLimits)
+	if err := listpack.Validate(lp); err != nil {
+		t.Fatal(err)
+	}
+	if err := other.SetListpack(lp); err != nil || string(other.Listpack()) != string(lp) {
+		t.Fatalf("%d bytes of %d, %v", len(other.Listpack()), len(lp), err)
+	}
+	compareAll(t, other.Reader, model)
+	member := fmt.Sprintf("member3%s", strings.Repeat("m", 50))
+	other.Add([]byte(member), 77, 0)
+	model[member] = 77
+	other.Add([]byte("another"), 1, 0)
+	model["another"] = 1
+	if other.Listpack() != nil || other.Encoding() != value.EncListpack {
+		t.Fatalf("%d bytes with a member more, %v", len(other.Listpack()), other.Encoding())
+	}
+	compareAll(t, other.Reader, model)
+	built.Discard()
+	taken.Discard()
+}
+
 func TestLexRanges(t *testing.T) {
 	m := valuetest.NewMemory(t)
 	rapid.Check(t, func(t *rapid.T) {
@@ -367,6 +408,25 @@ func TestScoreText(t *testing.T) {
 		if _, ok := ParseBound([]byte(text)); ok {
 			t.Errorf("bound %q was taken", text)
 		}
+	}
+}
+
+// TestSmallNumbers compares the short way to read a number with the long one.
+func TestSmallNumbers(t *testing.T) {
+	short := 0
+	rapid.Check(t, func(t *rapid.T) {
+		text := rapid.StringMatching(`-?[0-9]{0,10}\.?[0-9]{0,9}`).Draw(t, "number")
+		f, ok := smallNumber([]byte(text))
+		if !ok {
+			return
+		}
+		short++
+		if want, err := strconv.ParseFloat(text, 64); err != nil || math.Float64bits(f) != math.Float64bits(want) {
+			t.Fatalf("%q is %v, want %v, %v", text, f, want, err)
+		}
+	})
+	if short == 0 {
+		t.Error("no number was read the short way")
 	}
 }
 
