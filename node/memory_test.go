@@ -2,6 +2,8 @@ package node
 
 import (
 	"runtime"
+	"strconv"
+	"strings"
 	"testing"
 	"time"
 )
@@ -35,6 +37,22 @@ func TestGarbageIsCollectedInTime(t *testing.T) {
 	if wait() {
 		t.Error("a small heap needs a collection")
 	}
+}
+
+// TestMemoryIsPrepared: a node whose store grows takes notice of what its memory says
+// it lacks.
+func TestMemoryIsPrepared(t *testing.T) {
+	n, dial, _ := startNode(t)
+	c := dial()
+	value := strings.Repeat("x", 64<<10)
+	for i := range 1000 {
+		c.do("set", strconv.Itoa(i), value)
+	}
+	memory := n.store.Memory()
+	if memory.Mapped() < 60<<20 {
+		t.Fatalf("%d bytes are mapped", memory.Mapped())
+	}
+	waitFor(t, "the node has heard that its memory is low", func() bool { return len(memory.Low()) == 0 })
 }
 
 // TestMemorySampleIsKeptForAWhile counts on one sample while it is young, and on

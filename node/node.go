@@ -213,6 +213,7 @@ func (n *Node) Run(ctx context.Context) error {
 		}
 	}
 	n.background.Go(n.housekeep)
+	n.background.Go(n.prepareMemory)
 	n.background.Go(n.reap)
 	n.background.Go(n.defragment)
 	if host, port, ok := n.cfg.ReplicaOf(); ok && n.cluster == nil {
@@ -417,6 +418,21 @@ func (n *Node) housekeep() {
 			timer.Reset(busyPace)
 		} else {
 			timer.Reset(idlePace)
+		}
+	}
+}
+
+// prepareMemory has memory made ready before an event loop needs it, which otherwise waits
+// for the system to find and clear it.
+func (n *Node) prepareMemory() {
+	memory := n.store.Memory()
+	for {
+		select {
+		case <-n.stopping:
+			return
+		case <-memory.Low():
+			for memory.Prepare() {
+			}
 		}
 	}
 }

@@ -28,6 +28,10 @@
 // that is, and Heap.Sparse points the blocks out, so that their owner can move them
 // (Refile once, then Alloc, copy, Free).
 //
+// Memory that was never used is found and cleared by the system when it is touched
+// first, which takes long for a huge page. Prepare does so ahead, for an owner that
+// listens to Low.
+//
 // Alloc panics with ErrExhausted when the range is used up. Free panics when it
 // is given what is no block of its heap, or a block that was freed already and
 // not handed out since.

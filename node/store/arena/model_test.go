@@ -142,6 +142,10 @@ func TestAgainstModel(t *testing.T) {
 			},
 			"trim":   func(*rapid.T) { m.Trim() },
 			"settle": func(*rapid.T) { m.Settle() },
+			"prepare": func(*rapid.T) {
+				for m.Prepare() {
+				}
+			},
 			"refile": func(*rapid.T) { m.Refile() },
 			"": func(t *rapid.T) {
 				check(t, m)
@@ -171,6 +175,19 @@ func TestConcurrentHeaps(t *testing.T) {
 	}
 	pass := make(chan held, 64)
 	var wait sync.WaitGroup
+	stop := make(chan struct{})
+	var ahead sync.WaitGroup
+	ahead.Go(func() {
+		for {
+			select {
+			case <-stop:
+				return
+			case <-m.Low():
+				for m.Prepare() {
+				}
+			}
+		}
+	})
 	for w := range workers {
 		wait.Go(func() {
 			rnd := rand.New(rand.NewPCG(uint64(w), 1))
@@ -219,6 +236,8 @@ func TestConcurrentHeaps(t *testing.T) {
 		})
 	}
 	wait.Wait()
+	close(stop)
+	ahead.Wait()
 	close(pass)
 	for b := range pass {
 		m.Heap(b.heap).Free(b.ref)

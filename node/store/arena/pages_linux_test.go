@@ -35,3 +35,89 @@ func TestHurry(t *testing.T) {
 	}
 	check(t, m)
 }
+
+// TestPrepare: what is prepared is resident, in huge pages, is used next, and is no
+// more than a part of what may be resident and free.
+func TestPrepare(t *testing.T) {
+	enabled, err := os.ReadFile("/sys/kernel/mm/transparent_hugepage/enabled")
+	if err != nil || strings.Contains(string(enabled), "[never]") {
+		t.Skipf("this system has no huge pages: %s %v", enabled, err)
+	}
+	m := newMemory(t, Options{})
+	h := m.Heap(0)
+	low := func() bool {
+		select {
+		case <-m.Low():
+			return true
+		default:
+			return false
+		}
+	}
+	fill := func(n int) {
+		for ; n > 0; n -= frameBytes {
+			clear(m.Bytes(h.Alloc(frameBytes), frameBytes))
+		}
+	}
+	fill(16 << 20)
+	if low() || m.Prepare() {
+		t.Error("a small Memory prepares huge pages")
+	}
+	fill(80 << 20)
+	if !low() {
+		t.Error("a Memory that grows does not say so")
+	}
+	before := m.Mapped()
+	if end := m.Hurry(); m.Prepare() {
+		t.Error("small pages are prepared")
+	} else {
+		end()
+	}
+	prepared := int64(0)
+	for m.Prepare() {
+		prepared += hugeBytes
+	}
+	switch got := m.Mapped() - before; {
+	case m.runs.unprepared:
+		t.Skip("this system prepares nothing")
+	case prepared == 0 || got > prepared || got <= prepared-hugeBytes:
+		t.Errorf("%d bytes are prepared, %d more are mapped", prepared, got)
+	case m.Spare() > int64(m.runs.keep()/4*3)*frameBytes:
+		t.Errorf("%d bytes are resident and free, %d may be", m.Spare(), int64(m.runs.keep())*frameBytes)
+	}
+	if got := resident(t, m); got < m.Mapped()-frameBytes {
+		t.Errorf("%d bytes resident, %d mapped", got, m.Mapped())
+	}
+	if got := huge(t, m); got < 64<<20 {
+		t.Errorf("%d bytes in huge pages", got)
+	}
+	check(t, m)
+	top := m.runs.top
+	for low() {
+	}
+	for m.Spare() > frameBytes {
+		fill(frameBytes)
+	}
+	if m.runs.top != top {
+		t.Error("what was prepared is not used next")
+	}
+	if !low() {
+		t.Error("a Memory whose prepared pages are used up does not say so")
+	}
+
+	// Space that was given back is used before new space is.
+	block := h.Alloc(32 << 20)
+	clear(m.Bytes(block, 32<<20))
+	h.Alloc(8 << 20) // behind it
+	h.Free(block)
+	m.Trim()
+	top = m.runs.top
+	if made := m.Prepare(); !made || m.runs.top != top {
+		t.Errorf("prepared %v, the space in use ends at %d, not %d: there is some that was given back", made, m.runs.top, top)
+	}
+	check(t, m)
+	m.Trim()
+	if m.Spare() != 0 {
+		t.Errorf("%d bytes are free and resident after Trim", m.Spare())
+	}
+	check(t, m)
+}

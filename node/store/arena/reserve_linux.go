@@ -62,3 +62,7 @@ func openRange(b []byte) error { return unix.Mprotect(b, unix.PROT_READ|unix.PRO
 
 // discard gives the memory of b back. It stays accessible.
 func discard(b []byte) error { return unix.Madvise(b, unix.MADV_DONTNEED) }
+
+// populate makes b resident without changing what is in it. A system that cannot
+// refuses.
+func populate(b []byte) error { return unix.Madvise(b, unix.MADV_POPULATE_WRITE) }

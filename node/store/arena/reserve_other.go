@@ -2,7 +2,10 @@
 
 package arena
 
-import "unsafe"
+import (
+	"errors"
+	"unsafe"
+)
 
 // defaultReserve is what a Memory reserves if it is not told how much.
 const defaultReserve = 1 << 30
@@ -34,3 +37,6 @@ func openRange([]byte) error { return nil }
 
 // discard keeps the memory: it is used again before more of the range is.
 func discard([]byte) error { return nil }
+
+// populate leaves it to whoever touches b first.
+func populate([]byte) error { return errors.ErrUnsupported }

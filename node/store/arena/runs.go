@@ -19,6 +19,13 @@ type runs struct {
 	// giving is held while frames are given back. It is taken before mutex.
 	giving sync.Mutex
 
+	// low has a value when few dirty frames were left since it was read last.
+	// preparing is held while more are made; it is taken before mutex.
+	low       chan struct{}
+	preparing sync.Mutex
+	// unprepared is set once the system does not make frames resident when asked to.
+	unprepared bool
+
 	// mutex may be taken while that of a heap is held, never the reverse.
 	mutex        sync.Mutex
 	dirty, clean freeSet
@@ -51,6 +58,7 @@ const (
 func (r *runs) init(m *Memory, huge bool) {
 	r.memory, r.huge = m, huge
 	r.dirty.memory, r.clean.memory = m, m
+	r.low = make(chan struct{}, 1)
 	r.top = 1 // Ref 0 names no block: frame 0 stays unused
 }
 
@@ -90,6 +98,7 @@ func (r *runs) find(n uint32) uint32 {
 			r.add(&r.dirty, kindDirty, x+n, all-n)
 		}
 		r.dirtyFrames -= n
+		r.lacks()
 		return x
 	}
 	x, more := r.clean.fit(n), uint32(0)
@@ -113,6 +122,7 @@ func (r *runs) find(n uint32) uint32 {
 		r.dirtyFrames += more
 		r.join(&r.dirty, kindDirty, x+n, more)
 	}
+	r.lacks()
 	return x
 }
 
