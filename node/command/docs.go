@@ -34,8 +34,12 @@ func replyDocs(w *resp.Writer, s *Spec) {
 		group = s.DocGroup
 	}
 	texts := [...][2]string{
-		{"summary", s.Summary}, {"since", s.Since}, {"group", group}, {"complexity", s.Complexity},
-		{"deprecated_since", s.Deprecated}, {"replaced_by", s.ReplacedBy},
+		{"summary", s.Summary},
+		{"since", s.Since},
+		{"group", group},
+		{"complexity", s.Complexity},
+		{"deprecated_since", s.Deprecated},
+		{"replaced_by", s.ReplacedBy},
 	}
 	fields := 0
 	for i := range texts {

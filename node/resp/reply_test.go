@@ -64,3 +64,13 @@ func TestTextIsVerbatim(t *testing.T) {
 		}
 	}
 }
+
+func TestSimpleAndErrorStayOnALine(t *testing.T) {
+	var w Writer
+	w.Simple("a\r\nb")
+	w.Error("ERR \n")
+	w.Simple("")
+	if got, want := string(w.Buf), "+a  b\r\n-ERR  \r\n+\r\n"; got != want {
+		t.Errorf("%q, want %q", got, want)
+	}
+}

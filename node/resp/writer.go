@@ -4,6 +4,7 @@ import (
 	"math"
 	"slices"
 	"strconv"
+	"strings"
 
 	"github.com/tidwall/redcon"
 )
@@ -23,11 +24,25 @@ func (w *Writer) RESP3() bool { return w.Proto == 3 }
 // OK appends +OK.
 func (w *Writer) OK() { w.Buf = append(w.Buf, "+OK\r\n"...) }
 
-// Simple appends a simple string, which must not hold CR or LF.
-func (w *Writer) Simple(text string) { w.Buf = redcon.AppendString(w.Buf, text) }
+// Simple appends a simple string. Line ends in it become blanks.
+func (w *Writer) Simple(text string) { w.line('+', text) }
 
-// Error appends an error with its prefix, such as resp.ErrWrongType.
-func (w *Writer) Error(text string) { w.Buf = redcon.AppendError(w.Buf, text) }
+// Error appends an error with its prefix, such as resp.ErrWrongType. Line ends in
+// it become blanks.
+func (w *Writer) Error(text string) { w.line('-', text) }
+
+// line appends text as one line of its kind.
+func (w *Writer) line(kind byte, text string) {
+	w.Buf = append(append(w.Buf, kind), text...)
+	if strings.IndexByte(text, '\n') >= 0 || strings.IndexByte(text, '\r') >= 0 {
+		for i := len(w.Buf) - len(text); i < len(w.Buf); i++ {
+			if w.Buf[i] == '\r' || w.Buf[i] == '\n' {
+				w.Buf[i] = ' '
+			}
+		}
+	}
+	w.Buf = append(w.Buf, '\r', '\n')
+}
 
 // Int appends an integer.
 func (w *Writer) Int(n int64) {

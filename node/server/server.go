@@ -125,7 +125,7 @@ func New(o Options) *Server {
 		handed:    make(map[uint64]net.Conn),
 		benches:   make(map[*bench]struct{}),
 	}
-	srv.counters.errors = make(map[string]int64)
+	srv.counters.errors = make(map[string]*int64)
 	return srv
 }
 

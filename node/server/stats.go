@@ -1,7 +1,6 @@
 package server
 
 import (
-	"maps"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -18,7 +17,7 @@ type counters struct {
 	errorCount  atomic.Int64
 
 	mu     sync.Mutex
-	errors map[string]int64
+	errors map[string]*int64
 }
 
 // maxErrorPrefixes bounds the table of errors: a prefix may come from a script.
@@ -28,10 +27,13 @@ const maxErrorPrefixes = 128
 func (c *counters) errorReply(prefix string) {
 	c.errorCount.Add(1)
 	c.mu.Lock()
-	defer c.mu.Unlock()
-	if _, known := c.errors[prefix]; known || len(c.errors) < maxErrorPrefixes {
-		c.errors[prefix]++
+	if n := c.errors[prefix]; n != nil {
+		*n++
+	} else if len(c.errors) < maxErrorPrefixes {
+		c.errors[prefix] = new(int64)
+		*c.errors[prefix] = 1
 	}
+	c.mu.Unlock()
 }
 
 // Stats is what INFO shows of connections and commands.
@@ -155,7 +157,11 @@ func (srv *Server) ErrorsByPrefix() map[string]int64 {
 	c := &srv.counters
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	return maps.Clone(c.errors)
+	counts := make(map[string]int64, len(c.errors))
+	for prefix, n := range c.errors {
+		counts[prefix] = *n
+	}
+	return counts
 }
 
 // CommandStats returns the accounts of the commands that were called.
