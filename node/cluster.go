@@ -616,11 +616,11 @@ func (c *cluster) busStats() bus.Stats {
 	return bus.Stats{UDPHealthy: true}
 }
 
-// save writes the state file anew.
+// save writes the state file once more: what is in it was ordered to be saved.
 func (c *cluster) save() error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	return writeStateFile(c.statePath, c.machine.Save())
+	return writeStateFileAgain(c.statePath, c.machine.Save())
 }
 
 // stateFile is the path of the cluster config file.

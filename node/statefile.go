@@ -41,37 +41,49 @@ func readStateFile(path string) ([]byte, error) {
 // the machine leaves this state or a later one. The generation before is kept
 // beside it.
 func writeStateFile(path string, data []byte) error {
-	return replaceStateFile(path, data, true)
+	return replaceStateFile(path, data, true, true)
 }
 
 // writeStateFileSoftly replaces the state so that a crash of the process leaves
 // it, and a crash of the machine this state or the one before.
 func writeStateFileSoftly(path string, data []byte) error {
-	return replaceStateFile(path, data, false)
+	return replaceStateFile(path, data, false, false)
 }
 
-func replaceStateFile(path string, data []byte, durably bool) error {
+// writeStateFileAgain writes durably what the file holds already. The generation
+// before stays what it is.
+func writeStateFileAgain(path string, data []byte) error {
+	return replaceStateFile(path, data, false, true)
+}
+
+func replaceStateFile(path string, data []byte, keep, durably bool) error {
 	temp := path + ".tmp"
-	if err := writeSynced(temp, data); err != nil {
+	err := writeSynced(temp, data)
+	if err == nil && keep {
+		err = keepGeneration(path)
+	}
+	if err == nil {
+		err = os.Rename(temp, path)
+	}
+	if err == nil && durably {
+		err = syncDir(filepath.Dir(path))
+	}
+	if err != nil {
 		return fmt.Errorf("cluster config file: %w", err)
 	}
-	if !durably {
-		if err := os.Rename(temp, path); err != nil {
-			return fmt.Errorf("cluster config file: %w", err)
-		}
-		return nil
-	}
+	return nil
+}
+
+// keepGeneration gives the file at path, if there is one, its other name.
+func keepGeneration(path string) error {
 	prev := previousGeneration(path)
 	if err := os.Remove(prev); err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return fmt.Errorf("cluster config file: %w", err)
+		return err
 	}
 	if err := os.Link(path, prev); err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return fmt.Errorf("cluster config file: %w", err)
+		return err
 	}
-	if err := os.Rename(temp, path); err != nil {
-		return fmt.Errorf("cluster config file: %w", err)
-	}
-	return syncDir(filepath.Dir(path))
+	return nil
 }
 
 func writeSynced(path string, data []byte) error {

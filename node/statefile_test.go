@@ -16,6 +16,9 @@ func TestStateFileKeepsTheGenerationBefore(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
+	if err := writeStateFileAgain(path, []byte("third")); err != nil {
+		t.Fatal(err)
+	}
 	for name, want := range map[string]string{path: "third", previousGeneration(path): "second"} {
 		if got, err := os.ReadFile(name); err != nil || string(got) != want {
 			t.Errorf("%s holds %q, %v; want %q", filepath.Base(name), got, err, want)
