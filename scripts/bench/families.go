@@ -5,6 +5,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"time"
 
 	"slotmesh/node/e2e/harness"
 )
@@ -22,6 +23,8 @@ type family struct {
 	// it takes nothing. They are sent before the load, once for each request,
 	// with a number for __rand_int__ that grows.
 	taken []string
+	// cluster marks a command for nodes that serve every slot of a cluster.
+	cluster bool
 	// payload asks for the DUMP of "key" in the command's place for it. Such
 	// bytes are more than redis-benchmark can send.
 	payload bool
@@ -139,14 +142,44 @@ func familyRows() []family {
 		{name: "RESTORE of a zset", setup: scored("key", 0, 100), command: "RESTORE to 0 payload REPLACE", target: 1, less: 10, payload: true},
 		{name: "RESTORE of a list", setup: elements, command: "RESTORE to 0 payload REPLACE", target: 1, less: 10, payload: true},
 		{name: "RESTORE of a set", setup: [][]string{few("key", 0, 100)}, command: "RESTORE to 0 payload REPLACE", target: 1, less: 10, payload: true},
+		{name: "INFO", command: "INFO default", target: 1, less: 30},
+		{name: "CLIENT LIST of 50", command: "CLIENT LIST", target: 1, less: 100},
+		{name: "COMMAND LIST", command: "COMMAND LIST", target: 1, less: 30},
+		{name: "CONFIG GET", command: "CONFIG GET maxmemory", target: 1},
+		{name: "MEMORY USAGE", setup: [][]string{fields("key", 20)}, command: "MEMORY USAGE key", target: 1},
+		{name: "CLUSTER SLOTS", command: "CLUSTER SLOTS", target: 1, less: 10, cluster: true},
+		{name: "CLUSTER NODES", command: "CLUSTER NODES", target: 1, less: 30, cluster: true},
 	}
+}
+
+// pair starts a node and the reference, each on the first core. In cluster mode they
+// serve every slot.
+func (b bench) pair(rig *harness.Rig, cluster bool) [2]*harness.Process {
+	var pair [2]*harness.Process
+	for i, o := range []harness.Options{{Name: "node"}, {Name: "reference", Server: b.reference}} {
+		o.CPU, o.Cluster = 1, cluster
+		if cluster {
+			o.Name += "-cluster"
+		}
+		p := rig.Start(o)
+		if pair[i] = p; !cluster {
+			continue
+		}
+		p.Do("CLUSTER", "ADDSLOTSRANGE", "0", "16383")
+		harness.Await(b.console, 10*time.Second, p.Name+" to serve", func() string {
+			if _, err := p.TryDo(time.Second, "SET", "key", "value"); err != nil {
+				return err.Error()
+			}
+			return ""
+		})
+	}
+	return pair
 }
 
 // families prints the table of one command of every family.
 func (b bench) families(rounds int) {
 	rig := harness.New(b.console, b.node)
-	node := rig.Start(harness.Options{Name: "node", CPU: 1})
-	reference := rig.Start(harness.Options{Name: "reference", Server: b.reference, CPU: 1})
+	pairs := make(map[bool][2]*harness.Process)
 	fmt.Printf("\none command of every family, server CPU per operation, median µs of %d rounds; ratio: median (least to greatest)\n", rounds)
 	fmt.Printf("%-21s %6s %10s %12s   %-24s %s\n", "", "", "node", "reference", "ratio", "to reach")
 	for _, f := range familyRows() {
@@ -155,6 +188,10 @@ func (b bench) families(rounds int) {
 				continue
 			}
 			load.requests /= max(f.less, 1)
+			if pairs[f.cluster][0] == nil {
+				pairs[f.cluster] = b.pair(rig, f.cluster)
+			}
+			node, reference := pairs[f.cluster][0], pairs[f.cluster][1]
 			costs := map[*harness.Process][]float64{}
 			for round := range rounds {
 				order := []*harness.Process{node, reference}
@@ -188,8 +225,11 @@ func (b bench) families(rounds int) {
 			fmt.Printf("%-21s P=%-4d %10.2f %12.2f   %-24s %s\n", f.name, load.pipeline, median(costs[node]), median(costs[reference]), spread(ratios), goal)
 		}
 	}
-	node.Kill()
-	reference.Kill()
+	for _, pair := range pairs {
+		for _, p := range pair {
+			p.Kill()
+		}
+	}
 }
 
 // spread prints median, least and greatest.
