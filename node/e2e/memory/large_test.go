@@ -116,6 +116,11 @@ func (n *neighbour) take() (count int, longest time.Duration, err error) {
 	return count, longest, n.err
 }
 
+// migrateTimeout is how many milliseconds the target of a MIGRATE may take, four times
+// patience: it makes the whole collection before it answers, with what a busy machine
+// leaves it.
+const migrateTimeout = "240000"
+
 // moment is how long a busy machine may leave a client without a turn.
 const moment = 200 * time.Millisecond
 
@@ -213,7 +218,7 @@ func liveLarge(t *testing.T, kind largeKind, members int) {
 	other.Do("FLUSHALL")
 	step("rename", func() { do("RENAME", key, "{t}renamed"); do("RENAME", "{t}renamed", key) })
 	step("move", func() {
-		do("MIGRATE", "127.0.0.1", strconv.Itoa(other.Port), key, "0", "120000")
+		do("MIGRATE", "127.0.0.1", strconv.Itoa(other.Port), key, "0", migrateTimeout)
 		if got := other.Do(kind.count, key).Int(); got != int64(members) {
 			t.Errorf("%d members arrived", got)
 		}
@@ -221,7 +226,7 @@ func liveLarge(t *testing.T, kind largeKind, members int) {
 	step("back", func() {
 		back := other.Connect()
 		back.Timeout = 5 * patience
-		if _, err := back.Do("MIGRATE", "127.0.0.1", strconv.Itoa(node.Port), key, "0", "120000", "COPY"); err != nil {
+		if _, err := back.Do("MIGRATE", "127.0.0.1", strconv.Itoa(node.Port), key, "0", migrateTimeout, "COPY"); err != nil {
 			t.Errorf("MIGRATE back: %v", err)
 		}
 	})
@@ -239,7 +244,7 @@ func liveLarge(t *testing.T, kind largeKind, members int) {
 	if _, err := func() (harness.Reply, error) {
 		again := other.Connect()
 		again.Timeout = 5 * patience
-		return again.Do("MIGRATE", "127.0.0.1", strconv.Itoa(node.Port), key, "0", "120000")
+		return again.Do("MIGRATE", "127.0.0.1", strconv.Itoa(node.Port), key, "0", migrateTimeout)
 	}(); err != nil {
 		t.Fatalf("MIGRATE back: %v", err)
 	}
