@@ -32,6 +32,7 @@ func (b bench) latency(rounds int) {
 		l.finish()
 		l.close()
 	}
+	loaded, ownLoaded := debugMicros(node, "eventloop_duration_max"), debugMicros(node, "eventloop_own_duration_max")
 	b.pin("1")
 	defer b.pin("0-1")
 	fmt.Printf("\nGET beside %d writes a second, %d keys of 64 bytes, servers on core 0, clients on core 1, %d rounds\n", steadyWrites, keys, rounds)
@@ -60,6 +61,7 @@ func (b bench) latency(rounds int) {
 	fmt.Printf("p99.9: node %s µs, reference %s µs, ratio %s, to reach 1.20\n", spread(tails[node]), spread(tails[reference]), spread(ratios))
 	fmt.Printf("longest: node %s µs, reference %s µs\n", spread(worst[node]), spread(worst[reference]))
 	fmt.Printf("longest turn of one of the node's event loops: %s µs, without what other processes had of the core %s µs, to reach 5000\n", spread(turns), spread(own))
+	fmt.Printf("the same while the keys were loaded: %s µs, %s µs\n", spread(loaded), spread(ownLoaded))
 	fmt.Printf("for comparison, a thread that only reads the clock, on core 0 between the rounds: away for %s µs at most, without what other processes had of the core %s µs\n", spread(away), spread(stalls))
 	b.collector(node, keys, "of strings", "10", collections)
 
