@@ -74,8 +74,10 @@ type Call struct {
 	keySet
 	// warmth is what warmKeys read: it means nothing.
 	warmth uint64
-	// held is how many of slots are locked for this call: the first ones.
-	held int
+	// held is how many of slots are locked for this call: the first ones. reached is
+	// what it has locked besides, nil for nothing.
+	held    int
+	reached *reached
 	waiter
 
 	// dirty counts changes as the reference does; effects are what the journal

@@ -33,6 +33,14 @@ func (c *Call) touch(db int, key []byte) {
 	}
 }
 
+// touchIn is touch for a key that need not be one of the call's.
+func (c *Call) touchIn(db int, slot slots.Slot, key []byte) {
+	c.engine.watches.touch(db, key)
+	if c.engine.blocking.clients.Load() > 0 {
+		c.noteReady(db, slot, key)
+	}
+}
+
 // Effect makes args the journal's entry in place of the command as it was
 // sent; called again, it adds another. args may alias Args, the store or
 // Number's result, for they are copied before the locks are given up.
@@ -146,7 +154,7 @@ func (c *Call) unexpired(ref store.Ref, db int, slot slots.Slot, key []byte) sto
 	if c.hidden(ref) {
 		if !c.engine.replica.Load() {
 			c.engine.expire(db, slot, key, func(word []byte) { c.note(db, word, c.keep(key)) })
-			c.touch(db, key)
+			c.touchIn(db, slot, key)
 		}
 		return store.Ref{}
 	}

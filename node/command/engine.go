@@ -65,6 +65,9 @@ type Engine struct {
 	maxBulk                atomic.Int64
 	expired, expiredFields atomic.Int64
 	random                 atomic.Uint64
+
+	// reach are of *reached, for SORT.
+	reach sync.Pool
 }
 
 // NewEngine returns an engine that is not in cluster mode and is a primary.
@@ -73,6 +76,7 @@ func NewEngine(o EngineOptions) *Engine {
 	e.parsers.New = func() any { return new(rdb.Parser) }
 	e.dumpers.New = func() any { return new(rdb.Dumper) }
 	e.gate.lanes = make([]lane, o.Lanes+backgroundLanes)
+	e.reach.New = func() any { return new(reached) }
 	e.random.Store(o.Seed)
 	e.maxBulk.Store(512 << 20)
 	e.SetLimits(DefaultLimits())
@@ -161,7 +165,7 @@ func (e *Engine) Execute(c *Call, resume func()) bool {
 			c.fail(err)
 			return true
 		}
-		if e.reaches(c.Spec, c.Args) {
+		if !c.OnLoop && e.reaches(c.Spec, c.Args) {
 			e.Leave(c)
 			e.exclusively(c, func() {
 				e.freeze(c)
@@ -184,7 +188,7 @@ func (e *Engine) Execute(c *Call, resume func()) bool {
 	return e.runLocked(c, resume)
 }
 
-// reaches reports whether a command looks at keys that nobody locks for it. In
+// reaches reports whether a command looks at keys that it does not name. In
 // cluster mode it must not, and says so itself.
 func (e *Engine) reaches(spec *Spec, args [][]byte) bool {
 	return spec.Reaches != nil && e.routing.Load() == nil && spec.Reaches(args)
@@ -296,6 +300,9 @@ func (e *Engine) Abandon(c *Call) {
 
 // release gives up the locks of c.
 func (e *Engine) release(c *Call) {
+	if c.reached != nil {
+		e.letGo(c)
+	}
 	for c.held > 0 {
 		c.held--
 		e.locks.unlock(c.slots[c.held])

@@ -38,6 +38,7 @@ func largeValues(n *node) {
 	n.do("SETRANGE", "string", "2000000", "x")
 	n.do("SET", "fewstring", "x")
 	n.do("SET", "word", "x")
+	fill(900, []string{"RPUSH", "words"}, func(i int) []string { return []string{word(i)} })
 	for i := range 120_000 {
 		n.do("XADD", "log", fmt.Sprint(i+1, "-1"), "f", "v")
 	}
@@ -98,6 +99,8 @@ func TestLongCallsLeaveTheLoop(t *testing.T) {
 		"LREM list 0 nothing",
 		"SORT list ALPHA",
 		"SORT set ALPHA STORE to",
+		"SORT words BY word* ALPHA GET #",
+		"SORT words BY nothing GET a* GET b*",
 		"XRANGE stream - +",
 		"XREAD STREAMS stream 0",
 		"XREADGROUP GROUP group c STREAMS stream 0",
@@ -143,6 +146,8 @@ func TestLongCallsLeaveTheLoop(t *testing.T) {
 		"LREM fewlist 0 nothing",
 		"LTRIM fewlist 0 1",
 		"SORT fewlist ALPHA",
+		"SORT fewlist BY word* ALPHA GET # GET x*",
+		"SORT words BY nothing GET a* GET b* LIMIT 3 400",
 		"XRANGE stream - + COUNT 10",
 		"XRANGE stream 17 17",
 		"XREVRANGE stream + 4800",
@@ -190,6 +195,8 @@ func TestLongTransactionsLeaveTheLoop(t *testing.T) {
 		"SADD set x; SCARD set":            false,
 		"SCARD set; SMEMBERS fewset":       true,
 		"SELECT 0; SMEMBERS fewset":        true,
+		"SORT fewlist BY w* ALPHA":         true,
+		"SORT fewlist BY w ALPHA":          false,
 		"LRANGE list 0 1":                  true,
 		"HGETALL fewhash; GET fewstring":   false,
 		"XRANGE fewstream - +; HVALS hash": true,

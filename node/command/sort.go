@@ -34,13 +34,13 @@ func Sorting() []Spec {
 			Name: "sort", Syntax: options + " [STORE destination:key#2]", Arity: -2,
 			Flags: Write | DenyOOM | MovableKeys, Keys: keys, KeysOf: sortKeys,
 			Since: "1.0.0", Complexity: complexity, Summary: "Sorts a list, a set or a sorted set, and returns or keeps the result.",
-			DocGroup: "generic", Categories: categories, Run: runSort, Heavy: heavySort, Sized: true, Reaches: sortReaches,
+			DocGroup: "generic", Categories: categories, Run: runSort, Sized: true, Reaches: sortReaches,
 		},
 		{
 			Name: "sort_ro", Syntax: options, Arity: -2,
 			Flags: ReadOnly | MovableKeys, Keys: keys[:2], KeysOf: func(_ [][]byte, at []int) ([]int, error) { return append(at, 1), nil },
 			Since: "7.0.0", Complexity: complexity, Summary: "Sorts a list, a set or a sorted set, and returns the result.",
-			DocGroup: "generic", Categories: categories, Run: runSort, Heavy: heavySort, Sized: true, Reaches: sortReaches,
+			DocGroup: "generic", Categories: categories, Run: runSort, Sized: true, Reaches: sortReaches,
 		},
 	})
 }
@@ -75,9 +75,8 @@ func sortReaches(args [][]byte) bool {
 	return false
 }
 
-// heavySort is the Heavy of SORT: where it looks at other keys, it may look at as
-// many as there are elements.
-func heavySort(c *Call) bool { return len(c.Args) > 1 && sortReaches(c.Args) }
+// loopLookups is how many other keys SORT may look at on a loop.
+const loopLookups = 1000
 
 // elementsOf is how many elements SORT finds in a value.
 func elementsOf(v value.Value) int {
@@ -100,14 +99,17 @@ type sortOptions struct {
 	start, count      int64
 	// unsorted is set by BY with a pattern that names no key.
 	unsorted bool
-	// by is the pattern of the weights, nil to sort by the elements themselves.
-	by    []byte
-	get   [][]byte
-	store []byte
+	// byOthers says that by leads to the weights; else the elements are sorted by
+	// themselves.
+	byOthers bool
+	by       sortPattern
+	get      []sortPattern
+	store    []byte
 }
 
 func parseSort(c *Call) (o sortOptions, err error) {
-	o.count = -1
+	o.count, o.get = -1, c.sorted.patterns[:0]
+	defer func() { c.sorted.patterns = o.get }()
 	readOnly := c.Spec.Flags&Write == 0
 	clustered := c.engine.Routing() != nil
 	for args := c.Args[2:]; len(args) > 0; {
@@ -131,9 +133,9 @@ func parseSort(c *Call) (o sortOptions, err error) {
 			o.store = args[1]
 			taken = 2
 		case isWord(word, "by") && rest >= 1:
-			o.by = args[1]
+			o.byOthers, o.by = true, parseSortPattern(args[1])
 			switch {
-			case bytes.IndexByte(untilZero(o.by), '*') < 0:
+			case bytes.IndexByte(untilZero(args[1]), '*') < 0:
 				o.unsorted = true
 			case clustered:
 				return o, resp.Error("ERR BY option of SORT denied in cluster mode.")
@@ -143,7 +145,7 @@ func parseSort(c *Call) (o sortOptions, err error) {
 			if clustered {
 				return o, resp.Error("ERR GET option of SORT denied in cluster mode.")
 			}
-			o.get = append(o.get, args[1])
+			o.get = append(o.get, parseSortPattern(args[1]))
 			taken = 2
 		default:
 			return o, resp.ErrSyntax
@@ -161,11 +163,16 @@ func untilZero(b []byte) []byte {
 	return b
 }
 
-// sortItem is one element. Of an integer the text is made when it is needed.
-type sortItem struct {
+// sortText is a text, or an integer, whose text is made when it is needed.
+type sortText struct {
 	text  []byte
 	n     int64
 	isInt bool
+}
+
+// sortItem is one element.
+type sortItem struct {
+	sortText
 	// by is the text that it is sorted by, nil if there is none.
 	by []byte
 }
@@ -193,6 +200,11 @@ type sortRoom struct {
 	texts []byte
 	// spare has as many keys, for the merging.
 	spare []sortKey
+	// patterns are those of GET, and found what they lead to.
+	patterns []sortPattern
+	found    []sortFound
+	// bundle is for what STORE keeps.
+	bundle lists.Bundle
 }
 
 // sortKept is how many elements a call keeps room for.
@@ -210,14 +222,18 @@ func (m *sortRoom) take(n int) sortRoom {
 
 // giveBack keeps it.
 func (m *sortRoom) giveBack(room sortRoom) {
-	if cap(room.items) <= sortKept && cap(room.texts) <= 16*sortKept {
+	if cap(room.items) <= sortKept && cap(room.found) <= sortKept && cap(room.texts) <= 16*sortKept {
 		*m = room
 	}
 }
 
-func (s *sorter) add(text []byte) { s.items = append(s.items, sortItem{text: text}) }
+func (s *sorter) add(text []byte) {
+	s.items = append(s.items, sortItem{sortText: sortText{text: text}})
+}
 
-func (s *sorter) addInt(n int64) { s.items = append(s.items, sortItem{n: n, isInt: true}) }
+func (s *sorter) addInt(n int64) {
+	s.items = append(s.items, sortItem{sortText: sortText{n: n, isInt: true}})
+}
 
 // addCopy adds a text that does not stay where it is.
 func (s *sorter) addCopy(text []byte) {
@@ -226,14 +242,14 @@ func (s *sorter) addCopy(text []byte) {
 	s.add(s.texts[from:len(s.texts):len(s.texts)])
 }
 
-// textOf returns the text of an element.
-func (s *sorter) textOf(item *sortItem) []byte {
-	if item.isInt && item.text == nil {
+// textOf returns the text of t, made if need be.
+func (s *sorter) textOf(t *sortText) []byte {
+	if t.isInt && t.text == nil {
 		from := len(s.texts)
-		s.texts = strconv.AppendInt(s.texts, item.n, 10)
-		item.text = s.texts[from:len(s.texts):len(s.texts)]
+		s.texts = strconv.AppendInt(s.texts, t.n, 10)
+		t.text = s.texts[from:len(s.texts):len(s.texts)]
 	}
-	return item.text
+	return t.text
 }
 
 func runSort(c *Call) error {
@@ -249,25 +265,48 @@ func runSort(c *Call) error {
 		default:
 			return resp.ErrWrongType
 		}
-		if c.tooLong(elementsOf(ref.Value()), loopMembers/2) {
+		if n := elementsOf(ref.Value()); c.tooLong(n, loopMembers/2) || c.tooLong(s.lookups(n), loopLookups) {
 			return ErrLong
 		}
 	}
 	if s.unsorted && s.store != nil && ref.OK() && ref.Kind() == value.KindSet {
 		// A set has no order of its own that a replica would share.
-		s.unsorted, s.alpha, s.by = false, true, nil
+		s.unsorted, s.alpha, s.byOthers = false, true, false
 	}
+	// What is run again is counted again, but for the key itself.
+	before := c.counted
 	start, end := s.load(ref)
 	defer func() { c.sorted.giveBack(s.sortRoom) }()
 	if err := s.sort(); err != nil {
+		if err == ErrLong {
+			c.counted = before
+		}
 		return err
 	}
+	keys := s.keys[start:end]
+	if !s.gather(keys) {
+		c.counted = before
+		return ErrLong
+	}
 	if s.store != nil {
-		s.keep(s.keys[start:end])
+		s.keep(keys)
 		return nil
 	}
-	s.reply(s.keys[start:end])
+	s.reply(keys)
 	return nil
+}
+
+// lookups is how many other keys are looked at to sort n elements.
+func (s *sorter) lookups(n int) int {
+	got := n
+	if s.count >= 0 {
+		got = int(min(s.count, int64(n)))
+	}
+	total := got * len(s.get)
+	if s.byOthers && !s.unsorted {
+		total += n
+	}
+	return total
 }
 
 // load finds the elements and returns which of them are asked for, as indexes
@@ -349,24 +388,31 @@ func (s *sorter) sort() error {
 	failed := false
 	for i := range s.keys {
 		item := &s.items[i]
-		if s.by == nil && !s.alpha && item.isInt {
-			s.keys[i].score = float64(item.n)
-			continue
-		}
-		weight := s.textOf(item)
-		if s.by != nil {
-			var found bool
-			if weight, found = s.lookup(s.by, weight); !found {
+		weight := item.sortText
+		if s.byOthers {
+			found, free := s.lookup(&s.by, &item.sortText)
+			switch {
+			case !free:
+				return ErrLong
+			case !found.ok:
 				continue
 			}
-			item.by = weight
+			weight = found.sortText
 		}
-		if s.alpha {
-			continue
-		}
-		var ok bool
-		if s.keys[i].score, ok = sortScore(weight); !ok {
-			failed = true
+		switch {
+		case s.alpha && s.byOthers:
+			if item.by = s.textOf(&weight); item.by == nil {
+				item.by = []byte{}
+			}
+		case s.alpha:
+			s.textOf(&item.sortText)
+		case weight.isInt:
+			s.keys[i].score = float64(weight.n)
+		default:
+			var ok bool
+			if s.keys[i].score, ok = sortScore(weight.text); !ok {
+				failed = true
+			}
 		}
 	}
 	if failed {
@@ -396,7 +442,7 @@ func (s *sorter) sortNumbers() {
 		}
 		if to-from > 1 {
 			slices.SortFunc(s.keys[from:to], func(a, b sortKey) int {
-				order := bytes.Compare(s.textOf(&s.items[a.at]), s.textOf(&s.items[b.at]))
+				order := bytes.Compare(s.textOf(&s.items[a.at].sortText), s.textOf(&s.items[b.at].sortText))
 				if s.descending {
 					order = -order
 				}
@@ -457,7 +503,7 @@ func (s *sorter) compare() func(a, b sortKey) int {
 	if s.store != nil {
 		cut = func(b []byte) []byte { return b }
 	}
-	if s.by == nil {
+	if !s.byOthers {
 		return func(a, b sortKey) int {
 			return cmp.Or(sign*bytes.Compare(cut(s.items[a.at].text), cut(s.items[b.at].text)), a.at-b.at)
 		}
@@ -491,67 +537,53 @@ func sortScore(text []byte) (float64, bool) {
 	return score, ok && (score == 0 || math.Abs(score) >= smallest)
 }
 
-// lookup returns what pattern leads to from an element: itself for "#", else a
-// string, or a field of a hash. Source: the reference's lookupKeyByPattern.
-func (s *sorter) lookup(pattern, element []byte) (text []byte, found bool) {
-	if len(pattern) == 1 && pattern[0] == '#' {
-		return element, true
-	}
-	star := bytes.IndexByte(untilZero(pattern), '*')
-	if star < 0 {
-		return nil, false
-	}
-	tail := pattern[star+1:]
-	var field []byte
-	if arrow := bytes.Index(untilZero(tail), []byte("->")); arrow >= 0 && arrow+2 < len(tail) && tail[arrow+2] != 0 {
-		tail, field = tail[:arrow], tail[arrow+2:]
-	}
-	c := s.c
-	from := len(c.arena)
-	c.arena = append(append(append(c.arena, pattern[:star]...), element...), tail...)
-	key := c.arena[from:]
-	ref := c.lookElsewhere(key)
-	c.arena = c.arena[:from]
-	switch {
-	case !ref.OK():
-		return nil, false
-	case field != nil:
-		return c.fieldText(ref, field)
-	case ref.Kind() != value.KindString:
-		return nil, false
-	}
-	text = c.text(ref.Value())
-	if text == nil {
-		text = []byte{}
-	}
-	return text, true
-}
-
 func (s *sorter) outputs(keys []sortKey) int { return len(keys) * max(len(s.get), 1) }
+
+// gather finds what GET asks for, all of it, so that nothing has been answered or
+// changed yet if a slot is taken: then it returns false.
+func (s *sorter) gather(keys []sortKey) bool {
+	s.found = s.found[:0]
+	if len(s.get) == 0 {
+		return true
+	}
+	s.found = slices.Grow(s.found, len(keys)*len(s.get))
+	for _, key := range keys {
+		for i := range s.get {
+			found, free := s.lookup(&s.get[i], &s.items[key.at].sortText)
+			if !free {
+				return false
+			}
+			s.found = append(s.found, found)
+		}
+	}
+	return true
+}
 
 func (s *sorter) reply(keys []sortKey) {
 	w := s.c.Reply
 	w.Array(s.outputs(keys))
-	var digits [20]byte
-	for _, key := range keys {
-		item := &s.items[key.at]
-		if s.get == nil {
-			if item.isInt {
-				w.Bulk(strconv.AppendInt(digits[:0], item.n, 10))
-			} else {
-				w.Bulk(item.text)
-			}
-			continue
-		}
-		element := s.textOf(item)
-		for _, pattern := range s.get {
-			if text, found := s.lookup(pattern, element); found {
-				w.Bulk(text)
-			} else {
-				w.Null()
-			}
+	for i := range s.found {
+		if found := &s.found[i]; found.ok {
+			found.reply(w)
+		} else {
+			w.Null()
 		}
 	}
+	if len(s.get) > 0 {
+		return
+	}
+	for _, key := range keys {
+		s.items[key.at].reply(w)
+	}
+}
+
+func (t *sortText) reply(w *resp.Writer) {
+	if t.isInt {
+		var digits [20]byte
+		w.Bulk(strconv.AppendInt(digits[:0], t.n, 10))
+		return
+	}
+	w.Bulk(t.text)
 }
 
 var wordRPush = []byte("RPUSH")
@@ -567,40 +599,67 @@ func (s *sorter) keep(keys []sortKey) {
 		c.storeNothing(to)
 		return
 	}
-	d := c.Draft(to, value.KindList, value.EncQuicklist)
-	l := lists.Open(&d.Cell)
+	var draft *value.Draft
+	b := &s.bundle
+	b.Reset()
+	keep := func(t *sortText) {
+		if t.isInt {
+			b.AddInt(t.n)
+		} else {
+			b.Add(t.text)
+		}
+		if b.Full() {
+			if draft == nil {
+				draft = c.Draft(to, value.KindList, value.EncQuicklist)
+			}
+			lists.Open(&draft.Cell).PushPack(b.Take())
+		}
+	}
+	for i := range s.found {
+		keep(&s.found[i].sortText)
+	}
+	if len(s.get) == 0 {
+		for _, key := range keys {
+			keep(&s.items[key.at].sortText)
+		}
+	}
 	// A replica need not know the other keys: it is told the result.
-	reaches := sortReaches(c.Args) && !c.Applied && c.engine.journal.Active()
-	var effect [][]byte
-	push := func(text []byte) {
-		l.Push(text, false)
-		if !reaches {
-			return
+	if sortReaches(c.Args) && !c.Applied && c.engine.journal.Active() {
+		s.tell(keys)
+	}
+	if draft == nil && lists.Packed(b.Listpack()) {
+		c.Put(to, value.Value{Kind: value.KindList, Enc: value.EncQuicklist, Bytes: b.Listpack()}, false)
+	} else {
+		if draft == nil {
+			draft = c.Draft(to, value.KindList, value.EncQuicklist)
 		}
-		if effect == nil {
-			c.Effect(wordDel, to)
-			effect = append(effect, wordRPush, to)
-		}
-		effect = append(effect, c.keep(text))
-		if len(effect) == 2+sortTurn {
+		lists.Open(&draft.Cell).PushPack(b.Take())
+		c.PutDraft(to, draft, false)
+	}
+	c.changedBy(to, n)
+	c.Reply.Int(int64(n))
+}
+
+// tell makes the result the effect of the call.
+func (s *sorter) tell(keys []sortKey) {
+	c, to := s.c, s.store
+	c.Effect(wordDel, to)
+	effect := append(make([][]byte, 0, 2+min(s.outputs(keys), sortTurn)), wordRPush, to)
+	push := func(t *sortText) {
+		if effect = append(effect, c.keep(s.textOf(t))); len(effect) == 2+sortTurn {
 			c.Effect(effect...)
 			effect = effect[:2]
 		}
 	}
-	for _, key := range keys {
-		element := s.textOf(&s.items[key.at])
-		if s.get == nil {
-			push(element)
-		}
-		for _, pattern := range s.get {
-			text, _ := s.lookup(pattern, element)
-			push(text)
+	for i := range s.found {
+		push(&s.found[i].sortText)
+	}
+	if len(s.get) == 0 {
+		for _, key := range keys {
+			push(&s.items[key.at].sortText)
 		}
 	}
 	if len(effect) > 2 {
 		c.Effect(effect...)
 	}
-	c.PutDraft(to, d, false)
-	c.changedBy(to, n)
-	c.Reply.Int(int64(n))
 }

@@ -58,8 +58,9 @@ type Spec struct {
 	// SCAN. Inside EXEC both make the whole transaction exclusive.
 	Exclusive, Walks bool
 	// Reaches, if set, says whether this call looks at keys that its arguments do
-	// not name: outside cluster mode it then runs while nothing else does, and
-	// holds no slots.
+	// not name, outside cluster mode. On a loop it takes their slots as it comes by
+	// them, and gives up with ErrLong if one is taken; anywhere else it runs while
+	// nothing else does, and holds no slots.
 	Reaches func(args [][]byte) bool
 
 	Sub []Spec

@@ -76,6 +76,10 @@ func (e *Engine) ExecuteAll(tx *Transaction, resume func()) bool {
 			return true
 		}
 		if e.needsExclusive(tx) {
+			if tx.OnLoop && tx.reaches(e) {
+				tx.Err = ErrLong
+				return true
+			}
 			e.exclusively(&tx.each, func() { e.runAll(tx) })
 			return true
 		}
@@ -156,8 +160,14 @@ func (tx *Transaction) fail(err error) {
 
 func (e *Engine) needsExclusive(tx *Transaction) bool {
 	return slices.ContainsFunc(tx.Commands, func(q Queued) bool {
-		return q.Spec.Exclusive || q.Spec.Walks || e.reaches(q.Spec, q.Args)
-	})
+		return q.Spec.Exclusive || q.Spec.Walks
+	}) || tx.reaches(e)
+}
+
+// reaches reports whether one of the commands looks at keys that it does not
+// name: as many as there are elements somewhere, which may take long.
+func (tx *Transaction) reaches(e *Engine) bool {
+	return slices.ContainsFunc(tx.Commands, func(q Queued) bool { return e.reaches(q.Spec, q.Args) })
 }
 
 // prepareAll gathers the keys and slots of all commands and watched keys.

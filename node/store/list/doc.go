@@ -34,6 +34,6 @@
 // # Reading it
 //
 // block.go (the layout of a block), reader.go (reading), ends.go (push and pop),
-// middle.go (everything else that changes a list). The package imports listpack,
-// tree and value.
+// middle.go (everything else that changes a list), bundle.go (elements gathered for
+// a new one). The package imports listpack, tree and value.
 package list
