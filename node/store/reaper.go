@@ -48,8 +48,19 @@ type waiting struct {
 	version uint32
 }
 
-// smallTree is the number of items up to which a tree is freed at once.
-const smallTree = 64
+// smallTree is the number of items up to which a tree is freed at once. One of a
+// few thousand items is, too, by whoever has its slot, if it is of a few blocks:
+// waking the reaper takes longer than that.
+const (
+	smallTree  = 64
+	mediumTree = 4096
+	fewBytes   = 64 << 10
+)
+
+// freedAtOnce reports whether a tree is given back while its slot is held.
+func freedAtOnce(t *tree.Tree) bool {
+	return t.Len() <= smallTree || t.Len() <= mediumTree && t.Root.Bytes <= fewBytes
+}
 
 // retire frees a block when no open snapshot can read it any more.
 func (s *Store) retire(heap *arena.Heap, block arena.Ref) {
@@ -91,7 +102,7 @@ func (sp *space) discardTrees(c *value.Cell) {
 		if t.Root.Node == 0 {
 			continue
 		}
-		if t.Len() <= smallTree {
+		if freedAtOnce(&t) {
 			t.Free()
 			continue
 		}
