@@ -67,12 +67,18 @@ func runBitOp(c *Call) error {
 	// The result is worked out where it will stay. The other sources are looked
 	// up after that place was made, since nothing moves any more then.
 	ref := c.Write(target)
-	if own == 0 {
+	switch {
+	case !ref.OK() || ref.Kind() != value.KindString:
 		ref = c.Put(target, value.RawValue(nil), false)
-	} else if ref.Expires() {
+	case ref.Expires():
 		ref.SetExpire(0)
 	}
-	out := ref.Extend(longest)
+	var out []byte
+	if own == 0 {
+		out = ref.Resize(longest)
+	} else {
+		out = ref.Extend(longest)
+	}
 	first := true
 	if own > 0 {
 		// The target itself comes first, before it is written over. What it holds

@@ -445,6 +445,14 @@ func (r *Ref) Extend(size int) []byte {
 	return b
 }
 
+// Resize makes a string raw and size bytes long, and returns its content, which is
+// to be written anew: nothing of the old one is kept.
+func (r *Ref) Resize(size int) []byte {
+	b := r.Splice(0, len(r.Payload()), size)
+	r.SetEncoding(value.EncRaw)
+	return b
+}
+
 // Copy makes key of db at p a copy of from, which is another key: value, expiry and
 // marks of access. An old value of key goes. Both slots are locked; from is good
 // until this call only.
