@@ -31,7 +31,7 @@ func HyperLogLogs() []Spec {
 			Name: "pfdebug", Syntax: "subcommand key", Arity: 3, Flags: Write | DenyOOM | Admin,
 			Keys:  []KeySpec{{Flags: KeyRW | KeyAccess, Begin: 2, Step: 1}},
 			Since: "2.8.9", Complexity: "N/A", Summary: "Shows how a HyperLogLog is kept.", DocFlags: []string{"syscmd"},
-			Run: runPFDebug, Heavy: Always,
+			Run: runPFDebug, Heavy: func(c *Call) bool { return len(c.Args) > 1 && isWord(c.Args[1], "getreg") },
 		},
 		{
 			Name: "pfmerge", Syntax: "destkey:key sourcekey:key [sourcekey ...]", Arity: -2, Flags: Write | DenyOOM,
@@ -246,11 +246,8 @@ func runPFMerge(c *Call) error {
 	} else {
 		// In memory of its own an ascending walk does not begin anew each time.
 		e.open(c)
-		for register, count := range values {
-			if count == 0 {
-				continue
-			}
-			if _, err := e.raise(c, register, count); err != nil {
+		for register := values.Next(0); register < hll.Registers; register = values.Next(register + 1) {
+			if _, err := e.raise(c, register, values[register]); err != nil {
 				return errHLLCorrupt
 			}
 		}

@@ -108,22 +108,50 @@ func (v *Values) Count() uint64 {
 	// Most registers may be zero. Of the others neighbours go to different tables,
 	// so that equal ones do not wait for each other.
 	var h, odd histogram
-	for b := v[:]; len(b) >= 8; b = b[8:] {
-		w := binary.LittleEndian.Uint64(b)
-		if w == 0 {
-			h[0] += 8
+	for b := v[:]; len(b) >= 64; b = b[64:] {
+		if zeros((*[64]byte)(b)) {
+			h[0] += 64
 			continue
 		}
-		for range 4 {
-			h[w&63]++
-			odd[w>>8&63]++
-			w >>= 16
+		for part := b[:64]; len(part) >= 8; part = part[8:] {
+			w := binary.LittleEndian.Uint64(part)
+			if w == 0 {
+				h[0] += 8
+				continue
+			}
+			for range 4 {
+				h[w&63]++
+				odd[w>>8&63]++
+				w >>= 16
+			}
 		}
 	}
 	for i, n := range odd {
 		h[i] += n
 	}
 	return h.estimate()
+}
+
+// Next returns the first register from from on that is not zero, or Registers.
+func (v *Values) Next(from int) int {
+	for ; from < Registers; from++ {
+		for from%64 == 0 && zeros((*[64]byte)(v[from:])) {
+			if from += 64; from == Registers {
+				return from
+			}
+		}
+		if v[from] != 0 {
+			break
+		}
+	}
+	return from
+}
+
+// zeros reports whether all bytes are zero.
+func zeros(b *[64]byte) bool {
+	w := binary.LittleEndian.Uint64(b[:]) | binary.LittleEndian.Uint64(b[8:]) | binary.LittleEndian.Uint64(b[16:]) | binary.LittleEndian.Uint64(b[24:]) |
+		binary.LittleEndian.Uint64(b[32:]) | binary.LittleEndian.Uint64(b[40:]) | binary.LittleEndian.Uint64(b[48:]) | binary.LittleEndian.Uint64(b[56:])
+	return w == 0
 }
 
 // Merge raises the registers to those of b where they are greater. It returns

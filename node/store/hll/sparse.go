@@ -214,26 +214,45 @@ func (e *Editor) find(register int) (at place, before int) {
 	if e.from > 0 && e.first <= register {
 		start.offset, start.first = e.from, e.first
 	}
+	b := e.Bytes
 	for {
-		at = start
-		last, lastButOne := at, at
-		for at.offset < len(e.Bytes) {
-			at.r = parseRun(e.Bytes[at.offset:])
-			if register < at.first+at.r.length {
+		offset, first := start.offset, start.first
+		last, lastFirst := offset, first
+		lastButOne, lastButOneFirst := offset, first
+		found := false
+		// As parseRun reads them, in a loop that is most of what PFADD does.
+		for offset < len(b) {
+			c := b[offset]
+			length, size := int(c)+1, 1
+			switch {
+			case c&0x80 != 0:
+				length = int(c&3) + 1
+			case c&0x40 != 0:
+				length, size = int(c&63)<<8+1, 2
+				if offset+1 < len(b) {
+					length += int(b[offset+1])
+				}
+			}
+			if register < first+length {
+				found = true
 				break
 			}
-			lastButOne, last = last, at
-			at.offset += at.r.size
-			at.first += at.r.length
-			at.r.size = 0
+			lastButOne, lastButOneFirst = last, lastFirst
+			last, lastFirst = offset, first
+			offset += size
+			first += length
 		}
-		if at.offset == start.offset && start.offset > headerSize {
+		if offset == start.offset && start.offset > headerSize {
 			// What is before it is not known.
 			start = place{offset: headerSize}
 			continue
 		}
-		e.from, e.first = lastButOne.offset, lastButOne.first
-		return at, last.offset
+		at = place{offset: offset, first: first}
+		if found {
+			at.r = parseRun(b[offset:])
+		}
+		e.from, e.first = lastButOne, lastButOneFirst
+		return at, last
 	}
 }
 
