@@ -147,20 +147,13 @@ func (c *Call) walkSlot(slot slots.Slot, fn func()) bool {
 		fn()
 		return true
 	}
-	e := c.engine
 	if c.walked++; c.walked%gateTurn == 0 {
-		e.Leave(c)
+		c.engine.Leave(c)
 	}
-	e.enter(c)
-	if !e.locks.tryLock(slot) {
-		e.Leave(c)
-		if c.OnLoop {
-			return false
-		}
-		e.locks.lock(slot)
-		e.enter(c)
+	if !c.takeSlot(slot) {
+		return false
 	}
-	defer e.locks.unlock(slot)
+	defer c.engine.locks.unlock(slot)
 	fn()
 	return true
 }
@@ -168,6 +161,55 @@ func (c *Call) walkSlot(slot slots.Slot, fn func()) bool {
 // TrySlot is WithSlot for a handler that may run on a loop, where it returns false
 // rather than wait: the handler then returns ErrLong.
 func (c *Call) TrySlot(slot slots.Slot, fn func()) bool { return c.walkSlot(slot, fn) }
+
+// takeSlot is the beginning of walkSlot: it locks slot, inside the gate.
+func (c *Call) takeSlot(slot slots.Slot) bool {
+	e := c.engine
+	e.enter(c)
+	if e.locks.tryLock(slot) {
+		return true
+	}
+	e.Leave(c)
+	if c.OnLoop {
+		return false
+	}
+	e.locks.lock(slot)
+	e.enter(c)
+	return true
+}
+
+// walkSlots is walkSlot for some slots, no more than gateTurn, one after the other:
+// each is let go after every call of visit, and visited again until that is done
+// with it.
+func (c *Call) walkSlots(some []slots.Slot, visit func(slots.Slot) (done bool)) bool {
+	if c.exclusive || c.Applied {
+		for _, slot := range some {
+			for !visit(slot) {
+			}
+		}
+		return true
+	}
+	locks := &c.engine.locks
+	held, slot := false, slots.Slot(0)
+	defer func() {
+		if held {
+			locks.unlock(slot)
+		}
+	}()
+	c.engine.Leave(c)
+	for _, slot = range some {
+		for done := false; !done; {
+			if (!c.inside || !locks.states[slot].take()) && !c.takeSlot(slot) {
+				return false
+			}
+			held = true
+			done = visit(slot)
+			held = false
+			locks.unlock(slot)
+		}
+	}
+	return true
+}
 
 // forget drops what the last command left, before the next one runs.
 func (c *Call) forget() {

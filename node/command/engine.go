@@ -386,11 +386,16 @@ func (e *Engine) freeze(c *Call) {
 }
 
 // runKeyless runs a command that names no keys: no lock, no gate unless it
-// asks for all.
+// asks for all. One that walks passes the gate as it needs to.
 func (e *Engine) runKeyless(c *Call) {
-	e.Leave(c)
 	c.keySet, c.held = keySet{}, 0
 	e.freeze(c)
+	if c.Spec.Walks && c.Stay {
+		c.run()
+		e.commit(c)
+		return
+	}
+	e.Leave(c)
 	if !c.Spec.Exclusive {
 		c.run()
 		e.commit(c)

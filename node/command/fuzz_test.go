@@ -43,6 +43,9 @@ func FuzzMatch(f *testing.F) {
 		if got := Match(pattern, text); got != want {
 			t.Errorf("Match(%q, %q) = %v", pattern, text, got)
 		}
+		if g := newGlob(pattern); g.match(text) != want {
+			t.Errorf("newGlob(%q).match(%q) = %v", pattern, text, !want)
+		}
 	})
 }
 
@@ -64,6 +67,9 @@ func TestMatchAgrees(t *testing.T) {
 			}
 			if got := Match([]byte(pattern), []byte(text)); got != want {
 				t.Errorf("Match(%q, %q) = %v", pattern, text, got)
+			}
+			if g := newGlob([]byte(pattern)); g.match([]byte(text)) != want {
+				t.Errorf("newGlob(%q).match(%q) = %v", pattern, text, !want)
 			}
 		}
 	}

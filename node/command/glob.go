@@ -1,5 +1,7 @@
 package command
 
+import "bytes"
+
 // Match reports whether text matches pattern as KEYS and SCAN match: ? is any
 // byte, * any number of them, [abc] one of a class with ranges and ^ for "none
 // of", \x is x itself. Source: the reference's stringmatchlen.
@@ -14,6 +16,11 @@ func Match(pattern, text []byte) bool {
 	if len(text) == 0 {
 		return len(pattern) == 0
 	}
+	return matchAll(pattern, text)
+}
+
+// matchAll is Match but for the empty text.
+func matchAll(pattern, text []byte) bool {
 	p, t := 0, 0
 	star, from := -1, 0
 	for {
@@ -51,6 +58,40 @@ func Match(pattern, text []byte) bool {
 			return false
 		}
 	}
+}
+
+// glob is a pattern for many texts.
+type glob struct {
+	pattern []byte
+	// prefix is what all texts begin with, rest what follows it. stars says that
+	// that is nothing but stars.
+	prefix, rest []byte
+	stars        bool
+}
+
+func newGlob(pattern []byte) glob {
+	g := glob{pattern: pattern, prefix: pattern}
+	if at := bytes.IndexAny(pattern, "*?[\\"); at >= 0 {
+		g.prefix, g.rest = pattern[:at], pattern[at:]
+		g.stars = len(bytes.Trim(g.rest, "*")) == 0
+	}
+	return g
+}
+
+// match is Match.
+func (g *glob) match(text []byte) bool {
+	n := len(g.prefix)
+	switch {
+	case len(text) < n || string(text[:n]) != string(g.prefix):
+		return false
+	case len(text) == 0:
+		return len(g.pattern) == 0
+	case len(g.rest) == 0:
+		return len(text) == n
+	case g.stars:
+		return true
+	}
+	return matchAll(g.rest, text[n:])
 }
 
 // matchOne matches c against the first element of pattern, which is not a star,

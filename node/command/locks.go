@@ -169,9 +169,13 @@ func (l *slotLocks) lock(slot slots.Slot) {
 // unlock frees the lock of slot and calls the first in its queue, or hands it
 // over.
 func (l *slotLocks) unlock(slot slots.Slot) {
-	if l.states[slot].CompareAndSwap(lockHeld, 0) {
-		return
+	if !l.states[slot].CompareAndSwap(lockHeld, 0) {
+		l.unlockQueued(slot)
 	}
+}
+
+// unlockQueued is unlock where the queue must be looked at.
+func (l *slotLocks) unlockQueued(slot slots.Slot) {
 	lock := l.at(slot)
 	lock.mu.Lock()
 	w := lock.head

@@ -5,6 +5,7 @@ import (
 
 	"slotmesh/node/resp"
 	"slotmesh/node/store"
+	"slotmesh/node/store/arena"
 	"slotmesh/node/store/value"
 	"slotmesh/slots"
 )
@@ -72,38 +73,41 @@ func runKeys(c *Call) error {
 	if c.tooLong(c.engine.store.Len(c.DB), loopKeys) {
 		return ErrLong
 	}
-	pattern := c.Args[1]
-	all := string(pattern) == "*"
+	pattern := newGlob(c.Args[1])
+	all := string(c.Args[1]) == "*"
 	found := c.openSetReply()
 	s := c.engine.store
-	visit := func(ref store.Ref) {
-		if key := ref.Key(); (all || Match(pattern, key)) && !c.hidden(ref) {
-			found.add(key)
-		}
-	}
 	var at store.Cursor
-	var done bool
-	turn := func() { at, _, done = s.Scan(c.DB, at, walkTurn, visit) }
-	var room [store.WarmKeys]slots.Slot
-	for first := 0; first < slots.Count; {
-		next := room[:0]
-		for slot := range slotsWith(s, c.DB, first) {
-			if next = append(next, slot); len(next) == len(room) {
-				break
+	var atSlot slots.Slot
+	var room [walkTurn + walkTurn/8]arena.Ref
+	visit := func(slot slots.Slot) (done bool) {
+		if slot != atSlot || at == 0 {
+			at, atSlot = store.At(slot), slot
+		}
+		var records []arena.Ref
+		records, at, done = s.Records(c.DB, at, walkTurn, room[:0])
+		for _, record := range records {
+			key := s.RecordKey(record)
+			switch {
+			case !all && !pattern.match(key):
+			case s.RecordExpires(record) && c.hidden(s.RecordRef(c.DB, slot, record)):
+			default:
+				found.add(key)
 			}
 		}
+		return done
+	}
+	var slotRoom [store.WarmKeys]slots.Slot
+	for first := 0; ; {
+		next := s.AppendUsed(slotRoom[:0], c.DB, first)
 		if len(next) == 0 {
 			break
 		}
 		first = int(next[len(next)-1]) + 1
 		s.WarmSlots(c.DB, next)
-		for _, slot := range next {
-			for at, done = store.At(slot), false; !done; {
-				if !c.walkSlot(slot, turn) {
-					found.drop()
-					return ErrLong
-				}
-			}
+		if !c.walkSlots(next, visit) {
+			found.drop()
+			return ErrLong
 		}
 	}
 	found.closeArray()
@@ -225,10 +229,11 @@ func runScan(c *Call) error {
 		return err
 	}
 	found := c.openSetReply()
+	pattern := newGlob(o.pattern)
 	next, ok := c.scan(o, func(ref store.Ref) {
 		switch {
 		case c.hidden(ref), o.noKind, o.byKind && ref.Kind() != o.kind:
-		case o.pattern != nil && !Match(o.pattern, ref.Key()):
+		case o.pattern != nil && !pattern.match(ref.Key()):
 		default:
 			found.add(ref.Key())
 		}

@@ -28,9 +28,15 @@ func TestCounts(t *testing.T) {
 			t.Fatalf("%d of all, want %d", c.all(), total)
 		}
 		for n, want := range order {
-			if got, ok := c.nth(int64(n)); !ok || got != want {
+			if got, ok := c.nth(int64(n), 0); !ok || got != want {
 				t.Fatalf("key %d is in slot %d (%v), want %d", n, got, ok, want)
 			}
+			if got, ok := c.pick(uint64(n + 7*total)); !ok || got != want {
+				t.Fatalf("key %d is picked from slot %d (%v), want %d", n, got, ok, want)
+			}
+		}
+		if _, ok := c.pick(5); ok != (total > 0) {
+			t.Fatalf("a slot was picked from %d keys: %v", total, ok)
 		}
 		from := 0
 		for slot, n := range plain {
@@ -46,7 +52,7 @@ func TestCounts(t *testing.T) {
 			t.Fatalf("after %d comes %d, want none", from, got)
 		}
 		// Keys may go between the counting and the choosing.
-		some, ok := c.nth(int64(total) + 5)
+		some, ok := c.nth(int64(total)+5, 0)
 		if ok != (total > 0) || ok && some != order[0] {
 			t.Fatalf("beyond the last key is slot %d (%v)", some, ok)
 		}

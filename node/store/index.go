@@ -328,6 +328,25 @@ func (x *index) each(from uint32, limit int, visit func(arena.Ref)) (next uint32
 	return hashEnd
 }
 
+// appendRecords is each that appends the records to list.
+func (x *index) appendRecords(from uint32, limit int, list []arena.Ref) (all []arena.Ref, next uint32) {
+	if from == 0 && !x.growing && x.n <= limit {
+		left := x.n
+		for _, entry := range x.current.entries {
+			if left == 0 {
+				break
+			}
+			if entry != 0 {
+				list = append(list, refOf(entry))
+				left--
+			}
+		}
+		return list, hashEnd
+	}
+	next = x.each(from, limit, func(at arena.Ref) { list = append(list, at) })
+	return list, next
+}
+
 // walk is one call of each.
 type walk struct {
 	limit, visited int
@@ -359,8 +378,23 @@ func (w *walk) over(t *table, low, high uint32) (next uint32, more bool) {
 	return 0, false
 }
 
+// fewPlaces is in how many places a record is looked for that has a number of others
+// before it.
+const fewPlaces = 32
+
 // random returns a record, each equally likely if the numbers are uniform.
 func (x *index) random(number func() uint32) arena.Ref {
+	if entries := x.current.entries; !x.growing && len(entries) <= fewPlaces {
+		left := int(number() % uint32(x.n))
+		for _, entry := range entries {
+			if entry == 0 {
+				continue
+			}
+			if left--; left < 0 {
+				return refOf(entry)
+			}
+		}
+	}
 	places := uint32(len(x.current.entries) + len(x.old.entries))
 	for {
 		i := int(number() % places)

@@ -2,6 +2,7 @@ package store
 
 import (
 	"slotmesh/node/store/arena"
+	"slotmesh/node/store/value"
 	"slotmesh/slots"
 )
 
@@ -44,6 +45,41 @@ func (s *Store) Scan(db int, from Cursor, limit int, visit func(Ref)) (next Curs
 	return At(slot) | Cursor(hash), visited, hash == hashEnd
 }
 
+// Records is Scan that appends the places of the records: see RecordKey and RecordRef.
+func (s *Store) Records(db int, from Cursor, limit int, records []arena.Ref) (all []arena.Ref, next Cursor, done bool) {
+	slot, ok := from.Slot()
+	if !ok {
+		return records, 0, true
+	}
+	sp := s.space(db, slot)
+	if sp == nil {
+		return records, At(slot), true
+	}
+	records, hash := sp.index.appendRecords(uint32(from), limit, records)
+	return records, At(slot) | Cursor(hash), hash == hashEnd
+}
+
+// RecordKey returns a view of the key of a record, RecordExpires whether it expires,
+// and RecordRef the key with its value. The slot, which is locked, has not changed
+// since Records found it.
+func (s *Store) RecordKey(at arena.Ref) []byte { return value.Key(s.memory, at) }
+
+func (s *Store) RecordExpires(at arena.Ref) bool { return value.Expires(s.memory, at) }
+
+func (s *Store) RecordRef(db int, slot slots.Slot, at arena.Ref) Ref {
+	return s.space(db, slot).ref(at)
+}
+
+// AppendUsed appends slots in which db has keys to list, from from on and as many as it
+// has room for. It needs no lock.
+func (s *Store) AppendUsed(list []slots.Slot, db, from int) []slots.Slot {
+	d := s.dbs[db].Load()
+	if d == nil {
+		return list
+	}
+	return d.keys.appendUsed(list, from)
+}
+
 // NextUsed returns the first slot from on in which db has keys. It needs no
 // lock.
 func (s *Store) NextUsed(db int, from int) (slots.Slot, bool) {
@@ -61,11 +97,7 @@ func (s *Store) RandomSlot(db int, random uint64) (slot slots.Slot, ok bool) {
 	if d == nil {
 		return 0, false
 	}
-	keys := d.keys.all()
-	if keys <= 0 {
-		return 0, false
-	}
-	return d.keys.nth(int64(random % uint64(keys)))
+	return d.keys.pick(random)
 }
 
 // RandomInSlot returns a key of db in slot, each equally likely; random is
