@@ -22,7 +22,7 @@ type keySet struct {
 }
 
 // roomyKeys is for how many keys a call keeps room.
-const roomyKeys = 64
+const roomyKeys = 128
 
 // Keys returns the keys of the call, which alias Args.
 func (c *Call) Keys() [][]byte { return c.keys }
@@ -119,6 +119,22 @@ func (c *Call) noKeys() {
 	c.keySet = keySet{keys: c.room.keys[:0], keyPlaces: c.room.keyPlaces[:0], slots: c.room.slots[:0]}
 }
 
+// takeKeys makes the keys of c those of all, from one up to another: they are known
+// there already.
+func (c *Call) takeKeys(all *Call, from, to int) {
+	c.keySet = keySet{keys: all.keys[from:to], keyPlaces: all.keyPlaces[from:to], slots: c.room.slots[:0]}
+	c.place = Place{}
+	if to-from == 1 {
+		c.keyBuf[0], c.place = c.keys[0], c.keyPlaces[0]
+	}
+	for i := range c.keyPlaces {
+		c.addSlot(c.keyPlaces[i].Slot)
+	}
+	if cap(c.slots) <= roomyKeys {
+		c.room.slots = c.slots
+	}
+}
+
 // addSlot adds slot to those that c is to lock.
 func (c *Call) addSlot(slot slots.Slot) {
 	n := len(c.slots)
@@ -126,7 +142,24 @@ func (c *Call) addSlot(slot slots.Slot) {
 		c.slots = append(c.slots, slot)
 		return
 	}
-	if i, found := slices.BinarySearch(c.slots, slot); !found {
-		c.slots = slices.Insert(c.slots, i, slot)
+	if n > fewSlots {
+		if i, found := slices.BinarySearch(c.slots, slot); !found {
+			c.slots = slices.Insert(c.slots, i, slot)
+		}
+		return
 	}
+	for n > 0 && c.slots[n-1] > slot {
+		n--
+	}
+	if n > 0 && c.slots[n-1] == slot {
+		return
+	}
+	c.slots = append(c.slots, 0)
+	for i := len(c.slots) - 1; i > n; i-- {
+		c.slots[i] = c.slots[i-1]
+	}
+	c.slots[n] = slot
 }
+
+// fewSlots is among how many slots the place of one is found by going through them.
+const fewSlots = 16

@@ -37,6 +37,8 @@ type Transaction struct {
 	// all stands for the transaction as a whole, with all its keys and locks;
 	// each is the command that runs.
 	all, each Call
+	// ends are where the keys of each of Commands end among those of all.
+	ends []int
 	// ahead is what Spec.Ahead made for each of Commands; empty for nothing.
 	ahead []*unpacked
 }
@@ -181,13 +183,14 @@ func (e *Engine) prepareAll(tx *Transaction) error {
 		c.held = 0
 	}
 	c := &tx.all
+	tx.ends = tx.ends[:0]
 	for _, q := range tx.Commands {
-		if !q.Spec.keyed {
-			continue
+		if q.Spec.keyed {
+			if err := c.addKeys(q.Spec, q.Args); err != nil {
+				return err
+			}
 		}
-		if err := c.addKeys(q.Spec, q.Args); err != nil {
-			return err
-		}
+		tx.ends = append(tx.ends, len(c.keys))
 	}
 	if e.routing.Load() != nil {
 		if len(c.slots) > 1 {
@@ -237,7 +240,7 @@ func (e *Engine) runAll(tx *Transaction) {
 			c.ahead, tx.ahead[i] = tx.ahead[i], nil
 		}
 		c.Err, c.Rejected, c.dirty, c.replaced = nil, false, 0, false
-		if err := tx.runOne(); err != nil {
+		if err := tx.runOne(i); err != nil {
 			c.fail(err)
 		}
 		if c.ahead != nil { // not taken: given back without the slots
@@ -257,8 +260,8 @@ func (e *Engine) runAll(tx *Transaction) {
 	e.gate.lanes[c.Lane].book(&c.counted)
 }
 
-// runOne runs the command that tx.each stands at.
-func (tx *Transaction) runOne() error {
+// runOne runs command i, which tx.each stands at.
+func (tx *Transaction) runOne(i int) error {
 	c := &tx.each
 	if tx.Before != nil {
 		if err := tx.Before(c); err != nil {
@@ -266,12 +269,11 @@ func (tx *Transaction) runOne() error {
 			return err
 		}
 	}
-	c.noKeys()
-	if c.Spec.keyed {
-		if err := c.addKeys(c.Spec, c.Args); err != nil {
-			return err
-		}
+	from := 0
+	if i > 0 {
+		from = tx.ends[i-1]
 	}
+	c.takeKeys(&tx.all, from, tx.ends[i])
 	return c.Spec.Run(c)
 }
 
