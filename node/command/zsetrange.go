@@ -354,6 +354,11 @@ func zremRange(c *Call, by zsetBy) error {
 		return nil
 	}
 	set := c.openZSet(&ref)
+	if n, ok := z.removeFew(&set); ok {
+		c.changedTimes(key, int64(n))
+		c.Reply.Int(int64(n))
+		return nil
+	}
 	from, to := z.ranks(&set.Reader)
 	if c.tooLong(to-from, removeTurn) {
 		return ErrLong
@@ -361,6 +366,17 @@ func zremRange(c *Call, by zsetBy) error {
 	c.dropRanks(key, &set, from, to)
 	c.Reply.Int(int64(to - from))
 	return nil
+}
+
+// removeFew removes the members in the range if that needs no ranks.
+func (z *zsetRange) removeFew(set *zset.ZSet) (n int, ok bool) {
+	switch z.by {
+	case byScore:
+		return set.RemoveScores(z.scores)
+	case byLex:
+		return set.RemoveLex(z.lex)
+	}
+	return 0, false
 }
 
 // dropRanks removes the members of ranks from up to, without it, to, and the

@@ -12,15 +12,11 @@ func (t *Tree) Delete(c *Cursor) {
 		t.dropExternal(block)
 		n.externals--
 	}
-	if n.count == 1 || n.live() < minLeaf && height > 0 {
+	if n.count == 1 {
 		rank := c.Rank()
 		n.closeSlots(at, at+1)
 		t.Root.Count--
-		if n.count == 0 {
-			t.remove(c, height)
-		} else {
-			t.refresh(c, height)
-		}
+		t.remove(c, height)
 		t.mend(rank)
 		*c = t.At(rank)
 		return
@@ -31,13 +27,55 @@ func (t *Tree) Delete(c *Cursor) {
 	if at == 0 {
 		t.fixPrefix(c)
 	}
-	if n.wasteful() {
+	if t.mendable(c, n) {
+		rank := c.Rank()
+		t.mend(rank)
+		*c = t.At(rank)
+		return
+	}
+	if n.wasteful() && !t.leaves(c, n) {
 		t.repack(c)
 	}
 	c.view = t.View
 	if n := c.leaf(); at == int(n.count) {
 		c.forward()
 	}
+}
+
+// mendable reports whether the cursor's leaf n is too small and can be merged with a
+// neighbour.
+func (t *Tree) mendable(c *Cursor, n *node) bool {
+	height := int(t.Root.Height)
+	if height == 0 || n.live() >= minLeaf {
+		return false
+	}
+	s := c.path[height-1]
+	siblings, at := t.node(s.node()).children(), s.at()
+	return at > 0 && t.mergeable(siblings[at-1].node, siblings[at].node) ||
+		at+1 < len(siblings) && t.mergeable(siblings[at].node, siblings[at+1].node)
+}
+
+// leaves reports whether n, in which an item was deleted at the cursor, is about to
+// go: an end of a tree from which items are taken one after the other. It then stays
+// as it is until half of it is unused, rather than be packed again and again.
+func (t *Tree) leaves(c *Cursor, n *node) bool {
+	height := int(t.Root.Height)
+	if height == 0 || n.live() < int(n.size)/2 {
+		return false
+	}
+	if c.path[height].at() == 0 {
+		return c.isFirst()
+	}
+	if c.path[height].at() < int(n.count) {
+		return false
+	}
+	for level := range height {
+		s := c.path[level]
+		if s.at()+1 < int(t.node(s.node()).count) {
+			return false
+		}
+	}
+	return true
 }
 
 // remove takes an empty node out of the tree, and the nodes above that are empty

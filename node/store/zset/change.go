@@ -345,6 +345,69 @@ func (z *ZSet) RemoveRanks(from, to int) {
 	z.keep(&scores, &members, 0)
 }
 
+// few is how many members are removed without knowing their ranks.
+const few = 8
+
+// RemoveScores removes the members whose scores are in s and returns how many. It
+// does so for a large set of which they are no more than a few, and not all: else it
+// does nothing, and ok is false.
+func (z *ZSet) RemoveScores(s ScoreRange) (n int, ok bool) {
+	if z.packed() || s.empty() {
+		return 0, false
+	}
+	v := z.v.Tree(byScore)
+	low, high := s.ends()
+	first, _ := v.Find(low, nil)
+	n = 0
+	for c := first; n <= few && c.Valid() && c.Prefix() < high; c.Next() {
+		n++
+	}
+	return z.removeFew(&first, n)
+}
+
+// RemoveLex is RemoveScores for the members in l. It needs all scores to be equal.
+func (z *ZSet) RemoveLex(l LexRange) (n int, ok bool) {
+	if z.packed() || l.empty() {
+		return 0, false
+	}
+	v := z.v.Tree(byScore)
+	begin, end := v.At(0), v.At(v.Len()-1)
+	score := begin.Prefix()
+	if score != end.Prefix() {
+		return 0, false
+	}
+	first, _ := v.Find(score, func(item []byte) int {
+		if l.afterMin(item) {
+			return 1
+		}
+		return -1
+	})
+	n = 0
+	for c := first; n <= few && c.Valid() && l.beforeMax(c.Item()); c.Next() {
+		n++
+	}
+	return z.removeFew(&first, n)
+}
+
+// removeFew removes n members from first on.
+func (z *ZSet) removeFew(first *tree.Cursor, n int) (int, bool) {
+	if n > few || n == z.Len() {
+		return 0, false
+	}
+	if n == 0 {
+		return 0, true
+	}
+	scores, members := z.trees()
+	for range n {
+		if at, found := findMember(members.View, first.Item()); found {
+			members.Delete(&at)
+		}
+		scores.Delete(first)
+	}
+	z.keep(&scores, &members, 0)
+	return n, true
+}
+
 // MembersWithout makes the tree by members that a large set has without ranks from
 // up to, without it, to: from its own, which is changed in space. RemoveRanksAs puts
 // it in its place.

@@ -17,6 +17,18 @@ func (s *ScoreRange) empty() bool {
 	return s.Min > s.Max || s.Min == s.Max && (s.WithoutMin || s.WithoutMax)
 }
 
+// ends returns the range as prefixes: from low up to, without it, high.
+func (s *ScoreRange) ends() (low, high uint64) {
+	low, high = order(s.Min), order(s.Max)
+	if s.WithoutMin {
+		low++
+	}
+	if !s.WithoutMax {
+		high++
+	}
+	return low, high
+}
+
 func (s *ScoreRange) afterMin(score float64) bool {
 	return score > s.Min || score == s.Min && !s.WithoutMin
 }
@@ -78,13 +90,7 @@ func (r *Reader) RanksByScore(s ScoreRange) (from, to int) {
 		return r.packedRanks(&s, nil, false)
 	}
 	v := r.v.Tree(byScore)
-	low, high := order(s.Min), order(s.Max)
-	if s.WithoutMin {
-		low++
-	}
-	if !s.WithoutMax {
-		high++
-	}
+	low, high := s.ends()
 	first, _ := v.Find(low, nil)
 	end, _ := v.Find(high, nil)
 	return first.Rank(), end.Rank()

@@ -67,3 +67,92 @@ func TestRemoveManyRanks(t *testing.T) {
 		t.Errorf("%d bytes leaked", used)
 	}
 }
+
+// TestRemoveFew removes ranges of scores, and of members of one score, from large
+// sets: few members go at once, more or all of them stay.
+func TestRemoveFew(t *testing.T) {
+	memory, err := arena.New(arena.Options{Reserve: 1 << 30})
+	if err != nil {
+		t.Fatal(err)
+	}
+	r := rand.New(rand.NewPCG(3, 4))
+	for round := range 6 {
+		d := value.NewDraft(tree.Space{Heap: memory.Heap(0)}, value.KindZSet, value.EncSkiplist)
+		z := Open(&d.Cell, DefaultLimits)
+		byLex := round%2 == 0
+		want := map[string]float64{}
+		for i := range 3000 {
+			text, score := fmt.Sprintf("m%04d", i), float64(r.IntN(2000))
+			if byLex {
+				score = 5
+			}
+			z.Add([]byte(text), score, 0)
+			want[text] = score
+		}
+		for len(want) > 100 {
+			var n, in int
+			var ok bool
+			gone := func(string, float64) bool { return false }
+			if byLex {
+				from, width := r.IntN(3000), r.IntN(12)
+				l := LexRange{
+					LexBound{Member: fmt.Appendf(nil, "m%04d", from), Without: r.IntN(2) == 0},
+					LexBound{Member: fmt.Appendf(nil, "m%04d", from+width), Without: r.IntN(2) == 0},
+				}
+				gone = func(text string, _ float64) bool { return l.afterMin([]byte(text)) && l.beforeMax([]byte(text)) }
+				n, ok = z.RemoveLex(l)
+				in = countIn(want, gone)
+				if l.empty() && !ok {
+					in = few + 1
+				}
+			} else {
+				low := float64(r.IntN(2000) * r.IntN(2))
+				s := ScoreRange{low, low + float64(r.IntN(5)), r.IntN(2) == 0, r.IntN(2) == 0}
+				gone = func(_ string, score float64) bool { return s.afterMin(score) && s.beforeMax(score) }
+				n, ok = z.RemoveScores(s)
+				in = countIn(want, gone)
+				if s.empty() && !ok {
+					in = few + 1
+				}
+			}
+			if ok != (in <= few) || ok && n != in {
+				t.Fatalf("%d of %d removed, %v", n, in, ok)
+			}
+			if ok {
+				for text, score := range want {
+					if gone(text, score) {
+						delete(want, text)
+					}
+				}
+			} else if in > few && r.IntN(4) == 0 {
+				from := r.IntN(z.Len() - 20)
+				c := z.At(from)
+				for range 20 {
+					delete(want, string(c.Member()))
+					c.Next()
+				}
+				z.RemoveRanks(from, from+20)
+			}
+			if z.Len() != len(want) {
+				t.Fatalf("%d members are left, want %d", z.Len(), len(want))
+			}
+			if r.IntN(100) == 0 {
+				compareAll(t, z.Reader, want)
+			}
+		}
+		compareAll(t, z.Reader, want)
+		d.Discard()
+	}
+	if used := memory.Heap(0).Used(); used != 0 {
+		t.Errorf("%d bytes leaked", used)
+	}
+}
+
+func countIn(model map[string]float64, in func(string, float64) bool) (n int) {
+	for text, score := range model {
+		if in(text, score) {
+			n++
+		}
+	}
+	return n
+}
