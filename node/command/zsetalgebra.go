@@ -1,14 +1,12 @@
 package command
 
 import (
-	"bytes"
 	"cmp"
 	"math"
 	"slices"
 
 	"slotmesh/node/resp"
 	"slotmesh/node/store"
-	"slotmesh/node/store/arena"
 	"slotmesh/node/store/set"
 	"slotmesh/node/store/value"
 	"slotmesh/node/store/zset"
@@ -322,8 +320,8 @@ func zsetAlgebraCall(c *Call, a zsetAlgebra) error {
 	case opUnion:
 		a.unite(found)
 	case opInter:
-		a.intersect(room, func(member []byte, score float64) bool {
-			found.add(member, score)
+		a.intersect(room, func(member []byte, score float64, hash uint64) bool {
+			found.addHashed(member, score, hash)
 			return true
 		})
 	default:
@@ -383,8 +381,8 @@ func (a *zsetAlgebra) unite(found *scoreTable) {
 	}
 }
 
-// intersect visits the members that all inputs have.
-func (a *zsetAlgebra) intersect(room *zsetRoom, visit func(member []byte, score float64) bool) {
+// intersect visits the members that all inputs have, as eachFor does.
+func (a *zsetAlgebra) intersect(room *zsetRoom, visit func(member []byte, score float64, hash uint64) bool) {
 	a.bySize()
 	if len(a.inputs) == 0 || a.inputs[0].n == 0 {
 		return
@@ -401,13 +399,13 @@ func (a *zsetAlgebra) intersect(room *zsetRoom, visit func(member []byte, score 
 			}
 			total = a.aggregate(total, other*in.weight)
 		}
-		return visit(member, total)
+		return visit(member, total, hash)
 	})
 }
 
 func (a *zsetAlgebra) countCommon(room *zsetRoom) int64 {
 	n := int64(0)
-	a.intersect(room, func([]byte, float64) bool {
+	a.intersect(room, func([]byte, float64, uint64) bool {
 		n++
 		return n != a.limit
 	})
@@ -432,7 +430,7 @@ func (a *zsetAlgebra) subtract(room *zsetRoom) {
 					return true
 				}
 			}
-			found.add(member, score)
+			found.addHashed(member, score, hash)
 			return true
 		})
 		return
@@ -484,202 +482,4 @@ func (m *zsetRoom) giveBack() {
 	if clear(m.inputs); len(m.inputs) > 8 {
 		m.inputs, m.indexes = nil, nil
 	}
-}
-
-// scoreTable gathers members and their scores: a hash table over entries whose
-// texts lie one after the other in memory of their own.
-type scoreTable struct {
-	memory  *arena.Memory
-	entries []scoreEntry
-	texts   []byte
-	// places holds numbers of entries plus one, by the entry's hash, open addressed.
-	// It is made with the first find, large enough for expected entries.
-	places   []int32
-	expected int
-	// order are the entries as sort has put them, spare is room for it.
-	order, spare []scoreKey
-}
-
-// scoreKey is what is moved about in place of an entry.
-type scoreKey struct {
-	score float64
-	at    int32
-}
-
-type scoreEntry struct {
-	hash  uint64
-	from  int
-	size  int
-	score float64
-	gone  bool
-}
-
-func (t *scoreTable) member(e *scoreEntry) []byte { return t.texts[e.from : e.from+e.size] }
-
-// expect makes room for n members, within reason.
-func (t *scoreTable) expect(n int) {
-	t.expected = n
-	n = min(n, 1<<12)
-	t.entries = slices.Grow(t.entries[:0], n)
-	t.texts = slices.Grow(t.texts[:0], 16*n)
-	t.places = t.places[:0]
-}
-
-// add adds a member that is not there yet.
-func (t *scoreTable) add(member []byte, score float64) *scoreEntry {
-	t.entries = append(t.entries, scoreEntry{from: len(t.texts), size: len(member), score: score})
-	t.texts = append(t.texts, member...)
-	return &t.entries[len(t.entries)-1]
-}
-
-// find returns the entry of member, a new one unless old is true.
-func (t *scoreTable) find(member []byte) (e *scoreEntry, old bool) {
-	if 4*len(t.entries) >= 3*len(t.places) {
-		t.grow()
-	}
-	hash := t.memory.Hash(member)
-	mask := uint64(len(t.places) - 1)
-	at := hash & mask
-	for ; t.places[at] != 0; at = (at + 1) & mask {
-		e := &t.entries[t.places[at]-1]
-		if e.hash == hash && string(t.member(e)) == string(member) {
-			return e, true
-		}
-	}
-	e = t.add(member, 0)
-	e.hash = hash
-	t.places[at] = int32(len(t.entries))
-	return e, false
-}
-
-// lookup returns the entry of member, or nil.
-func (t *scoreTable) lookup(member []byte) *scoreEntry {
-	hash := t.memory.Hash(member)
-	mask := uint64(len(t.places) - 1)
-	for at := hash & mask; t.places[at] != 0; at = (at + 1) & mask {
-		e := &t.entries[t.places[at]-1]
-		if e.hash == hash && string(t.member(e)) == string(member) {
-			return e
-		}
-	}
-	return nil
-}
-
-func (t *scoreTable) remove(member []byte) {
-	if len(t.places) == 0 {
-		for i := range t.entries {
-			t.entries[i].hash = t.memory.Hash(t.member(&t.entries[i]))
-		}
-		t.grow()
-	}
-	if e := t.lookup(member); e != nil {
-		e.gone = true
-	}
-}
-
-func (t *scoreTable) grow() {
-	size := 16
-	for size < 2*len(t.entries) || 3*size < 4*min(t.expected, 1<<12) {
-		size *= 2
-	}
-	t.places = slices.Grow(t.places[:0], size)[:size]
-	clear(t.places)
-	mask := uint64(size - 1)
-	for i := range t.entries {
-		at := t.entries[i].hash & mask
-		for t.places[at] != 0 {
-			at = (at + 1) & mask
-		}
-		t.places[at] = int32(i + 1)
-	}
-}
-
-// sort finds the order of a sorted set. Most members come from sets that have
-// that order, so that there are few ascending runs: these are merged.
-func (t *scoreTable) sort() {
-	n := len(t.entries)
-	keys := slices.Grow(t.order[:0], n)[:n]
-	descents := 0
-	for i := range keys {
-		keys[i] = scoreKey{t.entries[i].score, int32(i)}
-		if i > 0 && keys[i].score < keys[i-1].score {
-			descents++
-		}
-	}
-	if t.order = keys; descents > n/8 {
-		slices.SortFunc(keys, func(a, b scoreKey) int {
-			switch {
-			case a.score < b.score:
-				return -1
-			case a.score > b.score:
-				return 1
-			}
-			return bytes.Compare(t.member(&t.entries[a.at]), t.member(&t.entries[b.at]))
-		})
-		return
-	}
-	other := slices.Grow(t.spare[:0], n)[:n]
-	for {
-		runs := 0
-		for from := 0; from < n; runs++ {
-			middle := t.runEnd(keys, from)
-			end := middle
-			if middle < n {
-				end = t.runEnd(keys, middle)
-			}
-			t.mergeRuns(other[from:end], keys[from:middle], keys[middle:end])
-			from = end
-		}
-		keys, other = other, keys
-		if runs <= 1 {
-			break
-		}
-	}
-	t.order, t.spare = keys, other
-}
-
-// less reports whether a comes before b.
-func (t *scoreTable) less(a, b scoreKey) bool {
-	if a.score != b.score {
-		return a.score < b.score
-	}
-	return bytes.Compare(t.member(&t.entries[a.at]), t.member(&t.entries[b.at])) < 0
-}
-
-// runEnd returns where the ascending run ends that begins at from.
-func (t *scoreTable) runEnd(keys []scoreKey, from int) int {
-	for from++; from < len(keys) && !t.less(keys[from], keys[from-1]); {
-		from++
-	}
-	return from
-}
-
-// mergeRuns merges two ascending runs into out.
-func (t *scoreTable) mergeRuns(out, a, b []scoreKey) {
-	for i := range out {
-		if len(b) == 0 || len(a) > 0 && !t.less(b[0], a[0]) {
-			out[i], a = a[0], a[1:]
-		} else {
-			out[i], b = b[0], b[1:]
-		}
-	}
-}
-
-// draft makes a sorted set of the entries, which are sorted.
-func (t *scoreTable) draft(c *Call, key []byte) *value.Draft {
-	d := c.Draft(key, value.KindZSet, value.EncListpack)
-	limits := c.Limits().ZSet
-	enc := value.EncListpack
-	if len(t.order) > limits.Entries || slices.ContainsFunc(t.entries, func(e scoreEntry) bool { return e.size > limits.Value }) {
-		// The encoding decides how the first scores are kept.
-		enc = value.EncSkiplist
-	}
-	d.SetEncoding(enc)
-	b := zset.NewBuilder(&d.Cell, limits)
-	b.Expect(len(t.order), len(t.texts))
-	for _, key := range t.order {
-		b.Append(t.member(&t.entries[key.at]), key.score)
-	}
-	b.Close()
-	return d
 }

@@ -2,6 +2,8 @@ package command
 
 import (
 	"fmt"
+	"math/rand/v2"
+	"strconv"
 	"testing"
 )
 
@@ -64,5 +66,62 @@ func TestLargeZSetAlgebra(t *testing.T) {
 				}
 			}
 		}
+	}
+}
+
+// TestZSetAlgebraOfRandomScores combines sets of random members and scores, of
+// which many are the same, zeros with a sign, negative or infinite.
+func TestZSetAlgebraOfRandomScores(t *testing.T) {
+	ref := startReference(t)
+	ours := newNode(t)
+	d := &driver{Rand: rand.New(rand.NewPCG(4, 4))}
+	both := func(args ...string) {
+		t.Helper()
+		if our, theirs := ours.do(args...), ref.do(args...); our != theirs {
+			t.Fatalf("%.300q\n ours:   %.300q\n theirs: %.300q", args, our, theirs)
+		}
+	}
+	score := func(kind int) string {
+		switch kind {
+		case 0:
+			return strconv.Itoa(d.IntN(100_000) - 50_000)
+		case 1:
+			return strconv.FormatFloat(d.NormFloat64()*1e6, 'g', -1, 64)
+		case 2:
+			return d.pick("0", "-0", "1", "-1", "inf", "-inf")
+		}
+		return "7"
+	}
+	for range 150 {
+		both("DEL", "a", "b", "c", "to")
+		for _, key := range []string{"a", "b", "c"} {
+			args := []string{"ZADD", key}
+			if key == "c" && d.IntN(2) == 0 {
+				args[0] = "SADD"
+			}
+			kind := d.IntN(4)
+			for range 1 + d.IntN(600) {
+				if args[0] == "ZADD" {
+					args = append(args, score(kind))
+				}
+				args = append(args, d.pick("m", "member:")+strconv.Itoa(d.IntN(500)))
+			}
+			both(args...)
+		}
+		args := []string{d.pick("ZINTERSTORE", "ZDIFFSTORE", "ZUNIONSTORE"), "to", "2", "a", d.pick("b", "c")}
+		if args[0] != "ZDIFFSTORE" && d.IntN(2) == 0 {
+			args = append(args, "WEIGHTS", d.pick("1", "-2", "0.5"), d.pick("1", "-1", "0"))
+		}
+		both(args...)
+		both("ZRANGE", "to", "0", "-1", "WITHSCORES")
+		both("OBJECT", "ENCODING", "to")
+		for i := range 500 {
+			if i%7 == 0 {
+				both("ZSCORE", "to", "m"+strconv.Itoa(i))
+				both("ZRANK", "to", "member:"+strconv.Itoa(i))
+			}
+		}
+		both("ZREMRANGEBYRANK", "to", "10", "100")
+		both("ZRANGE", "to", "0", "-1", "WITHSCORES")
 	}
 }

@@ -120,6 +120,40 @@ func (b *Builder) membersOf(scores *tree.Tree) (_ tree.Tree, different bool) {
 	return members.Close(), different
 }
 
+// AlwaysLarge reports whether a set of n members is never packed, whatever they are.
+func AlwaysLarge(n int) bool { return n > packedLen }
+
+// Grow makes the set in c, which is empty and not to have the encoding listpack,
+// one of n members, for which AlwaysLarge is true: scored tells them in the order
+// of the set, hashed in the order of their hashes, and of their texts among equal
+// ones.
+func Grow(c *value.Cell, n int, scored func(i int) (member []byte, score float64), hashed func(i int) (hash uint64, member []byte, score float64)) {
+	z := Open(c, Limits{})
+	space := tree.Tree{View: tree.View{Memory: c.Memory()}, Space: c.Space()}
+	b := tree.Build(space)
+	for i := range n {
+		member, score := scored(i)
+		copy(b.Append(order(score), len(member)), member)
+	}
+	scores := b.Close()
+	hasSign := 0
+	b = tree.Build(space)
+	for i := range n {
+		hash, member, score := hashed(i)
+		if isNegativeZero(score) {
+			hasSign = 1
+		}
+		item := b.Append(hash, scoreSize+len(member))
+		putScore(item, score)
+		copy(item[scoreSize:], member)
+	}
+	members := b.Close()
+	z.setTrees(&scores, &members, hasSign)
+}
+
+// Order returns bits that are in the order of scores, the same for both zeros.
+func Order(score float64) uint64 { return order(score) }
+
 // appendPacked adds a member at the end of a listpack that fills lp.
 func appendPacked(lp, member []byte, score float64, size int) []byte {
 	end := listpack.End(lp)
