@@ -149,10 +149,10 @@ func runSAdd(c *Call) error {
 	limits := &c.Limits().Set
 	s := set.Open(&ref.Cell)
 	added := 0
-	for _, member := range members {
-		if s.Add(member, limits) {
-			added++
-		}
+	if len(members) > 1 {
+		added = s.AddAll(members, limits)
+	} else if s.Add(members[0], limits) {
+		added = 1
 	}
 	if added > 0 {
 		c.changedBy(key, added)
@@ -170,15 +170,8 @@ func runSRem(c *Call) error {
 	removed := 0
 	if ref.OK() {
 		s := set.Open(&ref.Cell)
-		for _, member := range c.Args[2:] {
-			if !s.Remove(member) {
-				continue
-			}
-			removed++
-			if s.Reader().Len() == 0 {
-				c.Delete(key)
-				break
-			}
+		if removed = s.RemoveAll(c.Args[2:]); removed > 0 && s.Reader().Len() == 0 {
+			c.Delete(key)
 		}
 	}
 	if removed > 0 {

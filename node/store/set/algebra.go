@@ -17,6 +17,9 @@ type Filter struct {
 	// walkers are the places in the others, if the first one is large: all large
 	// sets are in the order of hashes.
 	walkers []tree.Walker
+	// places are those in the first others, if both they and the first set are
+	// intsets: all are in the order of numbers.
+	places [4]int
 }
 
 // Intersect makes f, which is zero, a walk over what all of sets have, of which
@@ -49,7 +52,7 @@ func bySize(sets []Reader, sign int) {
 
 // start makes f a walk over first. It fills f where it is, for it is large.
 func (f *Filter) start(first *Reader, others []Reader, all bool) {
-	f.others, f.all, f.walkers = others, all, nil
+	f.others, f.all, f.walkers, f.places = others, all, nil, [4]int{}
 	f.begin(first)
 	if first.form == formTree && len(others) > 0 {
 		f.walkers = make([]tree.Walker, len(others))
@@ -81,6 +84,10 @@ func (f *Filter) has(i int) bool {
 	switch r.form {
 	case formInts:
 		n, ok := it.Int()
+		if it.form == formInts && i < len(f.places) {
+			f.places[i], ok = intset(r.bytes).reach(f.places[i], n)
+			return ok
+		}
 		if !ok {
 			n, ok = value.ParseInt(it.Member())
 		}

@@ -64,6 +64,27 @@ func (s intset) putHeader(width, n int) {
 	binary.LittleEndian.PutUint32(s[4:], uint32(n))
 }
 
+// reachSteps is how many integers reach passes before it searches.
+const reachSteps = 8
+
+// reach goes on from a place, before which all integers are less than n, to the first
+// that is not, and reports whether that is n.
+func (s intset) reach(from int, n int64) (i int, found bool) {
+	if len(s) == 0 {
+		return 0, false
+	}
+	b, width, size := s[intsetHeader:], s.width(), s.len()
+	for i = from; i < size && i < from+reachSteps; i++ {
+		if has := intAt(b, width, i); has >= n {
+			return i, has == n
+		}
+	}
+	if i == size {
+		return i, false
+	}
+	return s.search(n)
+}
+
 // search returns the place of n, or the place where it belongs.
 func (s intset) search(n int64) (i int, found bool) {
 	low, high := 0, s.len()

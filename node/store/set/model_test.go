@@ -90,16 +90,20 @@ func (w *world) step() {
 	switch kind := w.draw(100); {
 	case kind < 40:
 		w.add(s, w.member())
-	case kind < 50:
+	case kind < 45:
 		for range w.draw(150) {
 			w.add(s, w.member())
 		}
+	case kind < 50:
+		w.addAll(s)
 	case kind < 65:
 		w.remove(s, w.member())
-	case kind < 70:
+	case kind < 67:
 		for range w.draw(100) {
 			w.remove(s, w.member())
 		}
+	case kind < 70:
+		w.removeAll(s)
 	case kind < 75 && len(w.model) > 0:
 		i := w.draw(len(w.model))
 		var scratch Scratch
@@ -136,6 +140,39 @@ func (w *world) add(s Set, member string) {
 	}
 	w.model[member] = true
 	w.noteEncoding(member)
+}
+
+func (w *world) addAll(s Set) {
+	var members [][]byte
+	missing := 0
+	for range w.draw(150) {
+		member := w.member()
+		members = append(members, []byte(member))
+		if !w.model[member] {
+			missing++
+		}
+		w.model[member] = true
+		w.noteEncoding(member)
+	}
+	if added := s.AddAll(members, &w.limits); added != missing {
+		panic(fmt.Sprint("added ", added, " of ", missing))
+	}
+}
+
+func (w *world) removeAll(s Set) {
+	var members [][]byte
+	there := 0
+	for range w.draw(100) {
+		member := w.member()
+		members = append(members, []byte(member))
+		if w.model[member] {
+			there++
+		}
+		delete(w.model, member)
+	}
+	if removed := s.RemoveAll(members); removed != there {
+		panic(fmt.Sprint("removed ", removed, " of ", there))
+	}
 }
 
 func (w *world) noteEncoding(member string) {
@@ -491,6 +528,58 @@ func TestNothingIsAllocated(t *testing.T) {
 				}
 			})
 			draft.Discard()
+		}
+	}
+}
+
+// TestAddAllPlants adds many members at once to a set that has none, some of them
+// twice, and takes them away again.
+func TestAddAllPlants(t *testing.T) {
+	memory := valuetest.NewMemory(t)
+	for _, size := range []int{2, 64, 65, 66, 200, 3000} {
+		w := newWorld(memory, rand.New(rand.NewPCG(uint64(size), 9)).IntN)
+		s := Open(&w.cell)
+		w.add(s, "text")
+		w.remove(s, "text")
+		var members [][]byte
+		for i := range size {
+			members = append(members, fmt.Append(nil, "member:", i*2/3))
+		}
+		added := s.AddAll(members, &w.limits)
+		for _, member := range members {
+			w.model[string(member)] = true
+		}
+		w.hashed = true
+		if added != len(w.model) {
+			t.Fatalf("%d members: %d added, want %d", size, added, len(w.model))
+		}
+		same(s.Reader(), w.model)
+		if removed := s.RemoveAll(members); removed != added || s.Reader().Len() != 0 {
+			t.Fatalf("%d members: %d of %d removed", size, removed, added)
+		}
+		clear(w.model)
+		w.end()
+	}
+}
+
+// TestReach goes through an intset as a walk over another one does.
+func TestReach(t *testing.T) {
+	r := rand.New(rand.NewPCG(1, 7))
+	for _, spread := range []int{3, 40, 100_000, 1 << 40} {
+		var b Bundle
+		for range 1 + r.IntN(400) {
+			b.ints = append(b.ints, int64(r.IntN(spread)-spread/2))
+		}
+		slices.Sort(b.ints)
+		b.ints = slices.Compact(b.ints)
+		b.n = len(b.ints)
+		ints, at := intset(b.Value().Bytes), 0
+		for n := int64(-spread); n < int64(spread); n += 1 + int64(r.IntN(spread/30+1)) {
+			want, wanted := ints.search(n)
+			var found bool
+			if at, found = ints.reach(at, n); at != want || found != wanted {
+				t.Fatalf("%d is at %d (%v), want %d (%v)", n, at, found, want, wanted)
+			}
 		}
 	}
 }

@@ -1,6 +1,8 @@
 package set
 
 import (
+	"bytes"
+
 	"slotmesh/node/store/listpack"
 	"slotmesh/node/store/tree"
 	"slotmesh/node/store/value"
@@ -85,6 +87,78 @@ func (s Set) Add(member []byte, l *Limits) bool {
 		r = s.Reader()
 	}
 	return s.addItem(&r.tree, r.Hash(member), member)
+}
+
+// AddAll is Add of several members, one after the other. It returns how many were
+// missing.
+func (s Set) AddAll(members [][]byte, l *Limits) (added int) {
+	for len(members) > 0 {
+		r := s.Reader()
+		switch {
+		case r.form == formTree:
+			return added + s.addItems(&r.tree, members)
+		case r.form == formPacked && len(r.bytes) == 0 && len(members) > packedEntries:
+			return added + s.plantAll(members)
+		case r.form == formPacked && len(members) > 1:
+			n, left := s.pushAll(r.bytes, members)
+			added += n
+			if members = left; len(left) == 0 {
+				return added
+			}
+		}
+		if s.Add(members[0], l) {
+			added++
+		}
+		members = members[1:]
+	}
+	return added
+}
+
+// pushAll adds members to the listpack lp, which may be missing, as long as it may
+// grow so far. It returns how many, and those that are left.
+func (s Set) pushAll(lp []byte, members [][]byte) (added int, left [][]byte) {
+	var room [packedBytes]byte
+	grown := append(room[:0], lp...)
+	if len(lp) == 0 {
+		grown = listpack.AppendEmpty(grown)
+	}
+	count := listpack.Len(grown)
+	for ; len(members) > 0; members = members[1:] {
+		member := members[0]
+		if findPacked(grown, member) >= 0 {
+			continue
+		}
+		if count == packedEntries || len(grown)+listpack.EntrySize(member) > packedBytes {
+			break
+		}
+		grown = listpack.Push(grown, member)
+		count++
+		added++
+	}
+	if added > 0 {
+		copy(s.cell.Splice(len(lp), 0, len(grown)-len(lp)), grown)
+	}
+	return added, members
+}
+
+// plantAll makes an empty set a tree of members and returns how many are different.
+func (s Set) plantAll(members [][]byte) int {
+	memory := s.cell.Memory()
+	list := make([]tree.Hashed, len(members))
+	for i, member := range members {
+		list[i] = tree.Hashed{Hash: memory.Hash(member), At: uint64(i)}
+	}
+	list = tree.SortHashed(list, func(a, b uint64) bool { return bytes.Compare(members[a], members[b]) < 0 })
+	b := tree.Build(tree.Tree{View: tree.View{Memory: memory}, Space: s.cell.Space()})
+	for i, h := range list {
+		if member := members[h.At]; i == 0 || h.Hash != list[i-1].Hash || !bytes.Equal(member, members[list[i-1].At]) {
+			copy(b.Append(h.Hash, len(member)), member)
+		}
+	}
+	t := b.Close()
+	t.Root.Put(s.cell.Splice(0, 0, tree.RootSize))
+	s.cell.SetRoots(1)
+	return t.Len()
 }
 
 func (s Set) addInt(ints intset, n int64, l *Limits) bool {
@@ -205,6 +279,48 @@ func (s Set) addItem(v *tree.View, hash uint64, member []byte) bool {
 	copy(t.Insert(&c, hash, len(member)), member)
 	s.cell.SetRoot(0, t.Root)
 	return true
+}
+
+// addItems is AddAll for a large set.
+func (s Set) addItems(v *tree.View, members [][]byte) int {
+	t := tree.Tree{View: *v, Space: s.cell.Space()}
+	before := t.Len()
+	for _, member := range members {
+		hash := t.Memory.Hash(member)
+		if c, found := findMember(&t.View, hash, member); !found {
+			copy(t.Insert(&c, hash, len(member)), member)
+		}
+	}
+	if t.Len() != before {
+		s.cell.SetRoot(0, t.Root)
+	}
+	return t.Len() - before
+}
+
+// RemoveAll is Remove of several members, one after the other, until none is left. It
+// returns how many were there.
+func (s Set) RemoveAll(members [][]byte) (removed int) {
+	r := s.Reader()
+	if r.form != formTree {
+		size := r.Len()
+		for i := 0; i < len(members) && removed < size; i++ {
+			if s.Remove(members[i]) {
+				removed++
+			}
+		}
+		return removed
+	}
+	t := tree.Tree{View: r.tree, Space: s.cell.Space()}
+	before := t.Len()
+	for i := 0; i < len(members) && t.Len() > 0; i++ {
+		if c, found := findMember(&t.View, t.Memory.Hash(members[i]), members[i]); found {
+			t.Delete(&c)
+		}
+	}
+	if t.Len() != before {
+		s.cell.SetRoot(0, t.Root)
+	}
+	return before - t.Len()
 }
 
 // Remove removes member and reports whether it was there. The last one may go:
