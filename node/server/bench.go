@@ -56,7 +56,7 @@ type bench struct {
 // knownName is a command's name as a client wrote it, and its row. For a subcommand
 // the name is its own, and parent the container's row.
 type knownName struct {
-	name   [14]byte
+	name   [22]byte
 	length uint8
 	row    *row
 	parent *row
