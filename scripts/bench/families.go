@@ -28,6 +28,10 @@ type family struct {
 	// payload asks for the DUMP of "key" in the command's place for it. Such
 	// bytes are more than redis-benchmark can send.
 	payload bool
+	// ordered has __rand_int__ in the command stand for a number that grows, too.
+	ordered bool
+	// last are the commands that follow, each time: a request is one of them all.
+	last []string
 }
 
 func familyRows() []family {
@@ -90,6 +94,10 @@ func familyRows() []family {
 	for i := range entries {
 		entries[i] = []string{"XADD", "key", fmt.Sprintf("%d-1", i+1), "field", "value"}
 	}
+	weighed := [][]string{{"RPUSH", "key", "0", "1", "2", "3", "4", "5", "6", "7", "8", "9"}}
+	for i := range 10 {
+		weighed = append(weighed, []string{"SET", fmt.Sprint("weight:", i), fmt.Sprint(i * 7 % 10)}, []string{"SET", fmt.Sprint("data:", i), fmt.Sprint("data of ", i)})
+	}
 	words := strings.Repeat("a few bytes ", 8)
 	return []family{
 		{name: "INCR", command: "INCR key:__rand_int__", target: 0.75},
@@ -127,6 +135,10 @@ func familyRows() []family {
 		{name: "ZUNIONSTORE of 100", setup: slices.Concat(scored("key", 0, 100), scored("other", 50, 100)), command: "ZUNIONSTORE to 2 key other", target: 1, less: 50},
 		{name: "ZINTERSTORE of 1,000", setup: slices.Concat(scored("key", 0, 1000), scored("other", 500, 1000)), command: "ZINTERSTORE to 2 key other", target: 1, less: 200},
 		{name: "ZDIFFSTORE of 1,000", setup: slices.Concat(scored("key", 0, 1000), scored("other", 500, 1000)), command: "ZDIFFSTORE to 2 key other", target: 1, less: 200},
+		{name: "ZREMRANGEBYSCORE", command: "ZREMRANGEBYSCORE key __rand_int__ __rand_int__", target: 1, less: 5, taken: []string{"ZADD", "key", "__rand_int__", "member:__rand_int__"}, ordered: true},
+		{name: "SORT BY GET of 10", setup: weighed, command: "SORT key BY weight:* GET data:* GET #", target: 1.5, less: 5},
+		{name: "RENAME", command: "RENAME key:__rand_int__ other:__rand_int__", target: 1, less: 3, taken: []string{"SET", "key:__rand_int__", "value"}, ordered: true},
+		{name: "MULTI EXEC of 5", setup: [][]string{{"SET", "key", "value"}}, command: "MULTI", last: []string{"GET key", "SET key value", "GET key", "INCR count", "GET key", "EXEC"}, target: 1},
 		{name: "XINFO CONSUMERS", setup: slices.Concat(entries, group), command: "XINFO CONSUMERS key group", target: 1},
 		{name: "XGROUP SETID", setup: slices.Concat(entries, group), command: "XGROUP SETID key group 50-1", target: 1},
 		{name: "XGROUP CREATECONSUMER", setup: slices.Concat(entries, group), command: "XGROUP CREATECONSUMER key group consumer:__rand_int__", target: 1, less: 10},
@@ -207,8 +219,8 @@ func (b bench) families(rounds int) {
 						b.fill(p, f.taken, int(float64(load.requests)*b.scale))
 					}
 					r := row{command: f.command, pipeline: load.pipeline, keys: manyKeys, requests: load.requests}
-					if f.payload {
-						costs[p] = append(costs[p], b.restore(p, strings.Fields(f.command), r))
+					if f.payload || f.ordered || len(f.last) > 0 {
+						costs[p] = append(costs[p], b.send(p, f, r))
 					} else {
 						costs[p] = append(costs[p], b.measure(p, r))
 					}
@@ -241,19 +253,30 @@ func spread(values []float64) string {
 func (b bench) fill(p *harness.Process, command []string, n int) {
 	l := b.loader(p)
 	defer l.close()
-	args := make([]string, len(command))
 	for i := range n {
-		for at, word := range command {
-			args[at] = strings.ReplaceAll(word, "__rand_int__", strconv.Itoa(i))
-		}
-		l.send(args...)
+		l.send(numbered(command, i)...)
 	}
 	l.finish()
 }
 
-// restore is measure for a command that has the DUMP of "key" as an argument.
-func (b bench) restore(p *harness.Process, command []string, r row) float64 {
-	command[slices.Index(command, "payload")] = p.Do("DUMP", "key").Text
+// numbered returns a command with i for __rand_int__.
+func numbered(command []string, i int) []string {
+	args := make([]string, len(command))
+	for at, word := range command {
+		args[at] = strings.ReplaceAll(word, "__rand_int__", strconv.Itoa(i))
+	}
+	return args
+}
+
+// send is measure for what redis-benchmark cannot send.
+func (b bench) send(p *harness.Process, f family, r row) float64 {
+	commands := [][]string{strings.Fields(f.command)}
+	if f.payload {
+		commands[0][slices.Index(commands[0], "payload")] = p.Do("DUMP", "key").Text
+	}
+	for _, line := range f.last {
+		commands = append(commands, strings.Fields(line))
+	}
 	clients := make([]*loader, 50)
 	for i := range clients {
 		clients[i] = b.loader(p)
@@ -262,13 +285,19 @@ func (b bench) restore(p *harness.Process, command []string, r row) float64 {
 	b.pin("1")
 	defer b.pin("0-1")
 	before, sent := b.cpu(p), 0
-	for sent < int(float64(r.requests)*b.scale) {
+	limit := int(float64(r.requests) * b.scale)
+	for turn := 0; sent < limit; turn++ {
 		for _, l := range clients {
-			for range r.pipeline {
-				l.send(command...)
+			for i := 0; i < r.pipeline && sent < limit; i++ {
+				// Each client goes through the commands in their order.
+				if command := commands[(turn*r.pipeline+i)%len(commands)]; f.ordered {
+					l.send(numbered(command, sent)...)
+				} else {
+					l.send(command...)
+				}
+				sent++
 			}
 			l.flush()
-			sent += r.pipeline
 		}
 		for _, l := range clients {
 			l.collect()
