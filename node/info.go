@@ -1,10 +1,8 @@
 package node
 
 import (
-	"maps"
 	"os"
 	"runtime"
-	"slices"
 	"strconv"
 	"time"
 
@@ -315,9 +313,8 @@ func infoCommandStats(n *Node, s *infoScene) {
 }
 
 func infoErrorStats(n *Node, s *infoScene) {
-	counts := n.server.ErrorsByPrefix()
-	for _, prefix := range slices.Sorted(maps.Keys(counts)) {
-		s.end(appendNumber(s.begin("errorstat_", prefix), "count=", counts[prefix]))
+	for _, of := range n.server.ErrorCounts() {
+		s.end(appendNumber(s.begin("errorstat_", of.Prefix), "count=", of.Count))
 	}
 }
 

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"runtime"
 	"runtime/debug"
+	"strconv"
 	"strings"
 
 	"slotmesh/node/command"
@@ -190,25 +191,45 @@ func (n *Node) memoryDoctor(c *command.Call) error {
 		c.Reply.Verbatim("txt", "This node is empty or holds very little; there is nothing to judge yet.\n")
 		return nil
 	}
-	st := n.server.Stats()
-	var words []string
-	say := func(format string, args ...any) { words = append(words, " * "+fmt.Sprintf(format, args...)) }
-	if peak := n.peakMemory.Load(); float64(peak) > doctorPeak*float64(m.used) {
-		say("Peak: up to %d bytes were in use at some time, much more than the %d of now. Resident memory may stay high for a while; MEMORY PURGE gives back what can be.", peak, m.used)
-	}
-	if float64(m.resident) > doctorSpread*float64(m.used) && m.resident-m.used > doctorSpare {
-		say("Spread: the process has %d bytes of memory for %d in use. Pages with few blocks are the reason if that is lasting.", m.resident, m.used)
-	}
-	if clients := st.ConnectedClients; clients > 0 && st.ClientMemory/clients > doctorClient {
-		say("Clients: the buffers of a client take %d bytes on average. A client that asks for much and reads slowly is the usual cause: see CLIENT LIST.", st.ClientMemory/clients)
-	}
-	if st.ReplicaMemory > doctorReplicas {
-		say("Replicas: what waits for replicas takes %d bytes. A slow link, or a replica that stands still, is the usual cause.", st.ReplicaMemory)
-	}
-	if len(words) == 0 {
-		c.Reply.Verbatim("txt", "Nothing is wrong with the use of memory.\n")
-		return nil
-	}
-	c.Reply.Verbatim("txt", "About the use of memory:\n\n"+strings.Join(words, "\n\n")+"\n")
+	st, peak := n.server.Stats(), n.peakMemory.Load()
+	c.Reply.Text(func(dst []byte) []byte {
+		begin := len(dst)
+		// say adds a paragraph: texts and numbers in turn.
+		say := func(text string, more ...any) {
+			if len(dst) == begin {
+				dst = append(dst, "About the use of memory:\n"...)
+			}
+			dst = append(append(dst, "\n * "...), text...)
+			for _, part := range more {
+				switch part := part.(type) {
+				case int64:
+					dst = strconv.AppendInt(dst, part, 10)
+				case string:
+					dst = append(dst, part...)
+				}
+			}
+			dst = append(dst, '\n')
+		}
+		if float64(peak) > doctorPeak*float64(m.used) {
+			say("Peak: up to ", peak, " bytes were in use at some time, much more than the ", m.used,
+				" of now. Resident memory may stay high for a while; MEMORY PURGE gives back what can be.")
+		}
+		if float64(m.resident) > doctorSpread*float64(m.used) && m.resident-m.used > doctorSpare {
+			say("Spread: the process has ", m.resident, " bytes of memory for ", m.used,
+				" in use. Pages with few blocks are the reason if that is lasting.")
+		}
+		if clients := st.ConnectedClients; clients > 0 && st.ClientMemory/clients > doctorClient {
+			say("Clients: the buffers of a client take ", st.ClientMemory/clients,
+				" bytes on average. A client that asks for much and reads slowly is the usual cause: see CLIENT LIST.")
+		}
+		if st.ReplicaMemory > doctorReplicas {
+			say("Replicas: what waits for replicas takes ", st.ReplicaMemory,
+				" bytes. A slow link, or a replica that stands still, is the usual cause.")
+		}
+		if len(dst) == begin {
+			return append(dst, "Nothing is wrong with the use of memory.\n"...)
+		}
+		return dst
+	})
 	return nil
 }

@@ -188,7 +188,12 @@ func unknownCommand(args [][]byte) error {
 }
 
 func unknownSubcommand(s *Spec, name []byte) error {
-	return resp.Errf("ERR unknown subcommand '", string(appendLine(nil, name, 128)), "'. Try ", strings.ToUpper(s.Name), " HELP.")
+	var room [256]byte
+	text := append(room[:0], "ERR unknown subcommand '"...)
+	text = appendLine(text, name, 128)
+	text = append(text, "'. Try "...)
+	text = append(append(text, strings.ToUpper(s.Name)...), " HELP."...)
+	return resp.Error(text)
 }
 
 // appendLine appends what an error shows of b: at most limit bytes, on one line.

@@ -277,6 +277,9 @@ func TestTrySetWaitsForNobody(t *testing.T) {
 	if ran, err := c.TrySet([]Pair{{"timeout", "8"}, {"HZ", "20"}}, false); ran || err != nil || called > 0 || c.Int("timeout").Load() != 7 {
 		t.Errorf("with a hook: %v %v, %d calls of it, timeout %d", ran, err, called, c.Int("timeout").Load())
 	}
+	if ran, err := c.TrySet([]Pair{{"timeout", "8"}, {"HZ", "10"}}, false); !ran || err != nil || c.Int("timeout").Load() != 8 {
+		t.Errorf("with a hook, whose directive has that value: %v %v, timeout %d", ran, err, c.Int("timeout").Load())
+	}
 	c.OnChange("loglevel", func() error {
 		if ran, _ := c.TrySet([]Pair{{"timeout", "9"}}, false); ran {
 			t.Error("it ran while a change was under way")

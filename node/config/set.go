@@ -14,24 +14,31 @@ type Pair struct{ Name, Value string }
 // back in the case it was asked in.
 func (c *Config) Get(patterns ...string) []Pair {
 	var found []Pair
-	seen := make(map[string]bool)
-	show := func(name, shown string) {
-		if !seen[name] {
-			seen[name] = true
-			found = append(found, Pair{shown, c.byName[name].cur.Load().text()})
+	// seen has the names that were shown, if some may be asked for twice.
+	var seen map[string]bool
+	if len(patterns) > 1 {
+		seen = make(map[string]bool)
+	}
+	show := func(name, shown string, d *directive) {
+		if seen[name] {
+			return
 		}
+		if seen != nil {
+			seen[name] = true
+		}
+		found = append(found, Pair{shown, d.cur.Load().text()})
 	}
 	for _, pattern := range patterns {
 		lower := strings.ToLower(pattern)
 		if !strings.ContainsAny(pattern, "*?[") {
-			if c.byName[lower] != nil {
-				show(lower, pattern)
+			if d := c.byName[lower]; d != nil {
+				show(lower, pattern, d)
 			}
 			continue
 		}
 		for _, name := range c.names {
-			if !c.byName[name].row.Hidden && matchGlob(lower, name) {
-				show(name, name)
+			if d := c.byName[name]; !d.row.Hidden && matchGlob(lower, name) {
+				show(name, name, d)
 			}
 		}
 	}
@@ -113,8 +120,8 @@ func (c *Config) Set(pairs []Pair, protected bool) error {
 }
 
 // TrySet is Set for who must not wait. It does nothing and returns false where a
-// change is under way, and for directives that somebody acts upon (see OnChange),
-// which may take its time.
+// change is under way, and where it would change a directive that somebody acts upon
+// (see OnChange), which may take its time.
 func (c *Config) TrySet(pairs []Pair, protected bool) (bool, error) {
 	if !c.mu.TryLock() {
 		return false, nil
@@ -122,7 +129,9 @@ func (c *Config) TrySet(pairs []Pair, protected bool) (bool, error) {
 	defer c.mu.Unlock()
 	for _, pair := range pairs {
 		if d := c.lookup(pair.Name); d != nil && len(d.hooks) > 0 {
-			return false, nil
+			if _, changes, _ := d.wanted(pair.Value); changes {
+				return false, nil
+			}
 		}
 	}
 	return true, c.set(pairs, protected)
@@ -161,17 +170,15 @@ func (c *Config) set(pairs []Pair, protected bool) error {
 	}
 	for _, pair := range pairs {
 		d := c.lookup(pair.Name)
-		old := d.cur.Load()
-		v, err := d.row.Kind.parse(setArguments(d, pair.Value), setBase(d, old))
+		v, changed, err := d.wanted(pair.Value)
 		if err != nil {
 			restore()
 			return setFailed(pair.Name, err.Error())
 		}
-		if v.n == old.n && v.text() == old.text() {
-			continue
+		if changed {
+			changes = append(changes, change{pair.Name, d, d.cur.Load(), v})
+			d.store(v)
 		}
-		d.store(v)
-		changes = append(changes, change{pair.Name, d, old, v})
 	}
 	for i, ch := range changes {
 		for _, hook := range ch.d.hooks {
@@ -193,6 +200,16 @@ func (c *Config) set(pairs []Pair, protected bool) error {
 		}
 	}
 	return nil
+}
+
+// wanted returns the value that text gives the directive, and whether it is another
+// than it has.
+func (d *directive) wanted(text string) (v *value, changed bool, err error) {
+	old := d.cur.Load()
+	if v, err = d.row.Kind.parse(setArguments(d, text), setBase(d, old)); err != nil {
+		return nil, false, err
+	}
+	return v, v.n != old.n || v.text() != old.text(), nil
 }
 
 func setFailed(name, reason string) error {

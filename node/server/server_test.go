@@ -636,7 +636,7 @@ func TestStats(t *testing.T) {
 	if by["set"].Calls != 2 || by["incr"].Failed != 1 || by["get"].Rejected != 1 || by["exec"].Calls != 1 {
 		t.Errorf("%+v", by)
 	}
-	if r.srv.ErrorsByPrefix()["ERR"] != 2 || st.Errors != 2 || st.ConnectedClients != 1 || st.BytesIn == 0 || st.BytesOut == 0 {
+	if !slices.Equal(r.srv.ErrorCounts(), []ErrorCount{{"ERR", 2}}) || st.Errors != 2 || st.ConnectedClients != 1 || st.BytesIn == 0 || st.BytesOut == 0 {
 		t.Errorf("%+v", st)
 	}
 	r.srv.ResetStats()

@@ -1,6 +1,8 @@
 package server
 
 import (
+	"slices"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -152,15 +154,22 @@ func (srv *Server) Stats() Stats {
 	return st
 }
 
-// ErrorsByPrefix counts error replies by their first word.
-func (srv *Server) ErrorsByPrefix() map[string]int64 {
+// ErrorCount is how many error replies began with a word.
+type ErrorCount struct {
+	Prefix string
+	Count  int64
+}
+
+// ErrorCounts returns the counts of error replies, by their first words.
+func (srv *Server) ErrorCounts() []ErrorCount {
 	c := &srv.counters
 	c.mu.Lock()
-	defer c.mu.Unlock()
-	counts := make(map[string]int64, len(c.errors))
+	counts := make([]ErrorCount, 0, len(c.errors))
 	for prefix, n := range c.errors {
-		counts[prefix] = *n
+		counts = append(counts, ErrorCount{prefix, *n})
 	}
+	c.mu.Unlock()
+	slices.SortFunc(counts, func(a, b ErrorCount) int { return strings.Compare(a.Prefix, b.Prefix) })
 	return counts
 }
 
