@@ -340,6 +340,10 @@ func (u *unpacked) stillOf(ref store.Ref) bool {
 	return ref.UnchangedSince(u.since) && bytes.Equal(ref.Value().Bytes, u.v.Bytes)
 }
 
+// answerRoom is the room in front of what answer keeps: the call may have begun to
+// answer, with the name of the key.
+const answerRoom = 256
+
 // answer keeps what write answers with. A call without a writer, as in a transaction,
 // answers when it runs.
 func (u *unpacked) answer(c *Call, write func()) {
@@ -348,18 +352,26 @@ func (u *unpacked) answer(c *Call, write func()) {
 	}
 	reply := c.Reply
 	u.reply.Proto = reply.Proto
+	u.reply.Buf = make([]byte, answerRoom)
 	c.Reply = &u.reply
 	defer func() { c.Reply = reply }()
 	write()
 }
 
 // answered answers with that, if it was kept for a client that speaks as this one
-// does.
+// does. It is not copied: that may be hundreds of megabytes, and the slot is held.
 func (u *unpacked) answered(c *Call) bool {
-	if u == nil || len(u.reply.Buf) == 0 || u.reply.RESP3() != c.Reply.RESP3() {
+	if u == nil || len(u.reply.Buf) <= answerRoom || u.reply.RESP3() != c.Reply.RESP3() {
 		return false
 	}
-	c.Reply.Buf = append(c.Reply.Buf, u.reply.Buf...)
+	before := c.Reply.Buf
+	if len(before) > answerRoom {
+		c.Reply.Buf = append(before, u.reply.Buf[answerRoom:]...)
+		return true
+	}
+	all := u.reply.Buf[answerRoom-len(before):]
+	copy(all, before)
+	c.Reply.Buf, u.reply.Buf = all, nil
 	return true
 }
 

@@ -192,6 +192,18 @@ func TestManyPopped(t *testing.T) {
 			t.Errorf("%q: %q elements are left, not %d", tt.args, got, len(elements))
 		}
 	}
+	// A name that is longer than the room in front of an answer.
+	long := strings.Repeat("k", answerRoom)
+	elements = n.large(long, "RPUSH")
+	c := m.call("LMPOP", "1", long, "LEFT", "COUNT", "3000")
+	c.Spec.Ahead(c)
+	n.engine.Execute(c, func() {})
+	c.dropAhead()
+	if got, want := string(c.Reply.Buf), fmt.Sprintf("*2\r\n$%d\r\n%s\r\n", len(long), long)+bulks(elements[:3000]); got != want {
+		t.Errorf("%.300q of %d bytes, not %d", got, len(got), len(want))
+	}
+	n.do("DEL", long)
+
 	n.large("{k}list", "RPUSH")
 	n.exec([]string{"RPUSH", "{k}list", "x"}, []string{"LPOP", "{k}list", "5000"})
 	if got := n.do("LINDEX", "{k}list", "0"); got != "$11\r\nmember:5000\r\n" {

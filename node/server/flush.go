@@ -85,8 +85,9 @@ func (s *session) drained() {
 func (s *session) keepOutput(rest []byte) {
 	if !s.lent {
 		s.sent = len(s.out.Buf) - len(rest)
-		if s.sent > len(rest) && s.sent > flushBytes {
-			// Most of it is gone: do not carry that along.
+		if s.sent > len(rest) && s.sent > flushBytes && len(rest) <= slowReaderBytes {
+			// Most of it is gone: do not carry that along. To copy more would take a
+			// loop too long.
 			s.out.Buf, s.sent = append([]byte(nil), rest...), 0
 		}
 		return

@@ -52,8 +52,10 @@ type source struct {
 
 const (
 	loopInBytes = 64 << 10
-	loopEvents  = 256
-	idleEvery   = 1e9
+	// writeTurn is how much is written to a socket at once.
+	writeTurn  = 256 << 10
+	loopEvents = 256
+	idleEvery  = 1e9
 	// yieldEvery is how often a loop goes through the scheduler of its own
 	// accord. One that has not for 10 ms is taken for a goroutine that runs on
 	// and on: the runtime then takes the processor away from each wait of it and
@@ -338,9 +340,9 @@ type socket struct {
 	// input is true while there may be something to read, hungUp once the peer
 	// has closed its side.
 	input, hungUp bool
-	// scheduled is true while more is posted.
-	scheduled bool
-	closed    bool
+	// scheduled is true while more is posted, pouring while pour is.
+	scheduled, pouring bool
+	closed             bool
 }
 
 const watchInput = unix.EPOLLIN | unix.EPOLLRDHUP | unix.EPOLLET
@@ -416,10 +418,17 @@ func (sk *socket) more() {
 	}
 }
 
+// write sends what the socket takes, up to writeTurn: a peer that reads as fast as
+// the loop writes would have it for as long as there is something to send. The rest
+// follows after other sockets had their turn.
 func (sk *socket) write(b []byte) (int, error) {
+	end := len(b)
+	if end > writeTurn && !sk.loop.stopping {
+		end = writeTurn
+	}
 	written := 0
-	for written < len(b) {
-		n, errno := rawWrite(sk.fd, b[written:])
+	for written < end {
+		n, errno := rawWrite(sk.fd, b[written:end])
 		switch {
 		case errno == unix.EINTR:
 		case errno == unix.EAGAIN:
@@ -430,7 +439,20 @@ func (sk *socket) write(b []byte) (int, error) {
 			written += n
 		}
 	}
+	if end < len(b) && !sk.pouring {
+		// Nothing tells of room that has been there all along.
+		sk.pouring = true
+		sk.loop.post(sk.pour)
+	}
 	return written, nil
+}
+
+// pour goes on with what write has left.
+func (sk *socket) pour() {
+	sk.pouring = false
+	if !sk.closed && sk.session.choked {
+		sk.session.writable()
+	}
 }
 
 // want has epoll tell of room for output while the session has some to send.

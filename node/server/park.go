@@ -119,7 +119,12 @@ func (s *session) returned() {
 		if off.keyed {
 			s.stamp(off.writes, off.term)
 		}
-		s.out.Buf = append(s.out.Buf, off.reply.Buf...)
+		if len(s.out.Buf) == 0 && len(off.reply.Buf) > flushBytes {
+			// To copy a large reply would take a loop too long.
+			s.out.Buf, s.lent = off.reply.Buf, false
+		} else {
+			s.out.Buf = append(s.out.Buf, off.reply.Buf...)
+		}
 		s.out.Proto = off.reply.Proto
 		s.bench.tally.ranOffLoop(s.row, off.nanos)
 		if s.conn != nil {
