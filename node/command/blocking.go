@@ -80,8 +80,8 @@ func (c *Call) Wait(w Wait) error {
 // 0 for ever. Source: the reference's getTimeoutFromObjectOrReply.
 func ParseTimeout(text []byte) (time.Duration, error) {
 	if n, ok := value.ParseInt(text); ok {
-		if n > math.MaxInt64/1000 {
-			n = -1
+		if n < 0 || n > math.MaxInt64/1000 {
+			return 0, resp.ErrTimeoutNeg
 		}
 		return TimeoutMs(n * 1000)
 	}

@@ -177,6 +177,7 @@ func TestParseTimeout(t *testing.T) {
 	for text, want := range map[string]string{
 		"0": "0s", "1": "1s", "0.5": "500ms", "0.0001": "1ms", "1e-9": "1ms", "-0": "0s", "-0.0001": "0s", "0x10": "16s", "1.0015": "1.002s",
 		"9223372036854775": "0s", "-1": "negative", "inf": "negative", "1e18": "negative", "1e400": "negative",
+		"-9223372036854775808": "negative", "-9223372036854775807": "negative", "-9223372036854775.5": "negative", "-1e30": "negative",
 		"": "not a float", "nan": "not a float", " 1": "not a float", "1 ": "not a float", "x": "not a float",
 	} {
 		d, err := ParseTimeout([]byte(text))

@@ -405,9 +405,7 @@ func commandGetKeys(c *Call, withFlags bool) error {
 		return errNoSuchCommand
 	}
 	if s.subs != nil {
-		if sub := lookup(s.subs, args[1]); sub != nil {
-			s = sub
-		} else if s.Run == nil {
+		if s = lookup(s.subs, args[1]); s == nil {
 			return errNoSuchCommand
 		}
 	}
@@ -419,11 +417,11 @@ func commandGetKeys(c *Call, withFlags bool) error {
 	}
 	var room [8]flaggedKey
 	keys, err := s.keysWithFlags(args, room[:0])
-	switch {
-	case err != nil:
+	if err != nil {
+		keys = nil
+	}
+	if len(keys) == 0 && s.Flags&NoMandatoryKeys == 0 {
 		return errInvalidKeys
-	case len(keys) == 0 && s.Flags&NoMandatoryKeys == 0:
-		return errNoKeys
 	}
 	c.Reply.Array(len(keys))
 	for _, key := range keys {
@@ -444,7 +442,8 @@ type flaggedKey struct {
 }
 
 // keysWithFlags appends the positions of the keys in args to keys, and what s does
-// with each.
+// with each. A spec that finds none is
+// an error, unless a word would have to be there that need not be.
 func (s *Spec) keysWithFlags(args [][]byte, keys []flaggedKey) ([]flaggedKey, error) {
 	if s.KeysOf != nil {
 		positions, err := s.KeysOf(args, nil)
@@ -462,6 +461,9 @@ func (s *Spec) keysWithFlags(args [][]byte, keys []flaggedKey) ([]flaggedKey, er
 		positions, err := k.positions(args, room[:0])
 		if err != nil {
 			return nil, err
+		}
+		if len(positions) == 0 && !k.Unknown && k.Keyword == "" {
+			return nil, errInvalidKeys
 		}
 		flags := k.Flags
 		if s.FlagsOf != nil {

@@ -3,6 +3,7 @@ package command
 import (
 	"bytes"
 	"errors"
+	"math"
 
 	"slotmesh/node/rdb"
 	"slotmesh/node/resp"
@@ -155,10 +156,12 @@ func runType(c *Call) error {
 // parseDB reads the index of a database.
 func parseDB(c *Call, text []byte) (int, error) {
 	n, ok := value.ParseInt(text)
-	if !ok {
+	switch {
+	case !ok:
 		return 0, resp.ErrNotInteger
-	}
-	if n < 0 || n >= int64(c.engine.store.Databases()) {
+	case n < math.MinInt32 || n > math.MaxInt32:
+		return 0, resp.ErrNotInt32
+	case n < 0 || n >= int64(c.engine.store.Databases()):
 		return 0, resp.ErrDBIndex
 	}
 	return int(n), nil

@@ -1,6 +1,7 @@
 package command
 
 import (
+	"math"
 	"strconv"
 
 	"slotmesh/node/resp"
@@ -324,11 +325,11 @@ func runSwapDB(c *Call) error {
 		return resp.Error("ERR SWAPDB is not allowed in cluster mode")
 	}
 	a, ok := value.ParseInt(c.Args[1])
-	if !ok {
+	if !ok || a < math.MinInt32 || a > math.MaxInt32 {
 		return resp.Error("ERR invalid first DB index")
 	}
 	b, ok := value.ParseInt(c.Args[2])
-	if !ok {
+	if !ok || b < math.MinInt32 || b > math.MaxInt32 {
 		return resp.Error("ERR invalid second DB index")
 	}
 	if n := int64(c.engine.store.Databases()); a < 0 || a >= n || b < 0 || b >= n {

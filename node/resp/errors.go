@@ -52,6 +52,7 @@ const (
 	ErrStringTooLong Error = "ERR string exceeds maximum allowed size (proto-max-bulk-len)"
 	ErrSameObject    Error = "ERR source and destination objects are the same"
 	ErrInvalidCursor Error = "ERR invalid cursor"
+	ErrNotInt32      Error = "ERR value is out of range, value must between -2147483648 and 2147483647"
 	ErrDBIndex       Error = "ERR DB index is out of range"
 	ErrBusyKey       Error = "BUSYKEY Target key name already exists."
 	ErrBadDump       Error = "ERR DUMP payload version or checksum are wrong"

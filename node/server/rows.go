@@ -2,6 +2,7 @@ package server
 
 import (
 	"bytes"
+	"math"
 	"strconv"
 	"strings"
 
@@ -109,8 +110,10 @@ func ping(c *command.Call) error {
 func (srv *Server) selectDB(c *command.Call) error {
 	db, ok := resp.ParseInt(c.Args[1])
 	switch {
-	case !ok || db < -1<<31 || db >= 1<<31:
+	case !ok:
 		return resp.ErrNotInteger
+	case db < math.MinInt32 || db > math.MaxInt32:
+		return resp.ErrNotInt32
 	case srv.set.ClusterEnabled && db != 0:
 		return resp.ErrSelectCluster
 	case db < 0 || db >= srv.set.Databases.Load():
