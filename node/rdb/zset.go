@@ -31,7 +31,7 @@ func (d *decoder) readZSet(t Type, b *build) error {
 		return err
 	}
 	if d.lends {
-		ok, err := zset.Packed(lp, b.limits.ZSet, b.hash)
+		ok, err := zset.Packed(lp, b.limits.ZSet)
 		if err != nil {
 			return err
 		}

@@ -146,23 +146,22 @@ func (r *Reader) Packs() bool {
 	return r.isTree() && r.v.Enc == value.EncListpack && r.NextDeadline() == 0 && r.Size() <= takenFields && r.Bytes() <= takenMax
 }
 
-// AppendPacked appends the hash, which has no deadlines, as the listpack that Packed
-// would return.
+// AppendPacked appends the hash, which Packs says yes of, as a listpack.
 func (r *Reader) AppendPacked(dst []byte) []byte {
 	from := len(dst)
 	dst = listpack.AppendEmpty(dst)
-	var fieldBuf, valBuf [20]byte
-	it := r.All()
-	for it.Next() {
-		field, val := it.Field.bytes(&fieldBuf), it.Value.bytes(&valBuf)
-		// The lengths take ten bytes at most, each time.
-		at := len(dst) - 1
-		dst = slices.Grow(dst, len(field)+len(val)+20)
-		dst = dst[:cap(dst)]
+	at := len(dst) - 1
+	for c := r.v.Tree(fieldTree).At(0); c.Valid(); c.Next() {
+		field, val, _ := splitItem(c.Item())
+		// The lengths take ten bytes at most, each time, and one ends it all.
+		if need := len(field) + len(val) + 2*10 + 1; need > len(dst)-at {
+			dst = slices.Grow(dst[:at], max(need, r.Bytes()))
+			dst = dst[:cap(dst)]
+		}
 		at += listpack.Put(dst[at:], field)
 		at += listpack.Put(dst[at:], val)
-		dst = dst[:at+1]
 	}
+	dst = dst[:at+1]
 	listpack.Fix(dst[from:], 2*r.Size())
 	return dst
 }

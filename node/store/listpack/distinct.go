@@ -13,7 +13,7 @@ func Distinct(lp []byte, from, step int, hash func([]byte) uint64) bool {
 	n := Len(lp)/step + 1
 	if len(lp) < 1<<16 {
 		switch {
-		case n <= fewTexts:
+		case n <= FewTexts:
 			return fewDistinct(lp, from, step)
 		case n <= manyTexts:
 			var table [2 * manyTexts]uint16
@@ -36,10 +36,8 @@ func manyDistinct[T uint16 | uint32](lp []byte, from, step int, table []T, hash 
 	var digits, other [20]byte
 	secret, mask := hash(nil), uint64(len(table)-1)
 	for pos := from; pos >= 0 && lp[pos] != endByte; {
-		var text []byte
-		if e := lp[pos]; e >= tagText6 && e < tagInt13 {
-			text = lp[pos+1 : pos+1+int(e&0x3f)]
-		} else {
+		text, _, ok := ShortText(lp, pos)
+		if !ok {
 			text, _ = textAt(lp, pos, &digits)
 		}
 		var at uint64
@@ -75,30 +73,49 @@ func shortHash(b []byte, secret uint64) uint64 {
 	return high ^ low
 }
 
-// fewTexts is how many texts may be compared all with all, if it comes to that.
-const fewTexts = 128
+// FewTexts is how many texts may be compared all with all, if it comes to that.
+const FewTexts = 128
 
-// fewDistinct is Distinct with a table, and a hash, that cost little. Who knows the
-// hash can make all texts meet in it, which is no harm as long as they are few.
+// fewDistinct is Distinct with a table, and a hash, that cost little.
 func fewDistinct(lp []byte, from, step int) bool {
-	var table [2 * fewTexts]uint16
-	var digits, other [20]byte
+	var few Few
+	var digits [20]byte
 	for pos := from; pos >= 0 && lp[pos] != endByte; {
-		var text []byte
-		if e := lp[pos]; e >= tagText6 && e < tagInt13 {
-			text = lp[pos+1 : pos+1+int(e&0x3f)]
-		} else {
+		text, next, ok := ShortText(lp, pos)
+		if !ok {
 			text, _ = textAt(lp, pos, &digits)
+			next = Skip(lp, pos, 1)
 		}
-		at := quickHash(text) % uint64(len(table))
-		for ; table[at] != 0; at = (at + 1) % uint64(len(table)) {
-			if seen, _ := textAt(lp, int(table[at]), &other); string(seen) == string(text) {
-				return false
+		if !few.Add(lp, pos, text) {
+			return false
+		}
+		for between := step - 1; between > 0 && lp[next] != endByte; between-- {
+			if _, end, ok := ShortText(lp, next); ok {
+				next = end
+			} else {
+				next = Skip(lp, next, 1)
 			}
 		}
-		table[at] = uint16(pos)
-		pos = Skip(lp, pos, step)
+		pos = next
 	}
+	return true
+}
+
+// Few tells whether texts of one listpack of less than 64 KiB differ from each other,
+// for FewTexts of them at most: who knows the hash can make all texts meet in it, which
+// is no harm as long as they are few.
+type Few struct{ table [4 * FewTexts]uint16 }
+
+// Add adds the text of the entry at pos and reports whether there was none like it.
+func (f *Few) Add(lp []byte, pos int, text []byte) bool {
+	at := quickHash(text) % uint64(len(f.table))
+	for ; f.table[at] != 0; at = (at + 1) % uint64(len(f.table)) {
+		var digits [20]byte
+		if seen, _ := textAt(lp, int(f.table[at]), &digits); string(seen) == string(text) {
+			return false
+		}
+	}
+	f.table[at] = uint16(pos)
 	return true
 }
 

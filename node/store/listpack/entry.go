@@ -145,6 +145,13 @@ func IntSize(n int64) int {
 // Put writes an entry with the text b to the beginning of dst, EntrySize bytes,
 // and returns how many. It does not write beyond them.
 func Put(dst, b []byte) int {
+	if n := len(b); n > 0 && n < 1<<6 && b[0] > '9' {
+		// Most are short, and begin with what no integer does.
+		dst[n+1] = byte(n + 1)
+		dst[0] = tagText6 | byte(n)
+		copy(dst[1:n+1], b)
+		return n + 2
+	}
 	if n, ok := ParseInt(b); ok {
 		return PutInt(dst, n)
 	}

@@ -169,6 +169,23 @@ func Entry(lp []byte, pos int) (text []byte, n int64, isInt bool, next int) {
 	return text, n, isInt, next
 }
 
+// ShortText returns a view of the text of the entry at pos and where it ends, if it is
+// one of those that most are; ok is false for others.
+func ShortText(lp []byte, pos int) (text []byte, end int, ok bool) {
+	e := lp[pos]
+	if e < tagText6 || e >= tagInt13 {
+		return nil, 0, false
+	}
+	end = pos + 2 + int(e&0x3f)
+	return lp[pos+1 : end-1 : end-1], end, true
+}
+
+// ShortInt is ShortText for integers.
+func ShortInt(lp []byte, pos int) (n int64, end int, ok bool) {
+	e := lp[pos]
+	return int64(e), pos + 2, e < tagText6
+}
+
 // AppendText appends the text of the entry at pos, an integer in decimal.
 func AppendText(dst, lp []byte, pos int) []byte {
 	text, n, isInt, _ := parse(lp, pos)

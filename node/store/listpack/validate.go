@@ -19,12 +19,19 @@ func Validate(lp []byte) error {
 	end := len(lp) - 1
 	n := 0
 	for pos := HeaderSize; pos < end; n++ {
-		if e := lp[pos]; e < tagInt13 {
-			// Nearly all are small integers and short texts.
-			size := 1
-			if e >= tagText6 {
-				size += int(e & 0x3f)
-			}
+		size := 0
+		switch e := lp[pos]; {
+		case e < tagText6:
+			size = 1
+		case e < tagInt13:
+			size = 1 + int(e&0x3f)
+		case e < tagText12:
+			size = 2
+		case tagInt16 <= e && e <= tagInt32:
+			size = 3 + int(e-tagInt16)
+		}
+		if size > 0 {
+			// Nearly all are integers and short texts.
 			if pos += size; pos >= end || lp[pos] != byte(size) {
 				return ErrCorrupt
 			}

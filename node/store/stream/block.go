@@ -341,12 +341,11 @@ func (v *validator) integer() int64 {
 		v.bad = true
 		return 0
 	}
-	if b := v.lp[v.pos]; b < 0x80 {
-		// Nearly all are small.
-		if v.pos += 2; v.pos == listpack.End(v.lp) {
+	if n, end, ok := listpack.ShortInt(v.lp, v.pos); ok {
+		if v.pos = end; end == listpack.End(v.lp) {
 			v.pos = -1
 		}
-		return int64(b)
+		return n
 	}
 	_, n, isInt, next := listpack.Entry(v.lp, v.pos)
 	v.pos = next
@@ -356,7 +355,12 @@ func (v *validator) integer() int64 {
 
 func (v *validator) skip(n int64) {
 	for ; n > 0 && v.pos >= 0; n-- {
-		v.pos = listpack.Next(v.lp, v.pos)
+		_, end, ok := listpack.ShortText(v.lp, v.pos)
+		if !ok {
+			v.pos = listpack.Next(v.lp, v.pos)
+		} else if v.pos = end; end == listpack.End(v.lp) {
+			v.pos = -1
+		}
 	}
 	v.bad = v.bad || n != 0
 }

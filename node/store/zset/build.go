@@ -220,9 +220,8 @@ var ErrCorrupt = errors.New("zset: bytes are not a sorted set")
 
 // Packed tells how a set is kept whose members and scores are those of lp, a valid
 // listpack, of which nothing else is believed, not even its order: ok says that
-// these bytes are the set as they are, with value.EncListpack. sum is any hash of
-// texts.
-func Packed(lp []byte, limits Limits, sum func([]byte) uint64) (ok bool, err error) {
+// these bytes are the set as they are, with value.EncListpack.
+func Packed(lp []byte, limits Limits) (ok bool, err error) {
 	n := listpack.Len(lp)
 	if n%2 != 0 {
 		return false, ErrCorrupt
@@ -232,29 +231,36 @@ func Packed(lp []byte, limits Limits, sum func([]byte) uint64) (ok bool, err err
 	// The member is written into the one room while the one before is in the other.
 	var rooms [2][20]byte
 	var last []byte
+	var seen listpack.Few
 	lastScore := math.Inf(-1)
-	for i, pos := 0, listpack.First(lp); pos >= 0; i++ {
-		member, number, isInt, at := listpack.Entry(lp, pos)
-		if isInt {
-			member = strconv.AppendInt(rooms[i%2][:0], number, 10)
-		}
-		score, next, ok := foreignScore(lp, at)
+	for i, pos, end := 0, listpack.HeaderSize, listpack.End(lp); pos < end; i++ {
+		member, at, ok := listpack.ShortText(lp, pos)
 		if !ok {
-			return false, ErrCorrupt
+			var number int64
+			var isInt bool
+			if member, number, isInt, at = listpack.Entry(lp, pos); isInt {
+				member = strconv.AppendInt(rooms[i%2][:0], number, 10)
+			}
 		}
-		if isNegativeZero(score) || i > 0 && (score < lastScore || score == lastScore && bytes.Compare(member, last) <= 0) {
-			exact = false
+		var score float64
+		number, next, ok := listpack.ShortInt(lp, at)
+		if score = float64(number); !ok {
+			if score, next, ok = foreignScore(lp, at); !ok {
+				return false, ErrCorrupt
+			}
 		}
+		exact = exact && (score > lastScore || i == 0 || score == lastScore && bytes.Compare(member, last) > 0) &&
+			!isNegativeZero(score) && seen.Add(lp, pos, member)
 		last, lastScore = member, score
 		pos = next
 	}
-	return exact && listpack.Distinct(lp, listpack.First(lp), 2, sum), nil
+	return exact, nil
 }
 
 // SetListpack fills the empty set with what Packed is about. On error the set is in
 // no defined state, to be discarded.
 func (z *ZSet) SetListpack(lp []byte) error {
-	exact, err := Packed(lp, z.limits, z.cell.Memory().Hash)
+	exact, err := Packed(lp, z.limits)
 	switch {
 	case err != nil:
 		return err
@@ -283,9 +289,10 @@ func (z *ZSet) SetListpack(lp []byte) error {
 }
 
 // foreignScore reads the score at pos of a listpack that is valid as such, and tells
-// the place of the next member.
+// where it ends.
 func foreignScore(lp []byte, pos int) (score float64, next int, ok bool) {
-	text, n, isInt, next := listpack.Entry(lp, pos)
+	next = listpack.Skip(lp, pos, 1)
+	text, n, isInt, _ := listpack.Entry(lp, pos)
 	if isInt {
 		return float64(n), next, true
 	}

@@ -28,6 +28,9 @@ const (
 	takenBytes = 16 << 10
 )
 
+// Packed compares so many members with listpack.Few.
+const _ = uint(listpack.FewTexts - packedLen)
+
 // ZSet changes a sorted set.
 type ZSet struct {
 	Reader
