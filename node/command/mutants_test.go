@@ -36,7 +36,8 @@ func TestMutants(t *testing.T) {
 	for i, file := range files {
 		t.Run(filepath.Base(file), func(t *testing.T) {
 			b := newBreeder(t, rand.New(rand.NewPCG(seed, uint64(i))))
-			b.run(file, each)
+			b.each = each
+			b.run(file)
 			compared += b.compared
 			t.Logf("%d mutants", b.compared)
 		})
@@ -49,8 +50,10 @@ func TestMutants(t *testing.T) {
 type breeder struct {
 	*testing.T
 	*rand.Rand
-	ours     *node
-	ref      *reference
+	ours *node
+	ref  *reference
+	// each is how many mutants a line has, and in six, how many types a key.
+	each     int
 	compared int
 	before   [][]string
 }
@@ -89,7 +92,7 @@ func newBreeder(t *testing.T, r *rand.Rand) *breeder {
 	return b
 }
 
-func (b *breeder) run(file string, each int) {
+func (b *breeder) run(file string) {
 	f, err := os.Open(file)
 	if err != nil {
 		b.Fatal(err)
@@ -111,7 +114,7 @@ func (b *breeder) run(file string, each int) {
 		if !slices.Contains(unstable, args[0]) && !arbitrary(args) {
 			b.same(args, b.both(args))
 		}
-		for range each {
+		for range b.each {
 			mutant := b.mutant(args)
 			if slices.Contains(unstable, mutant[0]) || arbitrary(mutant) {
 				continue
@@ -180,7 +183,7 @@ func (b *breeder) types(args []string) {
 			continue // the row's arity leaves it open
 		}
 		for _, creation := range typed {
-			if b.IntN(6) >= each {
+			if b.IntN(6) >= b.each {
 				continue
 			}
 			m := slices.Clone(args)
