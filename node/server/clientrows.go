@@ -22,7 +22,7 @@ func (srv *Server) clientRow() command.Spec {
 		-3, adminFlags, "2.4.0", "O(N) where N is the number of client connections", "Terminates open connections.", srv.clientKill)
 	list := row("list", "[TYPE <NORMAL | MASTER | REPLICA | PUBSUB>] [ID client-id [client-id ...]]", -2, adminFlags, "2.4.0",
 		"O(N) where N is the number of client connections", "Lists open connections.", srv.clientList)
-	list.Tips = []string{"nondeterministic_output"}
+	list.Tips, list.Heavy = []string{"nondeterministic_output"}, srv.longList
 	info := row("info", "", 2, quick, "6.2.0", "O(1)", "Returns information about the connection.", srv.clientInfo)
 	info.Tips = []string{"nondeterministic_output"}
 	return command.Spec{
@@ -169,6 +169,19 @@ func (srv *Server) clientInfo(c *command.Call) error {
 	v := s.ownView(c)
 	c.Reply.Text(func(text []byte) []byte { return s.appendLine(text, &v, srv.clock()) })
 	return nil
+}
+
+// loopClients is how many clients may be listed on a loop.
+const loopClients = 400
+
+// longList reports whether CLIENT LIST tells of more.
+func (srv *Server) longList(c *command.Call) bool {
+	if len(c.Args) > 3 && isWord(c.Args[2], "id") {
+		return len(c.Args)-3 > loopClients
+	}
+	srv.mu.Lock()
+	defer srv.mu.Unlock()
+	return len(srv.clients) > loopClients
 }
 
 func (srv *Server) clientList(c *command.Call) error {

@@ -668,6 +668,35 @@ func TestSurveyOfClients(t *testing.T) {
 	}
 }
 
+// TestListOfManyClients has CLIENT LIST tell of as many as a loop may list, and of
+// more.
+func TestListOfManyClients(t *testing.T) {
+	r := newRig(t, nil)
+	c := r.dial()
+	list := func(want int, long bool, args ...string) {
+		t.Helper()
+		call := command.Call{Args: [][]byte{[]byte("client"), []byte("list")}}
+		for _, arg := range args {
+			call.Args = append(call.Args, []byte(arg))
+		}
+		if got := r.srv.longList(&call); got != long {
+			t.Errorf("%d clients: off the loop is %v", want, got)
+		}
+		text := c.do(strings.Join(append([]string{"CLIENT LIST"}, args...), " "))
+		if n := strings.Count(text, " cmd="); n != want || strings.Count(text, " cmd=client|list ") != 1 {
+			t.Errorf("%d lines of %d: %.300s", n, want, text)
+		}
+	}
+	for n := 1; n < loopClients; n++ {
+		r.dial().expect("PING", "PONG")
+	}
+	list(loopClients, false)
+	r.dial().expect("PING", "PONG")
+	list(loopClients+1, true)
+	list(loopClients+1, true, "TYPE", "normal")
+	list(1, false, "ID", c.do("CLIENT ID"))
+}
+
 func TestLatenciesOfCommands(t *testing.T) {
 	r := newRig(t, nil)
 	c := r.dial()
