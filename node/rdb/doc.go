@@ -17,8 +17,10 @@
 //   - A value that is read gets the encoding that the reference would give it
 //     under the limits in force.
 //   - The reader and the writer stream. The writer hands a large collection on
-//     in pieces; the reader builds it element by element where the format has
-//     elements, and string by string where it has packed nodes.
+//     in pieces; the reader builds it of so many elements at once as it may gather
+//     where the format has elements, and string by string where it has packed nodes.
+//   - What the reference keeps packed is dumped packed, and what comes packed is
+//     taken over as it is where its type can live with that.
 //
 // A collection is read into a draft, which the caller puts into the keyspace or
 // discards.

@@ -87,8 +87,9 @@ type Loader struct {
 	direct bool
 }
 
-// gathered is how many bytes of items a Loader has at most.
-const gathered = 256 << 10
+// gathered is how many bytes a Loader has at most, of items and of what it keeps
+// beside each.
+const gathered = 512 << 10
 
 // Begin makes l a loader of the hash in c, which is an empty draft's with
 // value.EncListpack. It keeps the memory that it had before unless that is much.
@@ -112,7 +113,7 @@ func (l *Loader) Add(field, val []byte, deadline int64) bool {
 	}
 	l.longest = max(l.longest, len(field), len(val))
 	l.add(l.h.cell.Memory().Hash(field), field, val)
-	return len(l.texts) < gathered || l.flush()
+	return len(l.texts)+16*len(l.list) < gathered || l.flush()
 }
 
 // Close puts what was gathered into the hash, in the smallest form, and returns

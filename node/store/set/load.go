@@ -25,8 +25,9 @@ type Loader struct {
 	room tree.Sorter
 }
 
-// gathered is how many bytes of members a Loader has at most.
-const gathered = 256 << 10
+// gathered is how many bytes a Loader has at most, of members and of what it keeps
+// beside each: that of an empty one counts, too, however often it comes.
+const gathered = 512 << 10
 
 // Load returns a loader of the set in c, which is an empty draft's with
 // value.EncIntset. About n members are expected, which is not quite believed.
@@ -60,7 +61,7 @@ func (l *Loader) Add(member []byte) bool {
 		At:   uint64(len(l.texts))<<32 | uint64(len(member)),
 	})
 	l.texts = append(l.texts, member...)
-	return len(l.texts) < gathered || l.flush()
+	return len(l.texts)+16*len(l.list) < gathered || l.flush()
 }
 
 func (l *Loader) member(at uint64) []byte { return l.texts[at>>32:][:uint32(at)] }

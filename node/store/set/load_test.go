@@ -76,3 +76,18 @@ func TestLoader(t *testing.T) {
 		t.Errorf("seed %d: %d bytes leaked", seed, used)
 	}
 }
+
+// TestLoaderOfTheSame: what comes again and again is noticed, and is not gathered
+// without end.
+func TestLoaderOfTheSame(t *testing.T) {
+	limits := DefaultLimits()
+	m := valuetest.NewMemory(t)
+	d := value.NewDraft(tree.Space{Heap: m.Heap(0)}, value.KindSet, value.EncIntset)
+	defer d.Discard()
+	l := Load(&d.Cell, &limits, 1)
+	for n := 0; l.Add(nil); n++ {
+		if n > gathered {
+			t.Fatalf("%d empty members were gathered", n)
+		}
+	}
+}

@@ -39,8 +39,9 @@ type scored struct {
 	at       int
 }
 
-// gathered is how many bytes of members a Loader has at most.
-const gathered = 1 << 20
+// gathered is how many bytes a Loader has at most, of members and of what it keeps
+// beside each: that of an empty one counts, too, however often it comes.
+const gathered = 2 << 20
 
 // Begin makes l a loader of the set in c, which is an empty draft's. It keeps the
 // memory that it had before unless that is much. About n members are expected, which
@@ -70,7 +71,7 @@ func (l *Loader) Add(member []byte, score float64) bool {
 	}
 	l.list = append(l.list, scored{order(score), negative, uint32(len(member)), len(l.texts)})
 	l.texts = append(l.texts, member...)
-	if len(l.texts) < gathered {
+	if len(l.texts)+24*len(l.list) < gathered {
 		return true
 	}
 	l.direct = true

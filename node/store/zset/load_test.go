@@ -24,7 +24,7 @@ func TestLoader(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		base := memory.Heap(0).Used()
 		limits := rapid.SampledFrom([]Limits{DefaultLimits, {Entries: 5, Value: 64}, {Entries: 1 << 30, Value: 1 << 30}, {}}).Draw(t, "limits")
-		n := rapid.SampledFrom([]int{1, 10, 100, 128, 129, 3000}).Draw(t, "members")
+		n := rapid.SampledFrom([]int{1, 10, 100, 128, 129, 4000}).Draw(t, "members")
 		longest := rapid.SampledFrom([]int{1, 40, 70, 900}).Draw(t, "longest")
 		const any, falling = 1, 2
 		order := rapid.IntRange(0, falling).Draw(t, "order")
