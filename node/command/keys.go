@@ -335,6 +335,8 @@ type unpacked struct {
 	thinned *thinned
 	cut     *stream.Cut
 	reply   resp.Writer
+	// parser is what v and draft of a RESTORE lie in; it is free when they are.
+	parser *rdb.Parser
 }
 
 // stillOf reports whether ref has the very value that was kept: the roots of its
@@ -441,8 +443,9 @@ func cloneAhead(c *Call) {
 	c.ahead = &unpacked{v: v, draft: v.Clone(space), since: sn}
 }
 
-func (c *Call) unpack(p *rdb.Parser, space tree.Space) (u unpacked) {
-	u.v, u.draft, u.err = p.Parse(c.Args[3], rdb.Target{Space: space, Limits: &c.Limits().Limits})
+func (c *Call) unpack(space tree.Space) (u unpacked) {
+	u.parser = c.engine.parsers.Get().(*rdb.Parser)
+	u.v, u.draft, u.err = u.parser.Parse(c.Args[3], rdb.Target{Space: space, Limits: &c.Limits().Limits})
 	return u
 }
 
@@ -458,7 +461,7 @@ func unpackAhead(c *Call) {
 	slot := slots.Of(c.Args[1])
 	var space tree.Space
 	c.engine.WithSlot(slot, func() { space = c.engine.store.DraftSpace(slot) })
-	u := c.unpack(new(rdb.Parser), space)
+	u := c.unpack(space)
 	c.ahead = &u
 }
 
@@ -491,10 +494,9 @@ func runRestore(c *Call) error {
 	if c.ahead != nil {
 		u, c.ahead = *c.ahead, nil
 	} else {
-		p := c.engine.parsers.Get().(*rdb.Parser)
-		defer c.engine.parsers.Put(p)
-		u = c.unpack(p, c.engine.store.DraftSpace(c.slotOf(key)))
+		u = c.unpack(c.engine.store.DraftSpace(c.slotOf(key)))
 	}
+	defer c.engine.parsers.Put(u.parser)
 	switch {
 	case errors.Is(u.err, rdb.ErrChecksum):
 		return resp.ErrBadDump
