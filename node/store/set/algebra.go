@@ -97,8 +97,7 @@ func (f *Filter) has(i int) bool {
 	}
 	hash := it.Hash()
 	if f.walkers == nil {
-		_, found := findMember(&r.tree, hash, it.Member())
-		return found
+		return hasMember(&r.tree, hash, it.Member())
 	}
 	w := &f.walkers[i]
 	if !w.Reach(hash) {

@@ -69,7 +69,17 @@ func (r Reader) Has(member []byte) bool {
 	case formPacked:
 		return findPacked(r.bytes, member) >= 0
 	}
-	_, found := findMember(&r.tree, r.Hash(member), member)
+	return hasMember(&r.tree, r.Hash(member), member)
+}
+
+// hasMember reports whether member is in a tree.
+func hasMember(v *tree.View, hash uint64, member []byte) bool {
+	item, found := v.Lookup(hash)
+	if !found || string(item) == string(member) {
+		return found
+	}
+	// Another member of the same hash.
+	_, found = findMember(v, hash, member)
 	return found
 }
 

@@ -287,6 +287,9 @@ func (s Set) addItems(v *tree.View, members [][]byte) int {
 	before := t.Len()
 	for _, member := range members {
 		hash := t.Memory.Hash(member)
+		if item, found := t.Lookup(hash); found && string(item) == string(member) {
+			continue
+		}
 		if c, found := findMember(&t.View, hash, member); !found {
 			copy(t.Insert(&c, hash, len(member)), member)
 		}

@@ -68,6 +68,38 @@ func (v View) Find(prefix uint64, compare func(item []byte) int) (c Cursor, foun
 	return c, found
 }
 
+// Lookup returns the first item with a prefix: Find for who looks at that one item
+// only, in a tree that has prefixes.
+func (v *View) Lookup(prefix uint64) (item []byte, found bool) {
+	if v.Root.Node == 0 {
+		return nil, false
+	}
+	r, near := v.Root.Node, unknown
+	for level := int(v.Root.Height); level > 0; level-- {
+		n := v.node(r)
+		i := v.findChild(n, prefix, nil)
+		children := n.children()
+		if level == 1 {
+			near = guess(children, i, prefix)
+		}
+		r = children[i].node
+	}
+	n := v.node(r)
+	i, found := v.findItem(n, near, prefix, nil)
+	switch {
+	case found:
+		return v.item(n, i), true
+	case i < int(n.count):
+		return nil, false
+	}
+	// It may begin the next leaf.
+	c, found := v.Find(prefix, nil)
+	if !found {
+		return nil, false
+	}
+	return c.Item(), true
+}
+
 // findChild returns the child that what is looked for is in or directly behind.
 func (v *View) findChild(n *node, prefix uint64, compare func(item []byte) int) int {
 	children := n.children()

@@ -56,11 +56,21 @@ func (r *Reader) Score(member []byte) (score float64, ok bool) {
 		score, _ = packedScore(r.v.Bytes, listpack.Next(r.v.Bytes, pos))
 		return score, true
 	}
-	c, ok := findMember(r.v.Tree(byMember), member)
+	v := r.v.Tree(byMember)
+	hash := v.Memory.Hash(member)
+	item, ok := v.Lookup(hash)
 	if !ok {
 		return 0, false
 	}
-	return getScore(c.Item()), true
+	if string(item[scoreSize:]) != string(member) {
+		// Another member of the same hash.
+		c, ok := findHashed(v, hash, member)
+		if !ok {
+			return 0, false
+		}
+		item = c.Item()
+	}
+	return getScore(item), true
 }
 
 // Rank returns the rank of a member.
