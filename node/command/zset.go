@@ -229,15 +229,8 @@ func runZRem(c *Call) error {
 	removed := int64(0)
 	if ref.OK() {
 		z := c.openZSet(&ref)
-		for _, member := range c.Args[2:] {
-			if !z.Remove(member) {
-				continue
-			}
-			removed++
-			if z.Len() == 0 {
-				c.Delete(key)
-				break
-			}
+		if removed = int64(z.RemoveAll(c.Args[2:])); removed > 0 && z.Len() == 0 {
+			c.Delete(key)
 		}
 		c.changedTimes(key, removed)
 	}

@@ -323,6 +323,35 @@ func (z *ZSet) Remove(member []byte) bool {
 	return true
 }
 
+// RemoveAll is Remove of several members, one after the other, until none is left. It
+// returns how many were there.
+func (z *ZSet) RemoveAll(members [][]byte) (removed int) {
+	if z.packed() {
+		for i := 0; i < len(members) && z.Len() > 0; i++ {
+			if z.Remove(members[i]) {
+				removed++
+			}
+		}
+		return removed
+	}
+	scores, byMember := z.trees()
+	for i := 0; i < len(members) && byMember.Len() > 0; i++ {
+		at, found := findMember(byMember.View, members[i])
+		if !found {
+			continue
+		}
+		score := getScore(at.Item())
+		byMember.Delete(&at)
+		c, _ := findScore(scores.View, score, members[i])
+		scores.Delete(&c)
+		removed++
+	}
+	if removed > 0 {
+		z.keep(&scores, &byMember, 0)
+	}
+	return removed
+}
+
 // RemoveRanks removes the members of ranks from up to, without it, to.
 func (z *ZSet) RemoveRanks(from, to int) {
 	if from >= to {

@@ -92,7 +92,7 @@ func TestRemoveFew(t *testing.T) {
 		for len(want) > 100 {
 			var n, in int
 			var ok bool
-			gone := func(string, float64) bool { return false }
+			var gone func(string, float64) bool
 			if byLex {
 				from, width := r.IntN(3000), r.IntN(12)
 				l := LexRange{

@@ -202,6 +202,22 @@ func run(t *rapid.T, m *arena.Memory, many int) {
 			}
 			delete(model, string(member))
 		},
+		"remove all": func(t *rapid.T) {
+			z := open()
+			var members [][]byte
+			there := 0
+			for range rapid.IntRange(0, 12).Draw(t, "n") {
+				member := drawMember(t, many)
+				members = append(members, member)
+				if _, ok := model[string(member)]; ok {
+					there++
+				}
+				delete(model, string(member))
+			}
+			if removed := z.RemoveAll(members); removed != there {
+				t.Fatalf("%d of %q removed, want %d", removed, members, there)
+			}
+		},
 		"remove ranks": func(t *rapid.T) {
 			z := open()
 			from := rapid.IntRange(0, len(model)).Draw(t, "from")
