@@ -227,12 +227,18 @@ func (m *sortRoom) giveBack(room sortRoom) {
 	}
 }
 
+// An element is filled where it lies: one that is put together and copied waits for
+// itself.
+
 func (s *sorter) add(text []byte) {
-	s.items = append(s.items, sortItem{sortText: sortText{text: text}})
+	s.items = append(s.items, sortItem{})
+	s.items[len(s.items)-1].text = text
 }
 
 func (s *sorter) addInt(n int64) {
-	s.items = append(s.items, sortItem{sortText: sortText{n: n, isInt: true}})
+	s.items = append(s.items, sortItem{})
+	item := &s.items[len(s.items)-1]
+	item.n, item.isInt = n, true
 }
 
 // addCopy adds a text that does not stay where it is.
@@ -388,6 +394,10 @@ func (s *sorter) sort() error {
 	failed := false
 	for i := range s.keys {
 		item := &s.items[i]
+		if !s.byOthers && !s.alpha && item.isInt {
+			s.keys[i].score = float64(item.n)
+			continue
+		}
 		weight := item.sortText
 		if s.byOthers {
 			found, free := s.lookup(&s.by, &item.sortText)
