@@ -15,7 +15,8 @@ import (
 // TestScripts runs each script of testdata/scripts on an engine and on the
 // reference and compares every reply, in RESP2 and RESP3. A line is a command
 // in the quoting of inline requests; "unordered" before it compares an array as
-// a set, "about N" numbers up to N apart, "shape" only the kind of the reply.
+// a set, "about" numbers that are up to two seconds apart, "shape" only the kind of
+// the reply.
 func TestScripts(t *testing.T) {
 	files, err := filepath.Glob("testdata/scripts/*.txt")
 	if err != nil || len(files) == 0 {
@@ -59,7 +60,12 @@ func runScript(t *testing.T, file string, ours *node, ref *reference) (compared,
 		case "unordered":
 			args, same = args[1:], sameSet
 		case "about":
-			args, same = args[1:], about
+			args = args[1:]
+			apart := int64(2000)
+			if !strings.HasPrefix(strings.ToUpper(args[0]), "P") {
+				apart = 2 // in seconds
+			}
+			same = func(a, b string) bool { return about(a, b, apart) }
 		case "shape":
 			args, same = args[1:], func(a, b string) bool { return a[0] == b[0] }
 		}
@@ -110,8 +116,8 @@ func sortedTexts(list []any) []string {
 }
 
 // about compares numbers that depend on the time.
-func about(a, b string) bool {
+func about(a, b string, apart int64) bool {
 	x, ok1 := decoded(a).(int64)
 	y, ok2 := decoded(b).(int64)
-	return ok1 && ok2 && max(x-y, y-x) <= 200
+	return ok1 && ok2 && max(x-y, y-x) <= apart
 }
