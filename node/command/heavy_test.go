@@ -115,6 +115,8 @@ func TestLongCallsLeaveTheLoop(t *testing.T) {
 		"XPENDING stream group IDLE 1 - + 5",
 		"XINFO STREAM stream FULL COUNT 0",
 		"SETBIT string 90000000 1", "BITFIELD none SET u8 90000000 1", "LCS string word LEN",
+		"GET string", "MGET word string", "GETRANGE string 0 -1", "GETSET string x", "GETDEL string", "GETEX string PERSIST", "SET string x GET",
+		"COPY string to", "COPY hash to", "DUMP string", "DUMP set",
 	} {
 		if reply, long := n.attempt(line); !long || reply != "" {
 			t.Errorf("%s: ran on the loop and answered %.60q", line, reply)
@@ -163,6 +165,7 @@ func TestLongCallsLeaveTheLoop(t *testing.T) {
 		"XPENDING stream group - + 5",
 		"XINFO STREAM stream",
 		"XINFO STREAM stream FULL",
+		"GET word", "MGET word word", "GETRANGE string -1000000 -1", "COPY word to", "DUMP fewset",
 		"SETBIT string 15000000 1", "BITFIELD fewstring INCRBY i16 #2 1 OVERFLOW SAT INCRBY u4 3 1", "LCS fewstring fewstring",
 	} {
 		if reply, long := n.attempt(line); long || reply == "" {

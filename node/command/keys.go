@@ -191,7 +191,7 @@ func runCopy(c *Call) error {
 		return resp.ErrSameObject
 	}
 	old := c.Read(from)
-	if old.OK() && old.Roots() > 0 && c.tooLong(int(old.Size()), aheadBytes) {
+	if old.OK() && c.tooLongToCopy(old) {
 		return ErrLong
 	}
 	if !old.OK() || c.PeekIn(db, to).OK() && !replace {
@@ -209,6 +209,14 @@ func runCopy(c *Call) error {
 	c.ChangedIn(db, to)
 	c.Reply.Int(1)
 	return nil
+}
+
+// tooLongToCopy is tooLong for the value of ref from end to end.
+func (c *Call) tooLongToCopy(ref store.Ref) bool {
+	if ref.Roots() > 0 {
+		return c.tooLong(int(ref.Size()), aheadBytes)
+	}
+	return c.tooLong(len(ref.Value().Bytes), loopBytes)
 }
 
 func runMove(c *Call) error {
@@ -265,6 +273,9 @@ func runDump(c *Call) error {
 	if !ref.OK() {
 		c.Reply.Null()
 		return nil
+	}
+	if c.tooLongToCopy(ref) {
+		return ErrLong
 	}
 	d := c.engine.dumpers.Get().(*rdb.Dumper)
 	c.Reply.Bulk(d.Dump(ref.Value()))

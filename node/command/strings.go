@@ -175,17 +175,22 @@ func farOffset(c *Call) bool { return len(c.Args) > 2 && len(c.Args[2]) > 6 }
 // manyArgs is the Heavy of commands whose work grows with their keys.
 func manyArgs(c *Call) bool { return len(c.Args) > 512 }
 
-// replyString answers with the string of ref, or null.
-func replyString(c *Call, ref store.Ref) {
+// replyString answers with the string of ref, or null. It returns ErrLong, and has
+// answered nothing, if the string is too long for a loop.
+func replyString(c *Call, ref store.Ref) error {
 	if !ref.OK() {
 		c.Reply.Null()
-		return
+		return nil
 	}
 	text, n, isInt := ref.Text()
 	if isInt {
 		text = c.Number(n)
 	}
+	if c.tooLong(len(text), loopBytes) {
+		return ErrLong
+	}
 	c.Reply.Bulk(text)
+	return nil
 }
 
 func runGet(c *Call) error {
@@ -193,8 +198,7 @@ func runGet(c *Call) error {
 	if err := isKind(ref, value.KindString); err != nil {
 		return err
 	}
-	replyString(c, ref)
-	return nil
+	return replyString(c, ref)
 }
 
 func runStrLen(c *Call) error {
@@ -211,13 +215,17 @@ func runStrLen(c *Call) error {
 }
 
 func runMGet(c *Call) error {
+	mark := len(c.Reply.Buf)
 	c.Reply.Array(len(c.Args) - 1)
 	for _, key := range c.Args[1:] {
 		ref := c.Read(key)
 		if ref.OK() && ref.Kind() != value.KindString {
 			ref = store.Ref{}
 		}
-		replyString(c, ref)
+		if replyString(c, ref) != nil || c.tooLong(len(c.Reply.Buf)-mark, loopBytes) {
+			c.Reply.Buf = c.Reply.Buf[:mark]
+			return ErrLong
+		}
 	}
 	return nil
 }
@@ -325,7 +333,9 @@ func runSet(c *Call) error {
 		if err := isKind(ref, value.KindString); err != nil {
 			return err
 		}
-		replyString(c, ref)
+		if err := replyString(c, ref); err != nil {
+			return err
+		}
 	} else if o.nx || o.xx || o.keepTTL || o.ifEqual {
 		ref = c.Write(key)
 	}
@@ -407,7 +417,9 @@ func runGetSet(c *Call) error {
 	if err := isKind(ref, value.KindString); err != nil {
 		return err
 	}
-	replyString(c, ref)
+	if err := replyString(c, ref); err != nil {
+		return err
+	}
 	c.Put(key, value.StringValue(text), false)
 	c.Changed(key)
 	c.Effect(wordSet, key, text)
@@ -420,7 +432,9 @@ func runGetDel(c *Call) error {
 	if err := isKind(ref, value.KindString); err != nil {
 		return err
 	}
-	replyString(c, ref)
+	if err := replyString(c, ref); err != nil {
+		return err
+	}
 	if ref.OK() {
 		c.Delete(key)
 		c.Changed(key)
@@ -479,7 +493,9 @@ func runGetEx(c *Call) error {
 	if err != nil {
 		return err
 	}
-	replyString(c, ref)
+	if err := replyString(c, ref); err != nil {
+		return err
+	}
 	switch {
 	case at > 0 && len(o.word) == 4 && c.alreadyExpired(at):
 		c.Delete(key)
@@ -593,6 +609,9 @@ func runGetRange(c *Call) error {
 	if start > end || size == 0 {
 		c.Reply.Bulk(nil)
 		return nil
+	}
+	if c.tooLong(int(end+1-start), loopBytes) {
+		return ErrLong
 	}
 	c.Reply.Bulk(text[start : end+1])
 	return nil

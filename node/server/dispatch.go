@@ -34,7 +34,7 @@ func (s *session) begin(row *row) {
 	}
 	c := &s.call
 	c.Spec, c.Args, c.DB = spec, args, s.db
-	if row.heavy != nil && row.heavy(c) {
+	if row.heavy != nil && row.heavy(c) || s.requestBytes > loopRequest && row.keyed {
 		s.runOffLoop()
 		return
 	}

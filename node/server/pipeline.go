@@ -65,7 +65,8 @@ func (s *session) next() (r *row, ok bool) {
 	// What was cut by other rules than those in force now is cut again.
 	if i := p.taken; i < len(p.requests) && !s.scan.Restricted {
 		p.taken++
-		s.data = s.data[p.requests[i].Size:]
+		s.requestBytes = p.requests[i].Size
+		s.data = s.data[s.requestBytes:]
 		s.args, s.call.Place = p.requests[i].Args, p.places[i]
 		return p.rows[i], true
 	}
@@ -79,7 +80,7 @@ func (s *session) next() (r *row, ok bool) {
 		if n == 0 {
 			return nil, false
 		}
-		s.data = s.data[n:]
+		s.data, s.requestBytes = s.data[n:], n
 		if len(args) > 0 {
 			s.args, s.call.Place = args, command.Place{}
 			return s.bench.recall(args), true

@@ -118,8 +118,9 @@ type session struct {
 	ranFn func(*command.Call)
 	// row is the row of the request under way, or of the last one.
 	row *row
-	// args is the request under way.
-	args [][]byte
+	// args is the request under way, which was of so many bytes.
+	args         [][]byte
+	requestBytes int
 
 	tx  *transaction
 	db  int
@@ -196,6 +197,9 @@ const (
 	turnRequests = 2048
 	// flushBytes is how much output gathers before it is sent within a turn.
 	flushBytes = 64 << 10
+	// loopRequest is how long a request is that runs on a loop: to look at more takes
+	// it too long.
+	loopRequest = 1 << 20
 	// slowReaderBytes is how much output may wait for a peer that does not read
 	// before the session stops answering it, when no output limit is set.
 	slowReaderBytes = 1 << 20
