@@ -433,11 +433,7 @@ func runHDel(c *Call) error {
 	n := int64(0)
 	if ref.OK() {
 		h := c.openHash(&ref)
-		for _, field := range fields {
-			if h.Delete(field) {
-				n++
-			}
-		}
+		n = int64(h.DeleteAll(fields))
 		if n > 0 {
 			c.emptied(ref, key, &h)
 			c.Changed(key)

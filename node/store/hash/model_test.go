@@ -235,6 +235,21 @@ func TestHashIsAMap(t *testing.T) {
 				}
 				delete(w.model, f)
 			},
+			"delete all": func(t *rapid.T) {
+				var fields [][]byte
+				there := 0
+				for range rapid.IntRange(1, 20).Draw(t, "fields") {
+					f := field(t)
+					if _, ok := w.model[f]; ok {
+						there++
+					}
+					delete(w.model, f)
+					fields = append(fields, []byte(f))
+				}
+				if got := w.hash.DeleteAll(fields); got != there {
+					t.Fatalf("DeleteAll %q: %d, want %d", fields, got, there)
+				}
+			},
 			"purge": func(t *rapid.T) {
 				f := field(t)
 				e, there := w.model[f]

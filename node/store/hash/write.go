@@ -257,6 +257,30 @@ func (h *Hash) Delete(field []byte) bool {
 	return true
 }
 
+// DeleteAll is Delete of several fields. It returns how many were there.
+func (h *Hash) DeleteAll(fields [][]byte) (deleted int) {
+	if len(fields) == 1 || h.cell.Roots() != 1 {
+		// Fields with deadlines are in another tree, too.
+		for _, field := range fields {
+			if h.Delete(field) {
+				deleted++
+			}
+		}
+		return deleted
+	}
+	t := h.cell.Tree(fieldTree)
+	before := t.Len()
+	for i := 0; i < len(fields) && t.Len() > 0; i++ {
+		if _, c, found := find(t.View, fields[i]); found {
+			t.Delete(&c)
+		}
+	}
+	if t.Len() != before {
+		h.cell.SetRoot(fieldTree, t.Root)
+	}
+	return before - t.Len()
+}
+
 func (h *Hash) deleteFromTree(t *tree.Tree, c *tree.Cursor, prefix uint64) {
 	_, _, deadline := splitItem(c.Item())
 	t.Delete(c)

@@ -3,27 +3,44 @@ package tree
 import "slotmesh/node/store/arena"
 
 // Delete removes the item at the cursor, which is then at the one that followed.
-func (t *Tree) Delete(c *Cursor) {
+func (t *Tree) Delete(c *Cursor) { t.DeleteRun(c, 1) }
+
+// DeleteRun removes the n items from the cursor on, which are few and all there. It is
+// then at the one that followed. Those of one leaf go at once.
+func (t *Tree) DeleteRun(c *Cursor, n int) {
+	for n > 0 {
+		n -= t.deleteHere(c, n)
+	}
+}
+
+// deleteHere is DeleteRun for those of them that are in the cursor's leaf. It returns
+// how many are.
+func (t *Tree) deleteHere(c *Cursor, most int) int {
 	t.expect(c)
 	height := int(t.Root.Height)
 	t.own(c, height+1)
 	n, at := t.leafOf(c), c.path[height].at()
-	if block := n.externalAt(n.offsets()[at]); block != 0 {
-		t.dropExternal(block)
-		n.externals--
+	gone := min(most, int(n.count)-at)
+	if n.externals > 0 {
+		for _, offset := range n.offsets()[at : at+gone] {
+			if block := n.externalAt(offset); block != 0 {
+				t.dropExternal(block)
+				n.externals--
+			}
+		}
 	}
-	if n.count == 1 {
+	if int(n.count) == gone {
 		rank := c.Rank()
-		n.closeSlots(at, at+1)
-		t.Root.Count--
+		n.closeSlots(at, at+gone)
+		t.Root.Count -= uint64(gone)
 		t.remove(c, height)
 		t.mend(rank)
 		*c = t.At(rank)
-		return
+		return gone
 	}
-	n.closeSlots(at, at+1)
-	t.Root.Count--
-	t.count(c, -1)
+	n.closeSlots(at, at+gone)
+	t.Root.Count -= uint64(gone)
+	t.count(c, -gone)
 	if at == 0 {
 		t.fixPrefix(c)
 	}
@@ -31,15 +48,16 @@ func (t *Tree) Delete(c *Cursor) {
 		rank := c.Rank()
 		t.mend(rank)
 		*c = t.At(rank)
-		return
+		return gone
 	}
-	if n.wasteful() && !t.leaves(c, n) {
+	if n.worn() && !t.leaves(c, n) {
 		t.repack(c)
 	}
 	c.view = t.View
 	if n := c.leaf(); at == int(n.count) {
 		c.forward()
 	}
+	return gone
 }
 
 // mendable reports whether the cursor's leaf n is too small and can be merged with a

@@ -144,6 +144,13 @@ func (w *world) delete(c *Cursor, rank int) {
 	w.at(c, rank, "delete")
 }
 
+// deleteRun deletes n items from the cursor on.
+func (w *world) deleteRun(c *Cursor, rank, n int) {
+	w.tree.DeleteRun(c, n)
+	w.model = slices.Delete(w.model, rank, rank+n)
+	w.at(c, rank, "delete run")
+}
+
 // deleteSome deletes so many of a thousand items, scattered.
 func (w *world) deleteSome(of1000 int) {
 	rank, salt := 0, w.draw(1<<20)
@@ -328,6 +335,10 @@ func (w *world) step() {
 		for range 1 + w.draw(50) {
 			if !c.Valid() {
 				break
+			}
+			if w.draw(8) == 0 {
+				w.deleteRun(&c, rank, min(w.draw(40), len(w.model)-rank))
+				continue
 			}
 			w.delete(&c, rank)
 		}

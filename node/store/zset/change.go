@@ -430,12 +430,14 @@ func (z *ZSet) removeFew(first *tree.Cursor, n int) (int, bool) {
 		return 0, true
 	}
 	scores, members := z.trees()
+	c := *first
 	for range n {
-		if at, found := findMember(members.View, first.Item()); found {
+		if at, found := findMember(members.View, c.Item()); found {
 			members.Delete(&at)
 		}
-		scores.Delete(first)
+		c.Next()
 	}
+	scores.DeleteRun(first, n)
 	z.keep(&scores, &members, 0)
 	return n, true
 }
