@@ -276,7 +276,7 @@ func newArg(word string) Arg {
 		name, kind = word[:i], word[i+1:]
 	}
 	keySpec := -1
-	if of, number, given := strings.Cut(kind, "#"); given {
+	if of, number, given := strings.Cut(kind, "#"); given && len(number) == 1 && '0' <= number[0] && number[0] <= '9' {
 		kind, keySpec = of, int(number[0]-'0')
 	}
 	if kind == "" {
