@@ -459,22 +459,26 @@ func (r *Ref) Resize(size int) []byte {
 func (s *Store) Copy(from Ref, db int, p Place, key []byte, now int64) Ref {
 	v := from.Value()
 	if v.Roots != 0 {
-		return s.CopyMade(from, v.Clone(s.DraftSpace(p.Slot)), db, p, key, now)
+		v = v.CloneDetached(s.DraftSpace(p.Slot))
 	}
-	mark, at := from.mark(), from.ExpireAt()
-	v.FieldsExpireAt = from.FieldsExpireAt()
-	// The value is a view of from, which stays where it is while key is written.
-	return s.settled(s.SetAt(db, p, key, &v, false, now), at, mark)
+	// A value without trees is a view of from, which stays where it is while key is
+	// written.
+	return s.copyAs(from, &v, db, p, key, now)
 }
 
 // CopyMade is Copy with a clone of the value that was made before, which it takes
 // over: see Ref.UnchangedSince.
 func (s *Store) CopyMade(from Ref, made *value.Draft, db int, p Place, key []byte, now int64) Ref {
 	defer made.Close()
-	mark, at := from.mark(), from.ExpireAt()
 	v := made.Value()
+	return s.copyAs(from, &v, db, p, key, now)
+}
+
+// copyAs makes v the value of key, and all else of it what from has.
+func (s *Store) copyAs(from Ref, v *value.Value, db int, p Place, key []byte, now int64) Ref {
+	mark, at := from.mark(), from.ExpireAt()
 	v.FieldsExpireAt = from.FieldsExpireAt()
-	return s.settled(s.SetAt(db, p, key, &v, false, now), at, mark)
+	return s.settled(s.SetAt(db, p, key, v, false, now), at, mark)
 }
 
 // Move makes key of db at p what from is, which is another key, and removes from:

@@ -49,10 +49,24 @@ func (v Value) Clone(space tree.Space) *Draft {
 	d := NewDraft(space, v.Kind, v.Enc)
 	copy(d.Splice(0, 0, len(v.Bytes)), v.Bytes)
 	d.Cell.SetRoots(int(v.Roots))
-	for i := range int(v.Roots) {
-		d.SetRoot(i, v.Tree(i).Clone(d.space).Root)
-	}
+	v.cloneTrees(d.space, d.Edit())
 	return d
+}
+
+// CloneDetached is Clone for who puts the value into the keyspace at once, and needs
+// no draft for it: the trees of the clone are new, the rest of it is Detach's.
+func (v Value) CloneDetached(space tree.Space) Value {
+	d := v.Detach()
+	v.cloneTrees(space, d.Bytes)
+	return d
+}
+
+// cloneTrees puts the roots of copies of the trees of v into payload, a copy of that
+// of v.
+func (v Value) cloneTrees(space tree.Space, payload []byte) {
+	for i := range int(v.Roots) {
+		v.Tree(i).Clone(space).Root.Put(payload[i*tree.RootSize:])
+	}
 }
 
 // Close gives back what the keyspace does not take over.
