@@ -216,42 +216,47 @@ func (e *Editor) find(register int) (at place, before int) {
 	}
 	b := e.Bytes
 	for {
-		offset, first := start.offset, start.first
-		last, lastFirst := offset, first
-		lastButOne, lastButOneFirst := offset, first
+		offset, left := start.offset, register-start.first
+		last, lastButOne := offset, offset
 		found := false
-		// As parseRun reads them, in a loop that is most of what PFADD does.
+		// As parseRun reads them, in a loop that is most of what PFADD does: what it
+		// keeps fits into a processor's registers.
 		for offset < len(b) {
-			c := b[offset]
-			length, size := int(c)+1, 1
+			c, next := b[offset], offset+1
+			length := int(c) + 1
 			switch {
 			case c&0x80 != 0:
 				length = int(c&3) + 1
 			case c&0x40 != 0:
-				length, size = int(c&63)<<8+1, 2
-				if offset+1 < len(b) {
-					length += int(b[offset+1])
+				length = int(c&63)<<8 + 1
+				if next < len(b) {
+					length += int(b[next])
 				}
+				next++
 			}
-			if register < first+length {
+			if left < length {
 				found = true
 				break
 			}
-			lastButOne, lastButOneFirst = last, lastFirst
-			last, lastFirst = offset, first
-			offset += size
-			first += length
+			left -= length
+			lastButOne, last, offset = last, offset, next
 		}
 		if offset == start.offset && start.offset > headerSize {
 			// What is before it is not known.
 			start = place{offset: headerSize}
 			continue
 		}
-		at = place{offset: offset, first: first}
+		at = place{offset: offset, first: register - left}
 		if found {
 			at.r = parseRun(b[offset:])
 		}
-		e.from, e.first = lastButOne, lastButOneFirst
+		e.from, e.first = lastButOne, at.first
+		if last < offset {
+			e.first -= parseRun(b[last:]).length
+		}
+		if lastButOne < last {
+			e.first -= parseRun(b[lastButOne:]).length
+		}
 		return at, last
 	}
 }
