@@ -363,6 +363,12 @@ func (z *ZSet) RemoveRanks(from, to int) {
 		z.cutPacked(start, listpack.Skip(lp, start, 2*(to-from)), to-from)
 		return
 	}
+	if to-from > 1 && to-from <= few {
+		first := z.v.Tree(byScore).At(from)
+		if _, ok := z.removeFew(&first, to-from); ok {
+			return
+		}
+	}
 	scores, members := z.trees()
 	if to-from == 1 {
 		c := scores.At(from)
@@ -377,7 +383,7 @@ func (z *ZSet) RemoveRanks(from, to int) {
 	z.keep(&scores, &members, 0)
 }
 
-// few is how many members are removed without knowing their ranks.
+// few is how many members are removed from the first of them on.
 const few = 8
 
 // RemoveScores removes the members whose scores are in s and returns how many. It
