@@ -164,7 +164,7 @@ func (b *breeder) mutant(args []string) []string {
 // types has every key of args be of every type.
 func (b *breeder) types(args []string) {
 	spec := b.ours.engine.Table().Lookup([]byte(args[0]))
-	if spec == nil || slices.Contains(unstable, args[0]) {
+	if spec == nil || slices.Contains(unstable, args[0]) || arbitrary(args) {
 		return
 	}
 	words := make([][]byte, len(args))
@@ -200,8 +200,9 @@ func (b *breeder) types(args []string) {
 	}
 }
 
-// arbitrary reports whether args store the members of a set as they come, or
-// whether what they do depends on how many milliseconds have passed.
+// arbitrary reports whether args store the members of a set as they come, whether
+// what they do depends on how many milliseconds have passed, or whether they ask
+// for more than memory holds: the reference begins to answer that.
 func arbitrary(args []string) bool {
 	has := func(word string) bool {
 		return slices.ContainsFunc(args, func(arg string) bool { return strings.EqualFold(arg, word) })
@@ -213,6 +214,11 @@ func arbitrary(args []string) bool {
 		return len(args) > 2 && args[2] == "1" && !has("ABSTTL")
 	case "EXPIRE", "PEXPIRE":
 		return has("GT") || has("LT")
+	case "HRANDFIELD", "SRANDMEMBER", "ZRANDMEMBER":
+		return slices.ContainsFunc(args, func(arg string) bool {
+			n, err := strconv.ParseInt(arg, 10, 64)
+			return err == nil && n < -1_000_000
+		})
 	}
 	return false
 }

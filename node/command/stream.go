@@ -73,7 +73,7 @@ const (
 	errTrimLimit     resp.Error = "ERR The LIMIT argument must be >= 0."
 	errLimitAlone    resp.Error = "ERR syntax error, LIMIT cannot be used without specifying a trimming strategy"
 	errLimitExact    resp.Error = "ERR syntax error, LIMIT cannot be used without the special ~ option"
-	errNoTrim        resp.Error = "ERR syntax error, XTRIM must be called with MAXLEN or MINID"
+	errNoTrim        resp.Error = "ERR syntax error, XTRIM must be called with a trimming strategy"
 	errEntriesAdded  resp.Error = "ERR entries_added must be positive"
 	errSetIDDeleted  resp.Error = "ERR The ID specified in XSETID is smaller than the provided max_deleted_entry_id"
 	errSetIDTop      resp.Error = "ERR The ID specified in XSETID is smaller than the target stream top item"
