@@ -1,6 +1,7 @@
 package main
 
 import (
+	"math/rand/v2"
 	"os"
 	"runtime"
 	"strconv"
@@ -10,15 +11,34 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// leastAbsence is what a thread that does nothing but look at the clock may miss
-// between two looks, in nanoseconds, before it asks why.
-const leastAbsence = 20_000
+// leastAbsence is how far apart two looks at the clock may be, in nanoseconds, before
+// the thread asks why.
+const leastAbsence = 200_000
 
-// absence has a thread look at the clock on a core and nothing else, and returns the
-// longest time between two looks, in µs: that long nothing ran there that wanted to.
-// stall is the longest without what the kernel says other processes had of the core
-// meanwhile; what remains is the kernel's own work, or the hypervisor's.
-func (b bench) absence(cpu int, d time.Duration) (away, stall float64) {
+// readsPerLook is how many bytes it reads between two looks: what a turn of a server
+// does at the least that has been sent a hundred commands.
+const readsPerLook = 100
+
+// absenceMemory is how much memory the thread looks at, in bytes: about what the
+// servers have. The host of a virtual machine may take back what the machine believes to be
+// resident, and whoever looks there waits for it, with processor time and no page fault.
+const absenceMemory = 640 << 20
+
+// touchedMemory is memory for absence, all of it resident.
+func touchedMemory() []byte {
+	memory := make([]byte, absenceMemory)
+	for i := 0; i < len(memory); i += os.Getpagesize() {
+		memory[i] = 1
+	}
+	return memory
+}
+
+// absence has a thread read bytes of memory on a core, here and there, and the clock,
+// and returns the longest time between two looks at it, in µs: that long
+// nothing ran there that wanted to. stall is the longest without what the kernel says
+// other processes had of the core meanwhile; what remains is the kernel's own work, or
+// the hypervisor's.
+func (b bench) absence(cpu int, memory []byte, d time.Duration) (away, stall float64) {
 	done := make(chan struct{})
 	go func() {
 		defer close(done)
@@ -30,7 +50,11 @@ func (b bench) absence(cpu int, d time.Duration) (away, stall float64) {
 		}
 		waited := threadWaited()
 		begun := time.Now()
-		for last := time.Duration(0); last < d; {
+		for last, sum := time.Duration(0), 0; last < d; {
+			for range readsPerLook {
+				// The next place depends on what was read here.
+				sum += int(memory[(rand.IntN(len(memory))+sum)%len(memory)])
+			}
 			now := time.Since(begun)
 			if gap := now - last; gap >= leastAbsence {
 				before := waited

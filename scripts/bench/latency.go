@@ -39,6 +39,7 @@ func (b bench) latency(rounds int) {
 	collections := len(collectorCosts(node))
 	tails, worst := map[*harness.Process][]float64{}, map[*harness.Process][]float64{}
 	var turns, own, away, stalls []float64
+	memory := touchedMemory()
 	for round := range rounds {
 		order := slices.Clone(both)
 		if round%2 == 1 {
@@ -51,7 +52,7 @@ func (b bench) latency(rounds int) {
 			own = append(own, debugMicros(p, "eventloop_own_duration_max")...)
 			tails[p], worst[p] = append(tails[p], tail), append(worst[p], most)
 		}
-		absence, stall := b.absence(0, steadyTime)
+		absence, stall := b.absence(0, memory, steadyTime)
 		away, stalls = append(away, absence), append(stalls, stall)
 	}
 	ratios := make([]float64, rounds)
@@ -62,7 +63,7 @@ func (b bench) latency(rounds int) {
 	fmt.Printf("longest: node %s µs, reference %s µs\n", spread(worst[node]), spread(worst[reference]))
 	fmt.Printf("longest turn of one of the node's event loops: %s µs, without what other processes had of the core %s µs, to reach 5000\n", spread(turns), spread(own))
 	fmt.Printf("the same while the keys were loaded: %s µs, %s µs\n", spread(loaded), spread(ownLoaded))
-	fmt.Printf("for comparison, a thread that only reads the clock, on core 0 between the rounds: away for %s µs at most, without what other processes had of the core %s µs\n", spread(away), spread(stalls))
+	fmt.Printf("for comparison, a thread that reads %d bytes of its memory and the clock, on core 0 between the rounds: away for %s µs at most, without what other processes had of the core %s µs\n", readsPerLook, spread(away), spread(stalls))
 	b.collector(node, keys, "of strings", "10", collections)
 
 	// Half of the data moves into collections.
