@@ -74,10 +74,10 @@ var infoSections = [...]infoSection{
 func shownSections(wanted [][]byte) (shown [len(infoSections)]bool) {
 	all, defaults := false, len(wanted) == 0
 	for _, name := range wanted {
-		all = all || isWord(name, "all") || isWord(name, "everything")
-		defaults = defaults || isWord(name, "default")
+		all = all || command.IsWord(name, "all") || command.IsWord(name, "everything")
+		defaults = defaults || command.IsWord(name, "default")
 		for i := range infoSections {
-			shown[i] = shown[i] || isWord(name, infoSections[i].name)
+			shown[i] = shown[i] || command.IsWord(name, infoSections[i].name)
 		}
 	}
 	for i := range infoSections {
@@ -86,22 +86,6 @@ func shownSections(wanted [][]byte) (shown [len(infoSections)]bool) {
 		shown[i] = shown[i] || defaults && section.byDefault || all && section.name != "debug"
 	}
 	return shown
-}
-
-// isWord reports whether an argument is a word, which is in lower case, in any case.
-func isWord(arg []byte, word string) bool {
-	if len(arg) != len(word) {
-		return false
-	}
-	for i, c := range arg {
-		if 'A' <= c && c <= 'Z' {
-			c += 'a' - 'A'
-		}
-		if c != word[i] {
-			return false
-		}
-	}
-	return true
 }
 
 // appendInfo appends the text of the sections that are to be shown.

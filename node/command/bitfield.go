@@ -12,9 +12,9 @@ import (
 func bitFieldFlags(args [][]byte) KeyFlags {
 	for i := 2; i < len(args); {
 		switch rest := len(args) - i - 1; {
-		case isWord(args[i], "get") && rest >= 2:
+		case IsWord(args[i], "get") && rest >= 2:
 			i += 3
-		case isWord(args[i], "overflow") && rest >= 1:
+		case IsWord(args[i], "overflow") && rest >= 1:
 			i += 2
 		default:
 			return KeyRW | KeyAccess | KeyUpdate
@@ -84,19 +84,19 @@ func (p *fieldParser) next() (op fieldOp, ok bool, err error) {
 		word := args[p.at]
 		rest := len(args) - p.at - 1
 		switch {
-		case isWord(word, "get") && rest >= 2:
+		case IsWord(word, "get") && rest >= 2:
 			op.kind = fieldGet
-		case isWord(word, "set") && rest >= 3:
+		case IsWord(word, "set") && rest >= 3:
 			op.kind = fieldSet
-		case isWord(word, "incrby") && rest >= 3:
+		case IsWord(word, "incrby") && rest >= 3:
 			op.kind = fieldIncrement
-		case isWord(word, "overflow") && rest >= 1:
+		case IsWord(word, "overflow") && rest >= 1:
 			switch how := args[p.at+1]; {
-			case isWord(how, "wrap"):
+			case IsWord(how, "wrap"):
 				p.overflow = overflowWrap
-			case isWord(how, "sat"):
+			case IsWord(how, "sat"):
 				p.overflow = overflowSaturate
-			case isWord(how, "fail"):
+			case IsWord(how, "fail"):
 				p.overflow = overflowFail
 			default:
 				return op, false, resp.Error("ERR Invalid OVERFLOW type specified")

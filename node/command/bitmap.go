@@ -155,9 +155,9 @@ type bitRange struct{ from, to int64 }
 // parseBitUnit reads BYTE or BIT.
 func parseBitUnit(word []byte) (isBit bool, err error) {
 	switch {
-	case isWord(word, "bit"):
+	case IsWord(word, "bit"):
 		return true, nil
-	case isWord(word, "byte"):
+	case IsWord(word, "byte"):
 		return false, nil
 	}
 	return false, resp.ErrSyntax

@@ -21,7 +21,7 @@ const (
 
 func parseBitOperation(word []byte) (bitOperation, bool) {
 	for i, name := range [...]string{"and", "or", "xor", "not"} {
-		if isWord(word, name) {
+		if IsWord(word, name) {
 			return bitOperation(i), true
 		}
 	}

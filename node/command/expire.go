@@ -77,13 +77,13 @@ type expireCondition struct{ nx, xx, gt, lt bool }
 func parseExpireCondition(words [][]byte) (o expireCondition, err error) {
 	for _, word := range words {
 		switch {
-		case isWord(word, "nx"):
+		case IsWord(word, "nx"):
 			o.nx = true
-		case isWord(word, "xx"):
+		case IsWord(word, "xx"):
 			o.xx = true
-		case isWord(word, "gt"):
+		case IsWord(word, "gt"):
 			o.gt = true
-		case isWord(word, "lt"):
+		case IsWord(word, "lt"):
 			o.lt = true
 		default:
 			return o, resp.Errf("ERR Unsupported option ", oneLine(clip(word, 128)))

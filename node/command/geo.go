@@ -67,13 +67,13 @@ func sixDecimals(f float64) string {
 // parseUnit returns how many meters the unit has.
 func parseUnit(word []byte) (float64, error) {
 	switch {
-	case isWord(word, "m"):
+	case IsWord(word, "m"):
 		return 1, nil
-	case isWord(word, "km"):
+	case IsWord(word, "km"):
 		return 1000, nil
-	case isWord(word, "ft"):
+	case IsWord(word, "ft"):
 		return 0.3048, nil
-	case isWord(word, "mi"):
+	case IsWord(word, "mi"):
 		return 1609.34, nil
 	}
 	return 0, resp.Error("ERR unsupported unit provided. please use M, KM, FT, MI")
@@ -84,11 +84,11 @@ func runGeoAdd(c *Call) error {
 options:
 	for ; o.pairs < len(c.Args); o.pairs++ {
 		switch word := c.Args[o.pairs]; {
-		case isWord(word, "nx"):
+		case IsWord(word, "nx"):
 			o.mode |= zset.OnlyNew
-		case isWord(word, "xx"):
+		case IsWord(word, "xx"):
 			o.mode |= zset.OnlyOld
-		case isWord(word, "ch"):
+		case IsWord(word, "ch"):
 			o.changed = true
 		default:
 			break options

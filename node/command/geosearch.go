@@ -181,19 +181,19 @@ func (g *geoSearch) parseOptions(c *Call, r *zset.Reader, there bool) (center, a
 	for i := 0; i < len(words) && err == nil; i++ {
 		word, more := words[i], len(words)-i-1
 		switch {
-		case isWord(word, "withdist"):
+		case IsWord(word, "withdist"):
 			g.withDist = true
-		case isWord(word, "withhash"):
+		case IsWord(word, "withhash"):
 			g.withHash = true
-		case isWord(word, "withcoord"):
+		case IsWord(word, "withcoord"):
 			g.withCoord = true
-		case isWord(word, "any"):
+		case IsWord(word, "any"):
 			g.any = true
-		case isWord(word, "asc"):
+		case IsWord(word, "asc"):
 			g.order = 1
-		case isWord(word, "desc"):
+		case IsWord(word, "desc"):
 			g.order = -1
-		case isWord(word, "count") && more >= 1:
+		case IsWord(word, "count") && more >= 1:
 			var ok bool
 			if g.count, ok = value.ParseInt(words[i+1]); !ok {
 				err = resp.ErrNotInteger
@@ -201,26 +201,26 @@ func (g *geoSearch) parseOptions(c *Call, r *zset.Reader, there bool) (center, a
 				err = resp.Error("ERR COUNT must be > 0")
 			}
 			i++
-		case !g.byWords && !g.readOnly && more >= 1 && (isWord(word, "store") || isWord(word, "storedist")):
+		case !g.byWords && !g.readOnly && more >= 1 && (IsWord(word, "store") || IsWord(word, "storedist")):
 			g.store, g.storeDist = words[i+1], len(word) > len("store")
 			i++
-		case g.byWords && g.store != nil && isWord(word, "storedist"):
+		case g.byWords && g.store != nil && IsWord(word, "storedist"):
 			g.storeDist = true
-		case g.byWords && more >= 1 && isWord(word, "frommember") && !fromPosition:
+		case g.byWords && more >= 1 && IsWord(word, "frommember") && !fromPosition:
 			fromMember = true
 			if there {
 				g.shape.center, err = memberPosition(r, words[i+1])
 			}
 			i++
-		case g.byWords && more >= 2 && isWord(word, "fromlonlat") && !fromMember:
+		case g.byWords && more >= 2 && IsWord(word, "fromlonlat") && !fromMember:
 			fromPosition = true
 			g.shape.center, err = parsePosition(words[i+1], words[i+2])
 			i += 2
-		case g.byWords && more >= 2 && isWord(word, "byradius") && (!area || !g.shape.box):
+		case g.byWords && more >= 2 && IsWord(word, "byradius") && (!area || !g.shape.box):
 			area = true
 			err = g.parseRadius(words[i+1:])
 			i += 2
-		case g.byWords && more >= 3 && isWord(word, "bybox") && (!area || g.shape.box):
+		case g.byWords && more >= 3 && IsWord(word, "bybox") && (!area || g.shape.box):
 			area, g.shape.box = true, true
 			err = g.parseBox(words[i+1:])
 			i += 3

@@ -90,7 +90,7 @@ const (
 // parseFields reads FIELDS numfields field … at args[at], which must be all that
 // is left. bad is what is said of a number that is none.
 func parseFields(c *Call, at int, bad error) ([][]byte, error) {
-	if at >= len(c.Args) || !isWord(c.Args[at], "fields") {
+	if at >= len(c.Args) || !IsWord(c.Args[at], "fields") {
 		return nil, errFieldsWord
 	}
 	if at+1 == len(c.Args) {
@@ -188,13 +188,13 @@ func runHExpire(c *Call, unit int64, relative bool) error {
 	var condition expireCondition
 	from := 3
 	switch word := c.Args[3]; {
-	case isWord(word, "nx"):
+	case IsWord(word, "nx"):
 		condition.nx, from = true, 4
-	case isWord(word, "xx"):
+	case IsWord(word, "xx"):
 		condition.xx, from = true, 4
-	case isWord(word, "gt"):
+	case IsWord(word, "gt"):
 		condition.gt, from = true, 4
-	case isWord(word, "lt"):
+	case IsWord(word, "lt"):
 		condition.lt, from = true, 4
 	}
 	fields, err := parseFields(c, from, errFieldsZero)
@@ -383,13 +383,13 @@ type fieldExpiry struct {
 
 func parseFieldExpiry(word []byte) (e fieldExpiry, ok bool) {
 	switch {
-	case isWord(word, "ex"):
+	case IsWord(word, "ex"):
 		return fieldExpiry{1000, true}, true
-	case isWord(word, "px"):
+	case IsWord(word, "px"):
 		return fieldExpiry{1, true}, true
-	case isWord(word, "exat"):
+	case IsWord(word, "exat"):
 		return fieldExpiry{1000, false}, true
-	case isWord(word, "pxat"):
+	case IsWord(word, "pxat"):
 		return fieldExpiry{1, false}, true
 	}
 	return e, false
@@ -402,7 +402,7 @@ func runHGetEx(c *Call) error {
 		return err
 	}
 	from := 2
-	persist := isWord(c.Args[2], "persist")
+	persist := IsWord(c.Args[2], "persist")
 	expiry, expires := parseFieldExpiry(c.Args[2])
 	if persist {
 		from = 3
@@ -460,9 +460,9 @@ func parseSetEx(c *Call) (o setExOptions, err error) {
 	for i := 2; i < len(c.Args); i++ {
 		word := c.Args[i]
 		expiry, isExpiry := parseFieldExpiry(word)
-		keepTTL := isWord(word, "keepttl")
+		keepTTL := IsWord(word, "keepttl")
 		switch {
-		case isWord(word, "fields"):
+		case IsWord(word, "fields"):
 			if i >= len(c.Args)-3 {
 				return o, resp.WrongArity(c.Spec.FullName())
 			}
@@ -487,11 +487,11 @@ func parseSetEx(c *Call) (o setExOptions, err error) {
 			o.expires = true
 		case keepTTL:
 			o.keepTTL = true
-		case isWord(word, "fnx") || isWord(word, "fxx"):
+		case IsWord(word, "fnx") || IsWord(word, "fxx"):
 			if o.fnx || o.fxx {
 				return o, resp.Error("ERR Only one of FXX or FNX arguments can be specified")
 			}
-			o.fnx = isWord(word, "fnx")
+			o.fnx = IsWord(word, "fnx")
 			o.fxx = !o.fnx
 		default:
 			return o, resp.Errf("ERR unknown argument: ", oneLine(clip(word, 128)))

@@ -1,8 +1,6 @@
 package command
 
 import (
-	"math"
-
 	"slotmesh/node/resp"
 	"slotmesh/node/store"
 	"slotmesh/node/store/hash"
@@ -69,7 +67,7 @@ func runHRandField(c *Call) error {
 	if len(c.Args) == 2 {
 		return randomField(c)
 	}
-	count, withValues, err := parseHRandField(c)
+	count, withValues, err := c.parseRandom("withvalues")
 	if err != nil {
 		return err
 	}
@@ -90,33 +88,13 @@ func runHRandField(c *Call) error {
 	return nil
 }
 
-func parseHRandField(c *Call) (count int64, withValues bool, err error) {
-	count, ok := value.ParseInt(c.Args[2])
-	if !ok {
-		return 0, false, resp.ErrNotInteger
-	}
-	if count == math.MinInt64 {
-		return 0, false, resp.Error("ERR value is out of range, value must between -9223372036854775807 and 9223372036854775807")
-	}
-	if len(c.Args) > 3 {
-		if len(c.Args) > 4 || !isWord(c.Args[3], "withvalues") {
-			return 0, false, resp.ErrSyntax
-		}
-		if count < -math.MaxInt64/2 || count > math.MaxInt64/2 {
-			return 0, false, resp.ErrOutOfRange
-		}
-		withValues = true
-	}
-	return count, withValues, nil
-}
-
 // randomFieldsAhead chooses the fields for an HRANDFIELD of many. Where fields may
 // expire it is not known yet which are there.
 func randomFieldsAhead(c *Call) {
 	if len(c.Args) < 3 {
 		return
 	}
-	count, withValues, err := parseHRandField(c)
+	count, withValues, err := c.parseRandom("withvalues")
 	if err != nil {
 		return
 	}

@@ -31,7 +31,7 @@ func HyperLogLogs() []Spec {
 			Name: "pfdebug", Syntax: "subcommand key", Arity: 3, Flags: Write | DenyOOM | Admin,
 			Keys:  []KeySpec{{Flags: KeyRW | KeyAccess, Begin: 2, Step: 1}},
 			Since: "2.8.9", Complexity: "N/A", Summary: "Shows how a HyperLogLog is kept.", DocFlags: []string{"syscmd"},
-			Run: runPFDebug, Heavy: func(c *Call) bool { return len(c.Args) > 1 && isWord(c.Args[1], "getreg") },
+			Run: runPFDebug, Heavy: func(c *Call) bool { return len(c.Args) > 1 && IsWord(c.Args[1], "getreg") },
 		},
 		{
 			Name: "pfmerge", Syntax: "destkey:key sourcekey:key [sourcekey ...]", Arity: -2, Flags: Write | DenyOOM,
@@ -269,7 +269,7 @@ func runPFDebug(c *Call) error {
 		return err
 	}
 	switch sub := c.Args[1]; {
-	case isWord(sub, "getreg"):
+	case IsWord(sub, "getreg"):
 		if _, err := c.makeDense(key, &e); err != nil {
 			return err
 		}
@@ -277,18 +277,18 @@ func runPFDebug(c *Call) error {
 		for register := range hll.Registers {
 			c.Reply.Int(int64(hll.Register(e.view, register)))
 		}
-	case isWord(sub, "decode"):
+	case IsWord(sub, "decode"):
 		if hll.IsDense(e.view) {
 			return resp.Error("ERR HLL encoding is not sparse")
 		}
 		c.Reply.Bulk(hll.AppendRuns(nil, e.view))
-	case isWord(sub, "encoding"):
+	case IsWord(sub, "encoding"):
 		form := "sparse"
 		if hll.IsDense(e.view) {
 			form = "dense"
 		}
 		c.Reply.Simple(form)
-	case isWord(sub, "todense"):
+	case IsWord(sub, "todense"):
 		changed, err := c.makeDense(key, &e)
 		if err != nil {
 			return err

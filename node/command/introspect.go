@@ -364,14 +364,14 @@ func commandList(c *Call) error {
 	keep := func(*Spec) bool { return true }
 	switch {
 	case len(c.Args) == 2:
-	case len(c.Args) != 5 || !isWord(c.Args[2], "filterby"):
+	case len(c.Args) != 5 || !IsWord(c.Args[2], "filterby"):
 		return resp.ErrSyntax
-	case isWord(c.Args[3], "module"):
+	case IsWord(c.Args[3], "module"):
 		keep = func(*Spec) bool { return false } // there are none
-	case isWord(c.Args[3], "aclcat"):
+	case IsWord(c.Args[3], "aclcat"):
 		wanted := category(strings.ToLower(string(c.Args[4])))
 		keep = func(s *Spec) bool { return s.categories&wanted != 0 }
-	case isWord(c.Args[3], "pattern"):
+	case IsWord(c.Args[3], "pattern"):
 		pattern := []byte(strings.ToLower(string(c.Args[4])))
 		keep = func(s *Spec) bool { return Match(pattern, []byte(s.fullName)) }
 	default:

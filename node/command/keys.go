@@ -172,9 +172,9 @@ func runCopy(c *Call) error {
 	db, replace := c.DB, false
 	for i := 3; i < len(c.Args); i++ {
 		switch {
-		case isWord(c.Args[i], "replace"):
+		case IsWord(c.Args[i], "replace"):
 			replace = true
-		case isWord(c.Args[i], "db") && i+1 < len(c.Args):
+		case IsWord(c.Args[i], "db") && i+1 < len(c.Args):
 			var err error
 			if n, isNumber := value.ParseInt(c.Args[i+1]); isNumber && n != 0 && c.engine.Routing() != nil {
 				return resp.Error("ERR Copying to another database is not allowed in cluster mode")
@@ -301,11 +301,11 @@ func parseRestoreOptions(words [][]byte) (o restoreOptions, err error) {
 	for i := 0; i < len(words); i++ {
 		hasNext := i+1 < len(words)
 		switch {
-		case isWord(words[i], "replace"):
+		case IsWord(words[i], "replace"):
 			o.replace = true
-		case isWord(words[i], "absttl"):
+		case IsWord(words[i], "absttl"):
 			o.absolute = true
-		case isWord(words[i], "idletime") && hasNext && o.freq < 0:
+		case IsWord(words[i], "idletime") && hasNext && o.freq < 0:
 			if o.idle, err = number(i + 1); err != nil {
 				return o, err
 			}
@@ -313,7 +313,7 @@ func parseRestoreOptions(words [][]byte) (o restoreOptions, err error) {
 				return o, resp.Error("ERR Invalid IDLETIME value, must be >= 0")
 			}
 			i++
-		case isWord(words[i], "freq") && hasNext && o.idle < 0:
+		case IsWord(words[i], "freq") && hasNext && o.idle < 0:
 			if o.freq, err = number(i + 1); err != nil {
 				return o, err
 			}

@@ -24,13 +24,13 @@ type lcsOptions struct {
 func parseLCSOptions(words [][]byte) (o lcsOptions, err error) {
 	for i := 0; i < len(words); i++ {
 		switch {
-		case isWord(words[i], "idx"):
+		case IsWord(words[i], "idx"):
 			o.indexes = true
-		case isWord(words[i], "len"):
+		case IsWord(words[i], "len"):
 			o.length = true
-		case isWord(words[i], "withmatchlen"):
+		case IsWord(words[i], "withmatchlen"):
 			o.withLength = true
-		case isWord(words[i], "minmatchlen") && i+1 < len(words):
+		case IsWord(words[i], "minmatchlen") && i+1 < len(words):
 			n, ok := value.ParseInt(words[i+1])
 			if !ok {
 				return o, resp.ErrNotInteger

@@ -122,7 +122,7 @@ const (
 // longPops is the Heavy of LMPOP and BLMPOP, whose count stands at the end.
 func longPops(c *Call) bool {
 	last := len(c.Args) - 1
-	counted := isWord(c.Args[last-1], "count") && len(c.Args[last]) > 3
+	counted := IsWord(c.Args[last-1], "count") && len(c.Args[last]) > 3
 	return counted || manyArgs(c)
 }
 
@@ -351,8 +351,8 @@ func keep(c *Call, key []byte, v value.Value, first, end int) {
 
 func runLInsert(c *Call) error {
 	key, pivot, element := c.Args[1], c.Args[3], c.Args[4]
-	after := isWord(c.Args[2], "after")
-	if !after && !isWord(c.Args[2], "before") {
+	after := IsWord(c.Args[2], "after")
+	if !after && !IsWord(c.Args[2], "before") {
 		return resp.ErrSyntax
 	}
 	ref, err := openList(c, key)
@@ -431,7 +431,7 @@ func parseLPos(words [][]byte) (o lposOptions, err error) {
 		}
 		n, ok := value.ParseInt(words[i+1])
 		switch {
-		case isWord(words[i], "rank"):
+		case IsWord(words[i], "rank"):
 			switch {
 			case !ok:
 				return o, resp.ErrNotInteger
@@ -439,12 +439,12 @@ func parseLPos(words [][]byte) (o lposOptions, err error) {
 				return o, resp.Error("ERR RANK can't be zero: use 1 to start from the first match, 2 from the second ... or use negative to start from the end of the list")
 			}
 			o.rank = n
-		case isWord(words[i], "count"):
+		case IsWord(words[i], "count"):
 			if !ok || n < 0 {
 				return o, resp.Error("ERR COUNT can't be negative")
 			}
 			o.count = n
-		case isWord(words[i], "maxlen"):
+		case IsWord(words[i], "maxlen"):
 			if !ok || n < 0 {
 				return o, resp.Error("ERR MAXLEN can't be negative")
 			}

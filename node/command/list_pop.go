@@ -129,9 +129,9 @@ func removeEnd(c *Call, key []byte, ref *store.Ref, r *lists.Reader, front bool,
 // isFront reads LEFT and RIGHT.
 func isFront(word []byte) (front bool, err error) {
 	switch {
-	case isWord(word, "left"):
+	case IsWord(word, "left"):
 		return true, nil
-	case isWord(word, "right"):
+	case IsWord(word, "right"):
 		return false, nil
 	}
 	return false, resp.ErrSyntax
@@ -222,7 +222,7 @@ func parsePops(args [][]byte) (p popRequest, err error) {
 	p.count = 1
 	counted := false
 	for words := args[2+n:]; len(words) > 0; words = words[2:] {
-		if counted || !isWord(words[0], "count") || len(words) == 1 {
+		if counted || !IsWord(words[0], "count") || len(words) == 1 {
 			return p, resp.ErrSyntax
 		}
 		counted = true

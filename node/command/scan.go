@@ -53,11 +53,11 @@ func longScan(from int) func(*Call) bool {
 	return func(c *Call) bool {
 		for i := from; i+1 < len(c.Args); i += 2 {
 			switch text := c.Args[i+1]; {
-			case isWord(c.Args[i], "count"):
+			case IsWord(c.Args[i], "count"):
 				if n, ok := value.ParseInt(text); ok && n > loopScan {
 					return true
 				}
-			case isWord(c.Args[i], "match") && len(text) > loopPattern:
+			case IsWord(c.Args[i], "match") && len(text) > loopPattern:
 				return true
 			}
 		}
@@ -178,7 +178,7 @@ func parseScan(c *Call) (o scanOptions, err error) {
 		}
 		text := c.Args[i+1]
 		switch {
-		case isWord(word, "count"):
+		case IsWord(word, "count"):
 			n, ok := value.ParseInt(text)
 			if !ok {
 				return o, resp.ErrNotInteger
@@ -187,12 +187,12 @@ func parseScan(c *Call) (o scanOptions, err error) {
 				return o, resp.ErrSyntax
 			}
 			o.count = int(min(n, 1<<31))
-		case isWord(word, "match"):
+		case IsWord(word, "match"):
 			o.pattern = text
 			if string(text) == "*" {
 				o.pattern = nil
 			}
-		case isWord(word, "type"):
+		case IsWord(word, "type"):
 			o.byKind = true
 			o.kind, ok = value.ParseKind(text)
 			o.noKind = !ok
@@ -308,7 +308,7 @@ func databaseRows() []Spec {
 }
 
 func flush(c *Call, db int) error {
-	if len(c.Args) > 2 || len(c.Args) == 2 && !isWord(c.Args[1], "sync") && !isWord(c.Args[1], "async") {
+	if len(c.Args) > 2 || len(c.Args) == 2 && !IsWord(c.Args[1], "sync") && !IsWord(c.Args[1], "async") {
 		return resp.ErrSyntax
 	}
 	c.engine.touchDB(db)
@@ -357,7 +357,7 @@ func parseElementScan(words [][]byte) (o elementScan, err error) {
 			return o, resp.ErrSyntax
 		}
 		switch text := words[i+1]; {
-		case isWord(words[i], "count"):
+		case IsWord(words[i], "count"):
 			n, ok := value.ParseInt(text)
 			if !ok {
 				return o, resp.ErrNotInteger
@@ -366,7 +366,7 @@ func parseElementScan(words [][]byte) (o elementScan, err error) {
 				return o, resp.ErrSyntax
 			}
 			o.count = int(min(n, 1<<31))
-		case isWord(words[i], "match"):
+		case IsWord(words[i], "match"):
 			o.pattern = text
 			if string(text) == "*" {
 				o.pattern = nil

@@ -229,12 +229,7 @@ func (t *scoreTable) sortByBytes() {
 }
 
 // less reports whether a comes before b.
-func (t *scoreTable) less(a, b scoreKey) bool {
-	if a.score != b.score {
-		return a.score < b.score
-	}
-	return bytes.Compare(t.member(&t.entries[a.at]), t.member(&t.entries[b.at])) < 0
-}
+func (t *scoreTable) less(a, b scoreKey) bool { return t.compare(a, b) < 0 }
 
 // runEnd returns where the ascending run ends that begins at from.
 func (t *scoreTable) runEnd(keys []scoreKey, from int) int {

@@ -230,7 +230,7 @@ func runSInterCard(c *Call) error {
 	keys, rest := c.Args[2:2+numKeys], c.Args[2+numKeys:]
 	limit := int64(0)
 	for ; len(rest) > 0; rest = rest[2:] {
-		if len(rest) < 2 || !isWord(rest[0], "limit") {
+		if len(rest) < 2 || !IsWord(rest[0], "limit") {
 			return resp.ErrSyntax
 		}
 		if limit, ok = value.ParseInt(rest[1]); !ok || limit < 0 {

@@ -178,15 +178,35 @@ func runSRandMember(c *Call) error {
 	return nil
 }
 
+// parseRandom reads how many members are to be chosen, negative for members that may
+// come again and again, and whether option follows, with which each is shown with
+// what belongs to it.
+func (c *Call) parseRandom(option string) (count int64, whole bool, err error) {
+	count, ok := value.ParseInt(c.Args[2])
+	if !ok {
+		return 0, false, resp.ErrNotInteger
+	}
+	if count == math.MinInt64 {
+		return 0, false, resp.Error("ERR value is out of range, value must between -9223372036854775807 and 9223372036854775807")
+	}
+	if len(c.Args) > 3 {
+		if len(c.Args) > 4 || !IsWord(c.Args[3], option) {
+			return 0, false, resp.ErrSyntax
+		}
+		if count < -math.MaxInt64/2 || count > math.MaxInt64/2 {
+			return 0, false, resp.ErrOutOfRange
+		}
+		whole = true
+	}
+	return count, whole, nil
+}
+
 // randomMembers is SRANDMEMBER with a count: negative for members that may come
 // again and again.
 func randomMembers(c *Call) error {
-	count, ok := value.ParseInt(c.Args[2])
-	if !ok {
-		return resp.ErrNotInteger
-	}
-	if count == math.MinInt64 {
-		return resp.Error("ERR value is out of range, value must between -9223372036854775807 and 9223372036854775807")
+	count, _, err := c.parseRandom("")
+	if err != nil {
+		return err
 	}
 	r, ok, err := c.readSet(c.Args[1])
 	if err != nil {

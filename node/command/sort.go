@@ -51,11 +51,11 @@ func sortKeys(args [][]byte, at []int) ([]int, error) {
 	store := 0
 	for i := 2; i < len(args); i++ {
 		switch word := args[i]; {
-		case isWord(word, "limit"):
+		case IsWord(word, "limit"):
 			i += 2
-		case isWord(word, "by"), isWord(word, "get"):
+		case IsWord(word, "by"), IsWord(word, "get"):
 			i++
-		case isWord(word, "store") && i+1 < len(args):
+		case IsWord(word, "store") && i+1 < len(args):
 			store = i + 1
 		}
 	}
@@ -68,7 +68,7 @@ func sortKeys(args [][]byte, at []int) ([]int, error) {
 // sortReaches reports whether a SORT looks at keys that it does not name.
 func sortReaches(args [][]byte) bool {
 	for i := 2; i+1 < len(args); i++ {
-		if (isWord(args[i], "by") || isWord(args[i], "get")) && bytes.IndexByte(args[i+1], '*') >= 0 {
+		if (IsWord(args[i], "by") || IsWord(args[i], "get")) && bytes.IndexByte(args[i+1], '*') >= 0 {
 			return true
 		}
 	}
@@ -115,13 +115,13 @@ func parseSort(c *Call) (o sortOptions, err error) {
 	for args := c.Args[2:]; len(args) > 0; {
 		taken := 1
 		switch word, rest := args[0], len(args)-1; {
-		case isWord(word, "asc"):
+		case IsWord(word, "asc"):
 			o.descending = false
-		case isWord(word, "desc"):
+		case IsWord(word, "desc"):
 			o.descending = true
-		case isWord(word, "alpha"):
+		case IsWord(word, "alpha"):
 			o.alpha = true
-		case isWord(word, "limit") && rest >= 2:
+		case IsWord(word, "limit") && rest >= 2:
 			var ok1, ok2 bool
 			o.start, ok1 = value.ParseInt(args[1])
 			o.count, ok2 = value.ParseInt(args[2])
@@ -129,10 +129,10 @@ func parseSort(c *Call) (o sortOptions, err error) {
 				return o, resp.ErrNotInteger
 			}
 			taken = 3
-		case isWord(word, "store") && rest >= 1 && !readOnly:
+		case IsWord(word, "store") && rest >= 1 && !readOnly:
 			o.store = args[1]
 			taken = 2
-		case isWord(word, "by") && rest >= 1:
+		case IsWord(word, "by") && rest >= 1:
 			o.byOthers, o.by = true, parseSortPattern(args[1])
 			switch {
 			case bytes.IndexByte(untilZero(args[1]), '*') < 0:
@@ -141,7 +141,7 @@ func parseSort(c *Call) (o sortOptions, err error) {
 				return o, resp.Error("ERR BY option of SORT denied in cluster mode.")
 			}
 			taken = 2
-		case isWord(word, "get") && rest >= 1:
+		case IsWord(word, "get") && rest >= 1:
 			if clustered {
 				return o, resp.Error("ERR GET option of SORT denied in cluster mode.")
 			}

@@ -266,7 +266,7 @@ func xRange(c *Call, reverse bool) error {
 	}
 	count := int64(-1)
 	for i := 4; i < len(c.Args); i += 2 {
-		if !isWord(c.Args[i], "count") || i+1 == len(c.Args) {
+		if !IsWord(c.Args[i], "count") || i+1 == len(c.Args) {
 			return resp.ErrSyntax
 		}
 		n, ok := value.ParseInt(c.Args[i+1])
@@ -334,14 +334,14 @@ func runXSetID(c *Call) error {
 	added, maxDeleted := int64(-1), stream.ID{}
 	for i := 3; i < len(c.Args); i += 2 {
 		switch {
-		case i+1 < len(c.Args) && isWord(c.Args[i], "entriesadded"):
+		case i+1 < len(c.Args) && IsWord(c.Args[i], "entriesadded"):
 			var ok bool
 			if added, ok = value.ParseInt(c.Args[i+1]); !ok {
 				return resp.ErrNotInteger
 			} else if added < 0 {
 				return errEntriesAdded
 			}
-		case i+1 < len(c.Args) && isWord(c.Args[i], "maxdeletedid"):
+		case i+1 < len(c.Args) && IsWord(c.Args[i], "maxdeletedid"):
 			if maxDeleted, err = parseStreamID(c.Args[i+1]); err != nil {
 				return err
 			} else if last.Less(maxDeleted) {

@@ -36,12 +36,12 @@ options:
 		switch {
 		case isAdd && len(arg) == 1 && arg[0] == '*':
 			break options
-		case more > 0 && (isWord(arg, "maxlen") || isWord(arg, "minid")):
+		case more > 0 && (IsWord(arg, "maxlen") || IsWord(arg, "minid")):
 			if o.trims {
 				return o, errTwoTrims
 			}
 			o.trims, o.word = true, i
-			o.trim.ByID = isWord(arg, "minid")
+			o.trim.ByID = IsWord(arg, "minid")
 			if next := c.Args[i+1]; more > 1 && len(next) == 1 && (next[0] == '~' || next[0] == '=') {
 				o.trim.Whole = next[0] == '~'
 				i++
@@ -51,7 +51,7 @@ options:
 			if err := o.parseThreshold(c.Args[i]); err != nil {
 				return o, err
 			}
-		case more > 0 && isWord(arg, "limit"):
+		case more > 0 && IsWord(arg, "limit"):
 			i++
 			n, ok := value.ParseInt(c.Args[i])
 			if !ok {
@@ -60,7 +60,7 @@ options:
 				return o, errTrimLimit
 			}
 			o.trim.Limit, limited = n, true
-		case isAdd && isWord(arg, "nomkstream"):
+		case isAdd && IsWord(arg, "nomkstream"):
 			o.noCreate = true
 		case isAdd:
 			var ok bool

@@ -68,25 +68,25 @@ func parseClaim(c *Call, words [][]byte) (o claimOptions, err error) {
 		}
 		more := i+1 < len(words)
 		switch {
-		case isWord(word, "force"):
+		case IsWord(word, "force"):
 			o.force = true
-		case isWord(word, "justid"):
+		case IsWord(word, "justid"):
 			o.justID = true
-		case more && isWord(word, "idle"):
+		case more && IsWord(word, "idle"):
 			if err := number(&o.at, errClaimIdleOpt); err != nil {
 				return o, err
 			}
 			o.at = c.Now - o.at
-		case more && isWord(word, "time"):
+		case more && IsWord(word, "time"):
 			if err := number(&o.at, errClaimTime); err != nil {
 				return o, err
 			}
 			o.told = true
-		case more && isWord(word, "retrycount"):
+		case more && IsWord(word, "retrycount"):
 			if err := number(&o.retries, errClaimRetry); err != nil {
 				return o, err
 			}
-		case more && isWord(word, "lastid"):
+		case more && IsWord(word, "lastid"):
 			i++
 			if o.last, err = parseStreamID(words[i]); err != nil {
 				return o, err
@@ -267,14 +267,14 @@ func runXAutoClaim(c *Call) error {
 	count, justID := int64(100), false
 	for i := 6; i < len(c.Args); i++ {
 		switch {
-		case i+1 < len(c.Args) && isWord(c.Args[i], "count"):
+		case i+1 < len(c.Args) && IsWord(c.Args[i], "count"):
 			i++
 			n, ok := value.ParseInt(c.Args[i])
 			if !ok || n < 1 || n > maxClaimCount {
 				return errCountPositive
 			}
 			count = n
-		case isWord(c.Args[i], "justid"):
+		case IsWord(c.Args[i], "justid"):
 			justID = true
 		default:
 			return resp.ErrSyntax
@@ -358,7 +358,7 @@ func parsePending(c *Call) (o pendingOptions, err error) {
 		*to = n
 		return nil
 	}
-	if isWord(args[0], "idle") {
+	if IsWord(args[0], "idle") {
 		if err := number(&o.minIdle, args[1]); err != nil {
 			return o, err
 		}

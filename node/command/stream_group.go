@@ -121,9 +121,9 @@ func groupOptions(c *Call, isCreate bool) (create bool, read int64, err error) {
 	read = stream.NotKnown
 	for i := 5; i < len(c.Args); i++ {
 		switch {
-		case isCreate && isWord(c.Args[i], "mkstream"):
+		case isCreate && IsWord(c.Args[i], "mkstream"):
 			create = true
-		case i+1 < len(c.Args) && isWord(c.Args[i], "entriesread"):
+		case i+1 < len(c.Args) && IsWord(c.Args[i], "entriesread"):
 			i++
 			var ok bool
 			if read, ok = value.ParseInt(c.Args[i]); !ok {

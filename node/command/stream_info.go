@@ -151,11 +151,11 @@ func infoOptions(c *Call) (full bool, count int64, err error) {
 	switch n := len(c.Args); {
 	case n == 3:
 		return false, 0, nil
-	case n != 4 && n != 6, !isWord(c.Args[3], "full"):
+	case n != 4 && n != 6, !IsWord(c.Args[3], "full"):
 		return false, 0, subcommandSyntax(c)
 	case n == 4:
 		return true, 10, nil
-	case !isWord(c.Args[4], "count"):
+	case !IsWord(c.Args[4], "count"):
 		return false, 0, subcommandSyntax(c)
 	}
 	count, ok := value.ParseInt(c.Args[5])

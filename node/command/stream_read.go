@@ -68,32 +68,32 @@ func parseRead(args [][]byte) (o readOptions, err error) {
 	for i := 1; i < len(args); i++ {
 		arg, more := args[i], len(args)-i-1
 		switch {
-		case more > 0 && isWord(arg, "block"):
+		case more > 0 && IsWord(arg, "block"):
 			i++
 			o.blocks, o.timeout = true, args[i]
 			if _, err := parseBlock(args[i]); err != nil {
 				return o, err
 			}
-		case more > 0 && isWord(arg, "count"):
+		case more > 0 && IsWord(arg, "count"):
 			i++
 			n, ok := value.ParseInt(args[i])
 			if !ok {
 				return o, resp.ErrNotInteger
 			}
 			o.count = uint64(max(n, 0))
-		case more > 0 && isWord(arg, "streams"):
+		case more > 0 && IsWord(arg, "streams"):
 			o.keysAt, o.n = i+1, more/2
 			if more%2 != 0 {
 				return o, errUnbalancedRead
 			}
 			i = len(args)
-		case more > 1 && isWord(arg, "group"):
+		case more > 1 && IsWord(arg, "group"):
 			if !o.isGroup {
 				return o, errReadGroup
 			}
 			o.groupAt = i + 1
 			i += 2
-		case isWord(arg, "noack"):
+		case IsWord(arg, "noack"):
 			if !o.isGroup {
 				return o, errReadNoAck
 			}

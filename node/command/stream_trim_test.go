@@ -7,16 +7,20 @@ import (
 	"slotmesh/slots"
 )
 
+// addLongStream makes the stream {k}whole, of 120,000 entries.
+func addLongStream(n *node) {
+	for i := range 120_000 {
+		n.do("XADD", "{k}whole", fmt.Sprintf("%d-%d", 1+i/7, 1+i%7), "f", "v")
+	}
+}
+
 // TestLongTrims cuts much off a stream, with the place found while the slot was free,
 // and off a twin without that. A place in a stream that has changed is of no use.
 func TestLongTrims(t *testing.T) {
 	n := newNode(t)
 	n.journal.on = false
 	m := &meter{t: t, n: n}
-	const entries = 120_000
-	for i := range entries {
-		n.do("XADD", "{k}whole", fmt.Sprintf("%d-%d", 1+i/7, 1+i%7), "f", "v")
-	}
+	addLongStream(n)
 	for i := range 150 {
 		n.do("XDEL", "{k}whole", fmt.Sprintf("%d-1", 8_000+i))
 	}
@@ -69,10 +73,7 @@ func TestLongTrimsOfAdds(t *testing.T) {
 	n := newNode(t)
 	n.journal.on = false
 	m := &meter{t: t, n: n}
-	const entries = 120_000
-	for i := range entries {
-		n.do("XADD", "{k}whole", fmt.Sprintf("%d-%d", 1+i/7, 1+i%7), "f", "v")
-	}
+	addLongStream(n)
 	n.do("XADD", "{k}whole", "17150-1", "f", "v") // blocks have room for one more, or have not
 	for i := range 150 {
 		n.do("XDEL", "{k}whole", fmt.Sprintf("%d-1", 8_000+i))

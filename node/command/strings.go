@@ -247,20 +247,20 @@ func parseSetOptions(words [][]byte, isSet bool) (o setOptions, err error) {
 	for i := 0; i < len(words); i++ {
 		word := words[i]
 		switch {
-		case isSet && isWord(word, "nx") && !o.xx && !o.ifEqual:
+		case isSet && IsWord(word, "nx") && !o.xx && !o.ifEqual:
 			o.nx = true
-		case isSet && isWord(word, "xx") && !o.nx && !o.ifEqual:
+		case isSet && IsWord(word, "xx") && !o.nx && !o.ifEqual:
 			o.xx = true
-		case isSet && isWord(word, "ifeq") && !o.nx && !o.xx && !o.ifEqual && i+1 < len(words):
+		case isSet && IsWord(word, "ifeq") && !o.nx && !o.xx && !o.ifEqual && i+1 < len(words):
 			o.ifEqual, o.equal = true, words[i+1]
 			i++
-		case isSet && isWord(word, "get"):
+		case isSet && IsWord(word, "get"):
 			o.get = true
-		case isSet && isWord(word, "keepttl") && o.word == nil:
+		case isSet && IsWord(word, "keepttl") && o.word == nil:
 			o.keepTTL = true
-		case !isSet && isWord(word, "persist") && o.word == nil:
+		case !isSet && IsWord(word, "persist") && o.word == nil:
 			o.persist = true
-		case (isWord(word, "ex") || isWord(word, "px") || isWord(word, "exat") || isWord(word, "pxat")) &&
+		case (IsWord(word, "ex") || IsWord(word, "px") || IsWord(word, "exat") || IsWord(word, "pxat")) &&
 			!o.keepTTL && !o.persist && (o.word == nil || isSame(o.word, word)) && i+1 < len(words):
 			o.word, o.amount = word, words[i+1]
 			i++
@@ -277,7 +277,7 @@ func (o *setOptions) deadline(c *Call) (int64, error) {
 		return 0, nil
 	}
 	unit, base := int64(1), c.Now
-	if isWord(o.word[:2], "ex") {
+	if IsWord(o.word[:2], "ex") {
 		unit = 1000
 	}
 	if len(o.word) == 4 {
@@ -360,7 +360,7 @@ func runSet(c *Call) error {
 		c.Reply.OK()
 	}
 	switch {
-	case at > 0 && (o.ifEqual || !isWord(o.word, "pxat")):
+	case at > 0 && (o.ifEqual || !IsWord(o.word, "pxat")):
 		c.Effect(wordSet, key, text, wordPXAT, c.Number(at))
 	case o.ifEqual && o.keepTTL:
 		c.Effect(wordSet, key, text, wordKeepTTL)
@@ -378,7 +378,7 @@ func runSet(c *Call) error {
 func (c *Call) effectWithout(word string) {
 	args := make([][]byte, 0, len(c.Args))
 	for i, arg := range c.Args {
-		if i >= 3 && isWord(arg, word) {
+		if i >= 3 && IsWord(arg, word) {
 			continue
 		}
 		args = append(args, arg)

@@ -1,7 +1,7 @@
 package command
 
-// isWord reports whether arg is word, which is in lower case, in any case.
-func isWord(arg []byte, word string) bool {
+// IsWord reports whether arg is word, which is in lower case, in any case.
+func IsWord(arg []byte, word string) bool {
 	if len(arg) != len(word) {
 		return false
 	}

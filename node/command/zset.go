@@ -115,17 +115,17 @@ options:
 			break
 		}
 		switch {
-		case isWord(word, "nx"):
+		case IsWord(word, "nx"):
 			o.mode |= zset.OnlyNew
-		case isWord(word, "xx"):
+		case IsWord(word, "xx"):
 			o.mode |= zset.OnlyOld
-		case isWord(word, "gt"):
+		case IsWord(word, "gt"):
 			o.mode |= zset.Greater
-		case isWord(word, "lt"):
+		case IsWord(word, "lt"):
 			o.mode |= zset.Less
-		case isWord(word, "ch"):
+		case IsWord(word, "ch"):
 			o.changed = true
-		case isWord(word, "incr"):
+		case IsWord(word, "incr"):
 			o.mode |= zset.Increment
 		default:
 			break options
@@ -308,7 +308,7 @@ func runZRandMember(c *Call) error {
 		c.Reply.Bulk(at.Member())
 		return nil
 	}
-	count, withScores, err := parseZRandMember(c)
+	count, withScores, err := c.parseRandom("withscores")
 	if err != nil {
 		return err
 	}
@@ -319,6 +319,9 @@ func runZRandMember(c *Call) error {
 	if !ok || count == 0 {
 		c.Reply.Array(0)
 		return nil
+	}
+	if count < -maxRandom {
+		return resp.ErrOutOfRange
 	}
 	if !c.ahead.answered(c) {
 		c.replyRandomRanks(&r, count, withScores)
@@ -331,7 +334,7 @@ func randomRanksAhead(c *Call) {
 	if len(c.Args) < 3 {
 		return
 	}
-	count, withScores, err := parseZRandMember(c)
+	count, withScores, err := c.parseRandom("withscores")
 	if err != nil {
 		return
 	}
@@ -364,29 +367,6 @@ func (c *Call) replyRandomRanks(r *zset.Reader, count int64, withScores bool) {
 		at := r.At(rank)
 		reply.member(&at)
 	}
-}
-
-func parseZRandMember(c *Call) (count int64, withScores bool, err error) {
-	count, ok := value.ParseInt(c.Args[2])
-	if !ok {
-		return 0, false, resp.ErrNotInteger
-	}
-	if count == -1<<63 {
-		return 0, false, resp.Error("ERR value is out of range, value must between -9223372036854775807 and 9223372036854775807")
-	}
-	if len(c.Args) > 3 {
-		if len(c.Args) > 4 || !isWord(c.Args[3], "withscores") {
-			return 0, false, resp.ErrSyntax
-		}
-		withScores = true
-		if count < -(1<<62-1) || count > 1<<62-1 {
-			return 0, false, resp.ErrOutOfRange
-		}
-	}
-	if count < -maxRandom {
-		return 0, false, resp.ErrOutOfRange
-	}
-	return count, withScores, nil
 }
 
 // randomRanks draws count different numbers below n, in random order.

@@ -160,7 +160,7 @@ func (a *zsetAlgebra) parseOptions(c *Call, words [][]byte) error {
 		word := words[0]
 		weighs := a.op != opDiff && !a.onlyCount
 		switch {
-		case weighs && len(words) > len(a.inputs) && isWord(word, "weights"):
+		case weighs && len(words) > len(a.inputs) && IsWord(word, "weights"):
 			for i := range a.inputs {
 				weight, ok := zset.ParseScore(words[1+i])
 				if !ok {
@@ -169,22 +169,22 @@ func (a *zsetAlgebra) parseOptions(c *Call, words [][]byte) error {
 				a.inputs[i].weight = weight
 			}
 			words = words[1+len(a.inputs):]
-		case weighs && len(words) > 1 && isWord(word, "aggregate"):
+		case weighs && len(words) > 1 && IsWord(word, "aggregate"):
 			switch {
-			case isWord(words[1], "sum"):
+			case IsWord(words[1], "sum"):
 				a.aggregate = addScores
-			case isWord(words[1], "min"):
+			case IsWord(words[1], "min"):
 				a.aggregate = lesserScore
-			case isWord(words[1], "max"):
+			case IsWord(words[1], "max"):
 				a.aggregate = greaterScore
 			default:
 				return resp.ErrSyntax
 			}
 			words = words[2:]
-		case !a.store && !a.onlyCount && isWord(word, "withscores"):
+		case !a.store && !a.onlyCount && IsWord(word, "withscores"):
 			a.withScores = true
 			words = words[1:]
-		case a.onlyCount && len(words) > 1 && isWord(word, "limit"):
+		case a.onlyCount && len(words) > 1 && IsWord(word, "limit"):
 			var ok bool
 			if a.limit, ok = value.ParseInt(words[1]); !ok || a.limit < 0 {
 				return resp.Error("ERR LIMIT can't be negative")

@@ -228,13 +228,13 @@ func parseZMPop(c *Call, number int) (keys [][]byte, p zsetPop, err error) {
 	}
 	where := number + 1 + int(n)
 	switch {
-	case isWord(c.Args[where], "max"):
+	case IsWord(c.Args[where], "max"):
 		p.greatest = true
-	case !isWord(c.Args[where], "min"):
+	case !IsWord(c.Args[where], "min"):
 		return nil, p, resp.ErrSyntax
 	}
 	for i := where + 1; i < len(c.Args); i += 2 {
-		if p.count != 0 || !isWord(c.Args[i], "count") || i+1 == len(c.Args) {
+		if p.count != 0 || !IsWord(c.Args[i], "count") || i+1 == len(c.Args) {
 			return nil, p, resp.ErrSyntax
 		}
 		if p.count, ok = value.ParseInt(c.Args[i+1]); !ok || p.count < 1 {

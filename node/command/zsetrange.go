@@ -106,9 +106,9 @@ func (z *zsetRange) parse(c *Call) error {
 	for i := z.key + 3; i < len(c.Args); i++ {
 		word := c.Args[i]
 		switch {
-		case !z.store && isWord(word, "withscores"):
+		case !z.store && IsWord(word, "withscores"):
 			z.withScores = true
-		case isWord(word, "limit") && i+2 < len(c.Args):
+		case IsWord(word, "limit") && i+2 < len(c.Args):
 			var ok1, ok2 bool
 			z.offset, ok1 = value.ParseInt(c.Args[i+1])
 			z.limit, ok2 = value.ParseInt(c.Args[i+2])
@@ -116,11 +116,11 @@ func (z *zsetRange) parse(c *Call) error {
 				return resp.ErrNotInteger
 			}
 			i += 2
-		case choice && !z.backward && isWord(word, "rev"):
+		case choice && !z.backward && IsWord(word, "rev"):
 			z.backward = true
-		case z.by == byAny && isWord(word, "bylex"):
+		case z.by == byAny && IsWord(word, "bylex"):
 			z.by = byLex
-		case z.by == byAny && isWord(word, "byscore"):
+		case z.by == byAny && IsWord(word, "byscore"):
 			z.by = byScore
 		default:
 			return resp.ErrSyntax

@@ -80,14 +80,14 @@ func clientGetName(c *command.Call) error {
 func clientSetInfo(c *command.Call) error {
 	s := sessionOf(c)
 	attribute, value := c.Args[2], c.Args[3]
-	if !isWord(attribute, "lib-name") && !isWord(attribute, "lib-ver") {
+	if !command.IsWord(attribute, "lib-name") && !command.IsWord(attribute, "lib-ver") {
 		return resp.Errf("ERR Unrecognized option '", string(attribute), "'")
 	}
 	if !validName(value) {
 		return resp.Errf("ERR ", string(attribute), " cannot contain spaces, newlines or special characters.")
 	}
 	s.bench.mu.Lock()
-	if isWord(attribute, "lib-name") {
+	if command.IsWord(attribute, "lib-name") {
 		s.view.libName = string(value)
 	} else {
 		s.view.libVersion = string(value)
@@ -102,9 +102,9 @@ func clientSwitch(flag sessionFlags) func(*command.Call) error {
 	return func(c *command.Call) error {
 		s := sessionOf(c)
 		switch {
-		case isWord(c.Args[2], "on"):
+		case command.IsWord(c.Args[2], "on"):
 			s.flags |= flag
-		case isWord(c.Args[2], "off"):
+		case command.IsWord(c.Args[2], "off"):
 			s.flags &^= flag
 		default:
 			return resp.ErrSyntax
@@ -117,12 +117,12 @@ func clientSwitch(flag sessionFlags) func(*command.Call) error {
 func clientReply(c *command.Call) error {
 	s := sessionOf(c)
 	switch {
-	case isWord(c.Args[2], "on"):
+	case command.IsWord(c.Args[2], "on"):
 		s.flags &^= flagReplyOff | flagReplySkip | flagReplySkipNext
 		c.Reply.OK()
-	case isWord(c.Args[2], "off"):
+	case command.IsWord(c.Args[2], "off"):
 		s.flags |= flagReplyOff
-	case isWord(c.Args[2], "skip"):
+	case command.IsWord(c.Args[2], "skip"):
 		if s.flags&flagReplyOff == 0 {
 			s.flags |= flagReplySkipNext
 		}
@@ -135,10 +135,10 @@ func clientReply(c *command.Call) error {
 // clientTracking accepts OFF; keys are not tracked for clients.
 func clientTracking(c *command.Call) error {
 	switch {
-	case isWord(c.Args[2], "off") && len(c.Args) == 3:
+	case command.IsWord(c.Args[2], "off") && len(c.Args) == 3:
 		c.Reply.OK()
 		return nil
-	case isWord(c.Args[2], "on"):
+	case command.IsWord(c.Args[2], "on"):
 		return resp.Error("ERR Client tracking is not supported by this server")
 	}
 	return resp.ErrSyntax
@@ -158,7 +158,7 @@ func clientTrackingInfo(c *command.Call) error {
 }
 
 func clientCaching(c *command.Call) error {
-	if !isWord(c.Args[2], "yes") && !isWord(c.Args[2], "no") {
+	if !command.IsWord(c.Args[2], "yes") && !command.IsWord(c.Args[2], "no") {
 		return resp.ErrSyntax
 	}
 	return resp.ErrNotTracking
@@ -176,7 +176,7 @@ const loopClients = 400
 
 // longList reports whether CLIENT LIST tells of more.
 func (srv *Server) longList(c *command.Call) bool {
-	if len(c.Args) > 3 && isWord(c.Args[2], "id") {
+	if len(c.Args) > 3 && command.IsWord(c.Args[2], "id") {
 		return len(c.Args)-3 > loopClients
 	}
 	srv.mu.Lock()
@@ -189,13 +189,13 @@ func (srv *Server) clientList(c *command.Call) error {
 	args := c.Args
 	switch {
 	case len(args) == 2:
-	case len(args) == 4 && isWord(args[2], "type"):
+	case len(args) == 4 && command.IsWord(args[2], "type"):
 		kind, err := clientType(args[3])
 		if err != "" {
 			return err
 		}
 		filter.Type = kind
-	case len(args) > 3 && isWord(args[2], "id"):
+	case len(args) > 3 && command.IsWord(args[2], "id"):
 		for _, arg := range args[3:] {
 			id, ok := parseID(arg)
 			if !ok {
@@ -226,11 +226,11 @@ func (srv *Server) clientList(c *command.Call) error {
 // clientType reads the type of CLIENT LIST and KILL.
 func clientType(arg []byte) (string, resp.Error) {
 	for _, name := range []string{"normal", "master", "replica", "pubsub"} {
-		if isWord(arg, name) {
+		if command.IsWord(arg, name) {
 			return name, ""
 		}
 	}
-	if isWord(arg, "slave") {
+	if command.IsWord(arg, "slave") {
 		return "replica", ""
 	}
 	return "", resp.Errf("ERR Unknown client type '", string(arg), "'")
@@ -255,30 +255,30 @@ func (srv *Server) clientKill(c *command.Call) error {
 		}
 		option, value := c.Args[at], c.Args[at+1]
 		switch {
-		case isWord(option, "id"):
+		case command.IsWord(option, "id"):
 			id, ok := parseID(value)
 			if !ok {
 				return resp.ErrClientID
 			}
 			filter.IDs = []uint64{id}
-		case isWord(option, "type"):
+		case command.IsWord(option, "type"):
 			kind, err := clientType(value)
 			if err != "" {
 				return err
 			}
 			filter.Type = kind
-		case isWord(option, "addr"):
+		case command.IsWord(option, "addr"):
 			filter.Addr = string(value)
-		case isWord(option, "laddr"):
+		case command.IsWord(option, "laddr"):
 			filter.LocalAddr = string(value)
-		case isWord(option, "user"):
+		case command.IsWord(option, "user"):
 			if string(value) != defaultUser {
 				return resp.Errf("ERR No such user '", string(value), "'")
 			}
 			filter.User = defaultUser
-		case isWord(option, "skipme") && isWord(value, "yes"):
+		case command.IsWord(option, "skipme") && command.IsWord(value, "yes"):
 			filter.Skip = self.id
-		case isWord(option, "skipme") && isWord(value, "no"):
+		case command.IsWord(option, "skipme") && command.IsWord(value, "no"):
 			filter.Skip = 0
 		default:
 			return resp.ErrSyntax
@@ -306,9 +306,9 @@ func (srv *Server) clientPause(c *command.Call) error {
 	mode := PauseAll
 	if len(c.Args) == 4 {
 		switch {
-		case isWord(c.Args[3], "write"):
+		case command.IsWord(c.Args[3], "write"):
 			mode = PauseWrites
-		case !isWord(c.Args[3], "all"):
+		case !command.IsWord(c.Args[3], "all"):
 			return resp.ErrPauseMode
 		}
 	} else if len(c.Args) > 4 {
@@ -330,9 +330,9 @@ func (srv *Server) clientUnblock(c *command.Call) error {
 	withError := false
 	if len(c.Args) == 4 {
 		switch {
-		case isWord(c.Args[3], "error"):
+		case command.IsWord(c.Args[3], "error"):
 			withError = true
-		case !isWord(c.Args[3], "timeout"):
+		case !command.IsWord(c.Args[3], "timeout"):
 			return resp.ErrUnblockReason
 		}
 	} else if len(c.Args) > 4 {

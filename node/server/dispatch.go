@@ -72,7 +72,7 @@ func (s *session) lookup(args [][]byte) *row {
 // crossProtocol closes a connection that speaks HTTP: a browser that was made
 // to post to this port.
 func (s *session) crossProtocol(word []byte) bool {
-	if !isWord(word, "post") && !isWord(word, "host:") {
+	if !command.IsWord(word, "post") && !command.IsWord(word, "host:") {
 		return false
 	}
 	s.srv.log.Warn("Possible SECURITY ATTACK detected. It looks like somebody is sending POST or Host: commands to Redis. This is likely due to an attacker attempting to use Cross Protocol Scripting to compromise your Redis instance. Connection aborted.", "client", s.remote)

@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"math"
 	"strconv"
-	"strings"
 
 	"slotmesh/node/command"
 	"slotmesh/node/resp"
@@ -180,10 +179,10 @@ func (srv *Server) hello(c *command.Call) error {
 	for ; at < len(c.Args); at++ {
 		rest := len(c.Args) - at - 1
 		switch {
-		case rest >= 2 && isWord(c.Args[at], "auth"):
+		case rest >= 2 && command.IsWord(c.Args[at], "auth"):
 			user, password = c.Args[at+1], c.Args[at+2]
 			at += 2
-		case rest >= 1 && isWord(c.Args[at], "setname"):
+		case rest >= 1 && command.IsWord(c.Args[at], "setname"):
 			name, named = c.Args[at+1], true
 			if !validName(name) {
 				return resp.ErrBadClientName
@@ -231,11 +230,6 @@ func (srv *Server) hello(c *command.Call) error {
 	w.BulkString("modules")
 	w.Array(0)
 	return nil
-}
-
-// isWord compares an argument with a word in lower case.
-func isWord(arg []byte, word string) bool {
-	return len(arg) == len(word) && strings.EqualFold(string(arg), word)
 }
 
 // ownView is what CLIENT INFO and LIST tell of the client that asks: as of now.
