@@ -38,32 +38,36 @@ func (b bench) latency(rounds int) {
 	fmt.Printf("\nGET beside %d writes a second, %d keys of 64 bytes, servers on core 0, clients on core 1, %d rounds\n", steadyWrites, keys, rounds)
 	collections := len(collectorCosts(node))
 	tails, worst := map[*harness.Process][]float64{}, map[*harness.Process][]float64{}
-	var turns, own, away, stalls []float64
-	memory := touchedMemory()
+	var whole, own, present, absent []float64
+	w := b.watch(0)
 	for round := range rounds {
 		order := slices.Clone(both)
 		if round%2 == 1 {
 			slices.Reverse(order)
 		}
 		for _, p := range order {
-			p.Do("CONFIG", "RESETSTAT")
-			tail, most := b.steady(p, keys, after(steadyTime))
-			turns = append(turns, debugMicros(p, "eventloop_duration_max")...)
-			own = append(own, debugMicros(p, "eventloop_own_duration_max")...)
+			begun := monotonic()
+			over := after(steadyTime)
+			watched := make(chan turns)
+			go func() { watched <- w.turnsUntil(p, over) }()
+			tail, most := b.steady(p, keys, over)
+			if longest := <-watched; p == node {
+				whole, own, present = append(whole, longest.whole), append(own, longest.own), append(present, longest.present)
+			}
+			absent = append(absent, w.longest(begun, monotonic()))
 			tails[p], worst[p] = append(tails[p], tail), append(worst[p], most)
 		}
-		absence, stall := b.absence(0, memory, steadyTime)
-		away, stalls = append(away, absence), append(stalls, stall)
 	}
+	w.end()
 	ratios := make([]float64, rounds)
 	for i := range ratios {
 		ratios[i] = tails[node][i] / tails[reference][i]
 	}
 	fmt.Printf("p99.9: node %s µs, reference %s µs, ratio %s, to reach 1.20\n", spread(tails[node]), spread(tails[reference]), spread(ratios))
 	fmt.Printf("longest: node %s µs, reference %s µs\n", spread(worst[node]), spread(worst[reference]))
-	fmt.Printf("longest turn of one of the node's event loops: %s µs, without what other processes had of the core %s µs, to reach 5000\n", spread(turns), spread(own))
-	fmt.Printf("the same while the keys were loaded: %s µs, %s µs\n", spread(loaded), spread(ownLoaded))
-	fmt.Printf("for comparison, a thread that reads %d bytes of its memory and the clock, on core 0 between the rounds: away for %s µs at most, without what other processes had of the core %s µs\n", readsPerLook, spread(away), spread(stalls))
+	fmt.Printf("longest turn of one of the node's event loops: %s µs, to reach 5000; without what other processes had of the core %s µs; and without the core's absence then %s µs\n", spread(whole), spread(own), spread(present))
+	fmt.Printf("longest turn while the keys were loaded: %s µs, without what other processes had of the core %s µs\n", spread(loaded), spread(ownLoaded))
+	fmt.Printf("longest absence of the core in a round, as a thread of real-time priority noticed: %s µs\n", spread(absent))
 	b.collector(node, keys, "of strings", "10", collections)
 
 	// Half of the data moves into collections.

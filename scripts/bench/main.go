@@ -55,6 +55,10 @@ func main() {
 	idle := flag.Duration("idle", 20*time.Second, "how long the idle cluster is watched; 0 leaves it out")
 	scale := flag.Float64("scale", 1, "factor on the number of requests")
 	flag.Parse()
+	if flag.NArg() == 2 && flag.Arg(0) == witnessArgument {
+		fmt.Fprintln(os.Stderr, bearWitness(flag.Arg(1)))
+		os.Exit(1)
+	}
 
 	console := harness.NewConsole(os.Stdout)
 	defer console.Close()
