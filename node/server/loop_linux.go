@@ -53,7 +53,10 @@ type source struct {
 const (
 	loopInBytes = 64 << 10
 	// writeTurn is how much is written to a socket at once.
-	writeTurn  = 256 << 10
+	writeTurn = 256 << 10
+	// readTurn is how much is read from one: into memory that nobody has touched yet it
+	// takes longer than to write.
+	readTurn   = 256 << 10
 	loopEvents = 256
 	idleEvery  = 1e9
 	// yieldEvery is how often a loop goes through the scheduler of its own
@@ -381,6 +384,7 @@ func (sk *socket) read() {
 	if len(room) == 0 {
 		return
 	}
+	room = room[:min(len(room), readTurn)]
 	for {
 		n, errno := rawRead(sk.fd, room)
 		switch {

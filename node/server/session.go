@@ -43,6 +43,7 @@ const (
 	parkConn            // the call parked itself, see Park
 	parkOutput          // replies are held by the fence, or the peer reads too slowly
 	parkTurn            // other sessions' turn; continues at once
+	parkRoom            // a goroutine makes room for more input
 	parkGone            // closed or given away: never continues
 )
 
@@ -203,14 +204,17 @@ const (
 	// slowReaderBytes is how much output may wait for a peer that does not read
 	// before the session stops answering it, when no output limit is set.
 	slowReaderBytes = 1 << 20
+	// loopGrowth is how much input is moved on a loop when a long argument outgrows its
+	// buffer: to find memory for more, and to move it, takes too long.
+	loopGrowth = 1 << 20
 	// roomBytes is the least room a read into an own buffer is given.
 	roomBytes = 16 << 10
 	// chargeFrom is the size from which an own buffer counts against the budget.
 	chargeFrom = 64 << 10
 )
 
-// room returns where the next input goes. It is empty when the session must
-// not have any more, and then it has been closed.
+// room returns where the next input goes. It is empty when the session must not have
+// any more, and then it has been closed, or parked until there is room.
 func (s *session) room() []byte {
 	if len(s.data) == 0 && cap(s.own) <= len(s.bench.in) {
 		s.borrowed = true
@@ -229,12 +233,13 @@ func (s *session) room() []byte {
 	return s.data[len(s.data):cap(s.data)]
 }
 
-// grow makes room for at least n more bytes behind data, in own. A known need
-// is believed as far as what is there already: each growth at most doubles.
+// grow makes room for at least n more bytes behind data, in own, and reports whether
+// there is some now. A known need is believed as far as what is there already: each
+// growth at most doubles.
 func (s *session) grow(n int) bool {
 	length := len(s.data)
 	need := length + max(n, min(s.scan.Pending(length), length))
-	if cap(s.own) >= 2*need {
+	if cap(s.own) >= 2*need && length <= loopGrowth {
 		s.data = s.own[:copy(s.own[:cap(s.own)], s.data)]
 		return true
 	}
@@ -243,10 +248,31 @@ func (s *session) grow(n int) bool {
 		// The end of the argument is in sight: what may follow it fits too.
 		size = max(length+pending+512, need)
 	}
-	fresh := make([]byte, length, size)
-	copy(fresh, s.data)
-	s.data, s.own = fresh, fresh
+	if length > loopGrowth {
+		s.growAside(size)
+		return false
+	}
+	s.data = append(make([]byte, 0, size), s.data...)
+	s.own = s.data
 	return s.charge()
+}
+
+// growAside parks the session until a goroutine has moved its input to a buffer of that size.
+func (s *session) growAside(size int) {
+	s.suspend(parkRoom)
+	data, park := s.data, s.park
+	go func() {
+		grown := append(make([]byte, 0, size), data...)
+		s.tr.post(func() {
+			if s.park != park {
+				return // it was closed
+			}
+			s.data, s.own = grown, grown
+			if s.charge() {
+				s.proceed()
+			}
+		})
+	}()
 }
 
 // charge brings the input budget's account up to date with own, and closes the
