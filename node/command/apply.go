@@ -112,9 +112,7 @@ func (a *Applier) Apply(cmds []Applied, after func()) error {
 		if !spec.keyed {
 			continue
 		}
-		if err := c.addKeys(spec, cmd.Args); err != nil {
-			return fmt.Errorf("apply %s: %w", spec.fullName, err)
-		}
+		c.addKeys(spec, cmd.Args)
 	}
 	if exclusive {
 		a.e.gate.close()
@@ -153,9 +151,7 @@ func (a *Applier) run(cmds []Applied, held []slots.Slot, after func()) error {
 			c.noKeys()
 		}
 		if len(cmds) > 1 && c.Spec.keyed {
-			if err := c.addKeys(c.Spec, c.Args); err != nil {
-				return fmt.Errorf("apply %s: %w", c.Spec.fullName, err)
-			}
+			c.addKeys(c.Spec, c.Args)
 		}
 		a.reply.Buf = a.reply.Buf[:0]
 		if err := c.Spec.Run(c); err != nil && failed == nil {

@@ -67,16 +67,16 @@ func sameBytes(a, b []byte) bool {
 }
 
 // addKeys adds the keys of one command to those of c.
-func (c *Call) addKeys(spec *Spec, args [][]byte) error {
+func (c *Call) addKeys(spec *Spec, args [][]byte) {
 	if at := spec.onlyKey; at > 0 {
 		c.addKey(args[at])
-		return nil
+		return
 	}
 	positions, err := spec.KeyPositions(args, c.keyPos[:0])
 	if err != nil {
 		// The arguments contradict the row: a number of keys that is none, or more
 		// than there are. The handler says what is wrong, before it looks at a key.
-		return nil
+		return
 	}
 	c.keyPos = positions
 	c.keys = slices.Grow(c.keys, len(positions))
@@ -88,7 +88,6 @@ func (c *Call) addKeys(spec *Spec, args [][]byte) error {
 	if cap(c.keys) <= roomyKeys {
 		c.room = c.keySet
 	}
-	return nil
 }
 
 func (c *Call) addKey(key []byte) {

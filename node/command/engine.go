@@ -325,9 +325,7 @@ func (e *Engine) prepare(c *Call, place Place) error {
 		c.slots, c.keyPlaces = c.slotBuf[:1], nil
 	} else {
 		c.noKeys()
-		if err := c.addKeys(c.Spec, c.Args); err != nil {
-			return err
-		}
+		c.addKeys(c.Spec, c.Args)
 		e.warmKeys(c)
 	}
 	c.asking, c.readOnlyConn = false, false

@@ -248,9 +248,7 @@ func addEntry(c *Call, ref *store.Ref, o *addOptions, fields stream.Args) (id st
 		if fields.TooLarge() {
 			return id, done, errEntryTooLarge
 		}
-		if id, err = o.newID(stream.ID{}, c.Now); err != nil {
-			return id, done, err
-		}
+		// Every id that has come so far is greater than those of a stream of nothing.
 		*ref = c.Create(c.Args[1], value.KindStream, value.EncStream)
 	}
 	s := stream.Open(&ref.Cell)

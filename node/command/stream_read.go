@@ -1,6 +1,8 @@
 package command
 
 import (
+	"time"
+
 	"slotmesh/node/resp"
 	"slotmesh/node/store"
 	"slotmesh/node/store/stream"
@@ -40,7 +42,6 @@ const (
 	errNewIDs      resp.Error = "ERR The > ID can be specified only when calling XREADGROUP using the GROUP <group> <consumer> option."
 	errGroupGone   resp.Error = "NOGROUP the consumer group this client was blocked on no longer exists"
 	errStreamGone  resp.Error = "UNBLOCKED the stream key no longer exists"
-	errTimeoutInt  resp.Error = resp.ErrTimeoutInteger
 	blockedDefault            = 1000
 )
 
@@ -52,7 +53,7 @@ type readOptions struct {
 	groupAt int
 	// blocks is true with BLOCK, timeout its argument; count is 0 for any number.
 	blocks  bool
-	timeout []byte
+	timeout time.Duration
 	count   uint64
 	// The n keys begin at keysAt, their ids at keysAt+n.
 	keysAt, n int
@@ -70,8 +71,8 @@ func parseRead(args [][]byte) (o readOptions, err error) {
 		switch {
 		case more > 0 && IsWord(arg, "block"):
 			i++
-			o.blocks, o.timeout = true, args[i]
-			if _, err := parseBlock(args[i]); err != nil {
+			o.blocks = true
+			if o.timeout, err = parseBlock(args[i]); err != nil {
 				return o, err
 			}
 		case more > 0 && IsWord(arg, "count"):
@@ -112,15 +113,12 @@ func parseRead(args [][]byte) (o readOptions, err error) {
 }
 
 // parseBlock reads the argument of BLOCK.
-func parseBlock(text []byte) (ms int64, err error) {
+func parseBlock(text []byte) (time.Duration, error) {
 	ms, ok := value.ParseInt(text)
-	switch {
-	case !ok:
-		return 0, errTimeoutInt
-	case ms < 0:
-		return 0, resp.ErrTimeoutNeg
+	if !ok {
+		return 0, resp.ErrTimeoutInteger
 	}
-	return ms, nil
+	return TimeoutMs(ms)
 }
 
 // readKeys is the KeysOf of both: a group or a consumer may be called "streams".
@@ -288,21 +286,12 @@ func replyAfter(w *resp.Writer, r *stream.Reader, id stream.ID, count uint64) {
 
 // waitForStreams is the end of a call that found nothing.
 func waitForStreams(c *Call, o readOptions, places []readFrom) error {
-	ms, err := parseBlock(o.timeout)
-	if err != nil {
-		return err
-	}
-	timeout, err := TimeoutMs(ms)
-	if err != nil {
-		return err
-	}
 	if o.count == 0 {
 		o.count = blockedDefault
 	}
-	o.timeout = nil
 	wanted := append([]readFrom(nil), places...)
 	return c.Wait(Wait{
-		Keys: c.Args[o.keysAt : o.keysAt+o.n], Kind: value.KindStream, Timeout: timeout,
+		Keys: c.Args[o.keysAt : o.keysAt+o.n], Kind: value.KindStream, Timeout: o.timeout,
 		Serve: func(c *Call, key []byte) (bool, error) { return serveRead(c, &o, wanted, key) },
 	})
 }

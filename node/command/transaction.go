@@ -186,9 +186,7 @@ func (e *Engine) prepareAll(tx *Transaction) error {
 	tx.ends = tx.ends[:0]
 	for _, q := range tx.Commands {
 		if q.Spec.keyed {
-			if err := c.addKeys(q.Spec, q.Args); err != nil {
-				return err
-			}
+			c.addKeys(q.Spec, q.Args)
 		}
 		tx.ends = append(tx.ends, len(c.keys))
 	}
