@@ -8,6 +8,7 @@
 //	go run ./scripts/bench -rows bytes,latency
 //
 // main.go has the flags and GET and SET; families.go one command of every
-// family; bytes.go memory; latency.go collector and waiting; fullsync.go waiting
-// beside a full sync; durability.go files; load.go the client.
+// family; bytes.go memory; latency.go collector and waiting, witness.go what of that
+// the machine is to blame for; fullsync.go waiting beside a full sync; durability.go
+// files; load.go the client.
 package main

@@ -43,8 +43,9 @@ func (b bench) fullSync(times int) {
 				return strings.Contains(replica.Do("INFO", "replication").Text, "master_link_status:up")
 			}))
 			replica.Kill()
-			turns = append(turns, debugMicros(primary, "eventloop_duration_max")...)
-			own = append(own, debugMicros(primary, "eventloop_own_duration_max")...)
+			tells := primary.Info("debug")
+			turns = append(turns, microsOf(tells, "eventloop_duration_max")...)
+			own = append(own, microsOf(tells, "eventloop_own_duration_max")...)
 		}
 		for _, row := range []struct {
 			name string

@@ -25,29 +25,59 @@ func (b bench) latency(rounds int) {
 	rig := harness.New(b.console, b.node)
 	node := rig.Start(harness.Options{Name: "node", CPU: 1, Env: []string{"GODEBUG=gctrace=1"}})
 	reference := rig.Start(harness.Options{Name: "reference", Server: b.reference, CPU: 1})
-	both := []*harness.Process{node, reference}
-	for _, p := range both {
-		l := b.loader(p)
-		writeStrings(l, keys)
-		l.finish()
-		l.close()
-	}
-	loaded, ownLoaded := debugMicros(node, "eventloop_duration_max"), debugMicros(node, "eventloop_own_duration_max")
 	b.pin("1")
 	defer b.pin("0-1")
-	fmt.Printf("\nGET beside %d writes a second, %d keys of 64 bytes, servers on core 0, clients on core 1, %d rounds\n", steadyWrites, keys, rounds)
+	w := b.watch(0)
+	fmt.Printf("\nGET while %d keys of 64 bytes are written, servers on core 0, clients on core 1\n", keys)
+	b.whileLoading(node, w, keys)
+	b.whileLoading(reference, w, keys)
+	fmt.Printf("GET beside %d writes a second to as many keys, %d rounds\n", steadyWrites, rounds)
 	collections := len(collectorCosts(node))
+	b.besideWrites(node, reference, w, keys, rounds)
+	w.end()
+	b.collector(node, keys, "of strings", "10", collections)
+	b.gather(node, keys/2, keys)
+	collections = len(collectorCosts(node))
+	b.steady(node, keys/2, after(steadyTime))
+	b.collector(node, keys/2, "half of it in collections of 5,000", "20", collections)
+	node.Kill()
+	reference.Kill()
+}
+
+// whileLoading prints how long a client of p waits while so many keys are written as
+// fast as they are taken.
+func (b bench) whileLoading(p *harness.Process, w *witness, keys int) {
+	var loaded atomic.Bool
+	watched := make(chan turns)
+	begun := monotonic()
+	go func() { watched <- w.turnsUntil(p, loaded.Load) }()
+	go func() {
+		defer loaded.Store(true)
+		l := b.loader(p)
+		defer l.close()
+		writeStrings(l, keys)
+		l.finish()
+	}()
+	tail, most := b.reads(p, keys, loaded.Load)
+	longest := <-watched
+	fmt.Printf("%s: p99.9 %.0f µs, longest %.0f µs; longest absence of the core %.0f µs\n", p.Name, tail, most, w.longest(begun, monotonic()))
+	if longest.whole > 0 {
+		fmt.Printf("longest turn of one of its event loops: %.0f µs; without what other processes had of the core %.0f µs; and without the core's absence then %.0f µs\n",
+			longest.whole, longest.own, longest.present)
+	}
+}
+
+// besideWrites prints how long a client waits while another writes evenly.
+func (b bench) besideWrites(node, reference *harness.Process, w *witness, keys, rounds int) {
 	tails, worst := map[*harness.Process][]float64{}, map[*harness.Process][]float64{}
 	var whole, own, present, absent []float64
-	w := b.watch(0)
 	for round := range rounds {
-		order := slices.Clone(both)
+		order := []*harness.Process{node, reference}
 		if round%2 == 1 {
 			slices.Reverse(order)
 		}
 		for _, p := range order {
-			begun := monotonic()
-			over := after(steadyTime)
+			begun, over := monotonic(), after(steadyTime)
 			watched := make(chan turns)
 			go func() { watched <- w.turnsUntil(p, over) }()
 			tail, most := b.steady(p, keys, over)
@@ -58,24 +88,25 @@ func (b bench) latency(rounds int) {
 			tails[p], worst[p] = append(tails[p], tail), append(worst[p], most)
 		}
 	}
-	w.end()
 	ratios := make([]float64, rounds)
 	for i := range ratios {
 		ratios[i] = tails[node][i] / tails[reference][i]
 	}
 	fmt.Printf("p99.9: node %s µs, reference %s µs, ratio %s, to reach 1.20\n", spread(tails[node]), spread(tails[reference]), spread(ratios))
 	fmt.Printf("longest: node %s µs, reference %s µs\n", spread(worst[node]), spread(worst[reference]))
-	fmt.Printf("longest turn of one of the node's event loops: %s µs, to reach 5000; without what other processes had of the core %s µs; and without the core's absence then %s µs\n", spread(whole), spread(own), spread(present))
-	fmt.Printf("longest turn while the keys were loaded: %s µs, without what other processes had of the core %s µs\n", spread(loaded), spread(ownLoaded))
-	fmt.Printf("longest absence of the core in a round, as a thread of real-time priority noticed: %s µs\n", spread(absent))
-	b.collector(node, keys, "of strings", "10", collections)
+	fmt.Printf("longest turn of one of the node's event loops: %s µs, to reach 5000; without what other processes had of the core %s µs; and without the core's absence then %s µs\n",
+		spread(whole), spread(own), spread(present))
+	fmt.Printf("longest absence of the core in a round, as a process of real-time priority noticed: %s µs\n", spread(absent))
+}
 
-	// Half of the data moves into collections.
-	l := b.loader(node)
-	for k := keys / 2; k < keys; k++ {
+// gather moves the strings from first to end into hashes and sets.
+func (b bench) gather(p *harness.Process, first, end int) {
+	l := b.loader(p)
+	defer l.close()
+	for k := first; k < end; k++ {
 		l.send("UNLINK", keyName(k))
 	}
-	for k := 0; k < keys/2; k += 100 {
+	for k := 0; k < end-first; k += 100 {
 		name := strconv.Itoa(k / collection)
 		hash, set := []string{"HSET", "hash" + name}, []string{"SADD", "set" + name}
 		for i := k; i < k+100; i++ {
@@ -92,12 +123,6 @@ func (b bench) latency(rounds int) {
 		}
 	}
 	l.finish()
-	l.close()
-	collections = len(collectorCosts(node))
-	b.steady(node, keys/2, after(steadyTime))
-	b.collector(node, keys/2, "half of it in collections of 5,000", "20", collections)
-	node.Kill()
-	reference.Kill()
 }
 
 // steadyTime is how long a client is watched beside writes.
@@ -139,6 +164,15 @@ func (b bench) steady(p *harness.Process, keys int, over func() bool) (tail, mos
 			l.finish()
 		}
 	})
+	tail, most = b.reads(p, keys, over)
+	close(stop)
+	writer.Wait()
+	return tail, most
+}
+
+// reads has one client read until over, and returns the 99.9th percentile and the
+// greatest time of GET, in µs.
+func (b bench) reads(p *harness.Process, keys int, over func() bool) (tail, most float64) {
 	conn, err := harness.Dial(p.Addr(), 10*time.Second)
 	if err != nil {
 		b.console.Fatalf("connect to %s: %v", p.Name, err)
@@ -152,16 +186,14 @@ func (b bench) steady(p *harness.Process, keys int, over func() bool) (tail, mos
 		}
 		times = append(times, float64(time.Since(begun).Nanoseconds())/1000)
 	}
-	close(stop)
-	writer.Wait()
 	slices.Sort(times)
 	return times[len(times)*999/1000], times[len(times)-1]
 }
 
-// debugMicros returns a field of microseconds from INFO debug of p, or nothing if p
-// does not tell.
-func debugMicros(p *harness.Process, field string) []float64 {
-	text, ok := p.Info("debug")[field]
+// microsOf returns a field of microseconds from a section of INFO, or nothing if it is
+// not there.
+func microsOf(info map[string]string, field string) []float64 {
+	text, ok := info[field]
 	if !ok {
 		return nil
 	}

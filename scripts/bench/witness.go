@@ -145,7 +145,8 @@ func (w *witness) turnsUntil(p *harness.Process, over func() bool) (longest turn
 	p.Do("CONFIG", "RESETSTAT")
 	for begun := monotonic(); !over(); {
 		time.Sleep(turnWindow)
-		whole, own := debugMicros(p, "eventloop_duration_max"), debugMicros(p, "eventloop_own_duration_max")
+		tells := p.Info("debug")
+		whole, own := microsOf(tells, "eventloop_duration_max"), microsOf(tells, "eventloop_own_duration_max")
 		p.Do("CONFIG", "RESETSTAT")
 		ended := monotonic()
 		if len(whole) > 0 && len(own) > 0 {
