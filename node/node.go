@@ -137,9 +137,10 @@ func New(cfg *config.Config, log *slog.Logger) (*Node, error) {
 	})
 	n.engine = command.NewEngine(command.EngineOptions{
 		Store: n.store, Journal: n.journal,
-		Lanes: n.server.Loops(),
-		Now:   unixMs,
-		Seed:  seed(),
+		Databases: int(cfg.Int("databases").Load()),
+		Lanes:     n.server.Loops(),
+		Now:       unixMs,
+		Seed:      seed(),
 	})
 	n.source = &dataSource{engine: n.engine, usedMemory: n.usedMemory}
 	n.persistence = newPersistence(n)

@@ -24,6 +24,9 @@ type EngineOptions struct {
 	Table   *Table
 	Store   *store.Store
 	Journal Journal
+	// Databases is the number of those that a client may name, the store's if it is 0.
+	// In cluster mode there are fewer.
+	Databases int
 	// Lanes is the number of event loops; the engine adds a few lanes for other
 	// goroutines.
 	Lanes int
@@ -42,6 +45,8 @@ type Engine struct {
 	store   *store.Store
 	journal Journal
 	now     func() int64
+
+	databases int
 
 	routing    atomic.Pointer[slots.Table]
 	replica    atomic.Bool
@@ -72,7 +77,10 @@ type Engine struct {
 
 // NewEngine returns an engine that is not in cluster mode and is a primary.
 func NewEngine(o EngineOptions) *Engine {
-	e := &Engine{table: o.Table, store: o.Store, journal: o.Journal, now: o.Now, loops: o.Lanes}
+	e := &Engine{table: o.Table, store: o.Store, journal: o.Journal, now: o.Now, loops: o.Lanes, databases: o.Databases}
+	if e.databases == 0 {
+		e.databases = o.Store.Databases()
+	}
 	e.parsers.New = func() any { return new(rdb.Parser) }
 	e.dumpers.New = func() any { return new(rdb.Dumper) }
 	e.gate.lanes = make([]lane, o.Lanes+backgroundLanes)

@@ -148,6 +148,12 @@ func newNode(t testing.TB) *node {
 
 // do runs one command and returns the raw reply.
 func (n *node) do(args ...string) string {
+	n.begin(args...)
+	return n.end()
+}
+
+// begin runs one command, whose client may be asleep then.
+func (n *node) begin(args ...string) {
 	c := &n.call
 	c.Args = nil
 	for _, arg := range args {
@@ -157,7 +163,7 @@ func (n *node) do(args ...string) string {
 	spec, err := n.engine.Table().Find(c.Args)
 	if err != nil {
 		n.out.Error(err.Error())
-		return string(n.out.Buf)
+		return
 	}
 	c.Spec, c.Reply, c.Conn, c.DB = spec, &n.out, n.conn, n.conn.db
 	// As on a loop first, where what is long leaves without a trace.
@@ -166,6 +172,10 @@ func (n *node) do(args ...string) string {
 	if c.OnLoop = false; c.Err == ErrLong && len(n.out.Buf) == 0 {
 		n.engine.ExecuteWait(c)
 	}
+}
+
+// end returns the raw reply, for which it waits if the client is asleep.
+func (n *node) end() string {
 	if asleep := n.conn.asleep; asleep != nil {
 		n.conn.asleep = nil
 		(<-asleep)(&n.out)

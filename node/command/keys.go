@@ -161,7 +161,7 @@ func parseDB(c *Call, text []byte) (int, error) {
 		return 0, resp.ErrNotInteger
 	case n < math.MinInt32 || n > math.MaxInt32:
 		return 0, resp.ErrNotInt32
-	case n < 0 || n >= int64(c.engine.store.Databases()):
+	case n < 0 || n >= int64(c.engine.databases):
 		return 0, resp.ErrDBIndex
 	}
 	return int(n), nil
@@ -176,9 +176,6 @@ func runCopy(c *Call) error {
 			replace = true
 		case IsWord(c.Args[i], "db") && i+1 < len(c.Args):
 			var err error
-			if n, isNumber := value.ParseInt(c.Args[i+1]); isNumber && n != 0 && c.engine.Routing() != nil {
-				return resp.Error("ERR Copying to another database is not allowed in cluster mode")
-			}
 			if db, err = parseDB(c, c.Args[i+1]); err != nil {
 				return err
 			}
@@ -186,6 +183,9 @@ func runCopy(c *Call) error {
 		default:
 			return resp.ErrSyntax
 		}
+	}
+	if db != 0 && c.engine.Routing() != nil {
+		return resp.Error("ERR Copying to another database is not allowed in cluster mode")
 	}
 	if db == c.DB && string(from) == string(to) {
 		return resp.ErrSameObject

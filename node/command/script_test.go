@@ -54,21 +54,7 @@ func runScript(t *testing.T, file string, ours *node, ref *reference) (compared,
 		if line == "" || strings.HasPrefix(line, "#") {
 			continue
 		}
-		args := splitLine(t, line)
-		same := func(a, b string) bool { return a == b }
-		switch args[0] {
-		case "unordered":
-			args, same = args[1:], sameSet
-		case "about":
-			args = args[1:]
-			apart := int64(2000)
-			if !strings.HasPrefix(strings.ToUpper(args[0]), "P") {
-				apart = 2 // in seconds
-			}
-			same = func(a, b string) bool { return about(a, b, apart) }
-		case "shape":
-			args, same = args[1:], func(a, b string) bool { return a[0] == b[0] }
-		}
+		args, same := comparison(splitLine(t, line))
 		theirs := ref.do(args...)
 		our := ours.do(args...)
 		compared++
@@ -78,6 +64,23 @@ func runScript(t *testing.T, file string, ours *node, ref *reference) (compared,
 		}
 	}
 	return compared, differ
+}
+
+// comparison takes the word that says how to compare off the words of a line.
+func comparison(words []string) (args []string, same func(a, b string) bool) {
+	switch words[0] {
+	case "unordered":
+		return words[1:], sameSet
+	case "about":
+		apart := int64(2000)
+		if !strings.HasPrefix(strings.ToUpper(words[1]), "P") {
+			apart = 2 // in seconds
+		}
+		return words[1:], func(a, b string) bool { return about(a, b, apart) }
+	case "shape":
+		return words[1:], func(a, b string) bool { return a[0] == b[0] }
+	}
+	return words, func(a, b string) bool { return a == b }
 }
 
 func splitLine(t *testing.T, line string) []string {

@@ -126,9 +126,9 @@ func TestSortInCluster(t *testing.T) {
 	n.engine.SetRouting(&slots.Table{})
 	call := &Call{engine: n.engine, Spec: n.engine.Table().Lookup([]byte("sort"))}
 	for _, c := range []struct{ options, err string }{
-		{"BY w_*", "ERR BY option of SORT denied in cluster mode."},
-		{"GET w_*", "ERR GET option of SORT denied in cluster mode."},
-		{"GET #", "ERR GET option of SORT denied in cluster mode."},
+		{"BY w_*", "ERR BY option of SORT denied in Cluster mode."},
+		{"GET w_*", "ERR GET option of SORT denied in Cluster mode."},
+		{"GET #", "ERR GET option of SORT denied in Cluster mode."},
 		{"BY nosort", ""},
 		{"STORE d", ""},
 	} {

@@ -138,12 +138,12 @@ func parseSort(c *Call) (o sortOptions, err error) {
 			case bytes.IndexByte(untilZero(args[1]), '*') < 0:
 				o.unsorted = true
 			case clustered:
-				return o, resp.Error("ERR BY option of SORT denied in cluster mode.")
+				return o, resp.Error("ERR BY option of SORT denied in Cluster mode.")
 			}
 			taken = 2
 		case IsWord(word, "get") && rest >= 1:
 			if clustered {
-				return o, resp.Error("ERR GET option of SORT denied in cluster mode.")
+				return o, resp.Error("ERR GET option of SORT denied in Cluster mode.")
 			}
 			o.get = append(o.get, parseSortPattern(args[1]))
 			taken = 2
