@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"math"
+	"math/rand/v2"
 	"strings"
 	"testing"
 
@@ -124,6 +125,63 @@ func BenchmarkParser(b *testing.B) {
 				}
 				if draft != nil {
 					draft.Discard()
+				}
+			}
+		})
+	}
+}
+
+// BenchmarkLZF compresses and decompresses what collections and texts look like.
+func BenchmarkLZF(b *testing.B) {
+	pack := func(n int, each func(i int) []string) string {
+		var words []string
+		for i := range n {
+			words = append(words, each(i)...)
+		}
+		return packOf(words...)
+	}
+	dice := rand.New(rand.NewPCG(1, 2))
+	var text, noise strings.Builder
+	for text.Len() < 4000 {
+		text.WriteString(strings.Fields("the of and a to in he have it that for they with as not on she at by this we you do but from or")[dice.IntN(26)])
+		text.WriteByte(" ,."[min(dice.IntN(12), 2)])
+	}
+	for noise.Len() < 4000 {
+		noise.WriteByte(byte(dice.Uint32()))
+	}
+	for _, c := range []struct{ name, text string }{
+		{"list of 100", pack(100, func(i int) []string { return []string{fmt.Sprint("m", i)} })},
+		{"list of 1,000", pack(1000, func(i int) []string { return []string{fmt.Sprint("m", i)} })},
+		{"hash of 100", pack(100, func(i int) []string { return []string{fmt.Sprint("field", i), fmt.Sprint("value", i)} })},
+		{"zset of 100", pack(100, func(i int) []string { return []string{fmt.Sprint("member", i), fmt.Sprint(i)} })},
+		{"objects", pack(30, func(i int) []string {
+			return []string{fmt.Sprintf(`{"id":%d,"name":"user %x","score":%.2f,"active":%t}`, i*31, dice.Uint32(), dice.Float64()*100, i%3 == 0)}
+		})},
+		{"integers", pack(500, func(int) []string { return []string{fmt.Sprint(dice.IntN(100_000))} })},
+		{"text", text.String()},
+		{"noise", noise.String()},
+	} {
+		src := []byte(c.text)
+		var table lzfTable
+		packed, ok := table.compress(nil, src, len(src)-4)
+		b.Run("compress/"+c.name, func(b *testing.B) {
+			b.SetBytes(int64(len(src)))
+			var out []byte
+			for b.Loop() {
+				out, _ = table.compress(out[:0], src, len(src)-4)
+			}
+			b.ReportMetric(float64(len(packed))/float64(len(src)), "packed")
+		})
+		if !ok {
+			continue
+		}
+		b.Run("decompress/"+c.name, func(b *testing.B) {
+			b.SetBytes(int64(len(src)))
+			var out []byte
+			for b.Loop() {
+				var err error
+				if out, err = lzfDecompress(out[:0], packed, uint64(len(src))); err != nil {
+					b.Fatal(err)
 				}
 			}
 		})

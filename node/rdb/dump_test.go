@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"math"
+	"math/rand/v2"
 	"strings"
 	"sync"
 	"testing"
@@ -258,6 +259,53 @@ func FuzzParseDump(f *testing.F) {
 			t.Fatalf("%d bytes are left, %v", used, err)
 		}
 	})
+}
+
+// TestLZFItems decompresses items of every distance and length, as they lie in the
+// middle and at both ends, and as they are cut off anywhere.
+func TestLZFItems(t *testing.T) {
+	seed := rand.Uint64()
+	dice := rand.New(rand.NewPCG(seed, 1))
+	for range 300 {
+		var packed, want []byte
+		for n := 1 + dice.IntN(40); n > 0; n-- {
+			if len(want) == 0 || dice.IntN(2) == 0 {
+				size := 1 + dice.IntN(lzfMaxLiteral)
+				packed = append(packed, byte(size-1))
+				for range size {
+					packed = append(packed, byte(dice.Uint32()))
+				}
+				want = append(want, packed[len(packed)-size:]...)
+				continue
+			}
+			length, distance := 3+dice.IntN(14), 1+dice.IntN(min(len(want), 20))
+			if dice.IntN(4) == 0 {
+				length, distance = 3+dice.IntN(lzfMaxMatch-2), 1+dice.IntN(len(want))
+			}
+			if code := length - 2; code < 7 {
+				packed = append(packed, byte(code<<5|(distance-1)>>8), byte(distance-1))
+			} else {
+				packed = append(packed, byte(7<<5|(distance-1)>>8), byte(code-7), byte(distance-1))
+			}
+			for range length {
+				want = append(want, want[len(want)-distance])
+			}
+		}
+		for _, before := range []string{"", "before"} {
+			got, err := lzfDecompress([]byte(before), packed, uint64(len(want)))
+			if err != nil || string(got) != before+string(want) {
+				t.Fatalf("seed %d: %x: %x, %v; want %x", seed, packed, got, err, want)
+			}
+		}
+		for _, size := range []int{len(want) - 1, len(want) + 1} {
+			if _, err := lzfDecompress(nil, packed, uint64(size)); err == nil {
+				t.Fatalf("seed %d: %x is taken for %d bytes, which it is not", seed, packed, size)
+			}
+		}
+		if _, err := lzfDecompress(nil, packed[:len(packed)-1], uint64(len(want))); err == nil {
+			t.Fatalf("seed %d: %x is taken without its last byte", seed, packed)
+		}
+	}
 }
 
 // FuzzLZF decompresses anything, and compresses and decompresses it.

@@ -1,9 +1,7 @@
 package rdb
 
 import (
-	"encoding/binary"
 	"math"
-	"math/bits"
 	"slices"
 	"unsafe"
 )
@@ -63,42 +61,65 @@ func (t *lzfTable) compress(dst, src []byte, limit int) ([]byte, bool) {
 	start := len(dst)
 	dst = slices.Grow(dst, len(src))
 	out := dst[start : start+limit]
+	from, to := unsafe.Pointer(unsafe.SliceData(src)), unsafe.Pointer(unsafe.SliceData(out))
 	n, literal := 0, 0 // out[:n] is written, src[literal:] is not yet
-	for {
-		at, distance := lzfSearch(src, max(literal, 1), seen, base)
-		if distance == 0 {
-			break
+	for at := 1; at <= len(src)-8; {
+		// Whatever the table says, 0 <= before < at: what is loaded is in src.
+		word := *(*uint32)(unsafe.Add(from, at))
+		slot, here := lzfSlot(seen, word), base+uint32(at)
+		// What was not seen is looked for at the beginning. This is the greater of two
+		// places without a branch, which would often be guessed wrong.
+		before := at - int(here-*slot)
+		before &^= before >> 63
+		*slot = here
+		if *(*uint32)(unsafe.Add(from, before)) != word || at-before > lzfMaxDistance {
+			at += 1 + int(uint(at-literal)/lzfPatience)
+			continue
 		}
 		end := at + lzfMinMatch
-		end += sameLen(src, end-distance, end, min(len(src), at+lzfMaxMatch))
-		if at-literal >= lzfPatience {
-			// It may begin where nobody looked.
-			for at > literal && at > distance && src[at-1] == src[at-1-distance] && end-at < lzfMaxMatch {
-				at--
+		stop := min(len(src), at+lzfMaxMatch)
+		// One byte after the other: with a length that is computed and not guessed, the
+		// search for the next match would have to wait for it.
+		for back := at - before; end < stop && *(*byte)(unsafe.Add(from, end-back)) == *(*byte)(unsafe.Add(from, end)); {
+			end++
+		}
+		size, back := at-literal, at-before-1
+		if size > 16 || n+20 > len(out) || literal+16 > len(src) {
+			if size >= lzfPatience {
+				// It may begin where nobody looked.
+				for at > literal && before > 0 && src[at-1] == src[before-1] && end-at < lzfMaxMatch {
+					at--
+					before--
+				}
+			}
+			if n += lzfLiteral(out, n, src, literal, at); n+3 > limit {
+				return dst[:start], false
+			}
+		} else {
+			// There is room for what is written too much, and is written over later.
+			*(*byte)(unsafe.Add(to, n)) = byte(size - 1)
+			*(*[16]byte)(unsafe.Add(to, n+1)) = *(*[16]byte)(unsafe.Add(from, literal))
+			n += size
+			if size > 0 {
+				n++
 			}
 		}
-		// How long literals and matches are nobody can predict, so that the frequent
-		// cases go without branches: what is written too much is written over later.
-		size := at - literal
-		if size <= 16 && n+20 <= limit && literal+16 <= len(src) {
-			out[n] = byte(size - 1)
-			*(*[16]byte)(out[n+1:]) = *(*[16]byte)(src[literal:])
-			n += size + int(uint(-size)>>63) // no control byte without bytes
-		} else if n += lzfLiteral(out, n, src, literal, at); n+3 > limit {
-			return dst[:start], false
+		if length := end - at - 2; length < 7 {
+			*(*byte)(unsafe.Add(to, n)) = byte(length<<5 | back>>8)
+			*(*byte)(unsafe.Add(to, n+1)) = byte(back)
+			n += 2
+		} else {
+			*(*byte)(unsafe.Add(to, n)) = byte(7<<5 | back>>8)
+			*(*byte)(unsafe.Add(to, n+1)) = byte(length - 7)
+			*(*byte)(unsafe.Add(to, n+2)) = byte(back)
+			n += 3
 		}
-		length := end - at - 2
-		short := (length - 7) >> 63 // all ones if one byte tells the length
-		out[n] = byte(7+(length-7)&short)<<5 | byte((distance-1)>>8)
-		out[n+1] = byte(length - 7)
-		out[n+2+short] = byte(distance - 1)
-		n += 3 + short
 		// One position inside the match is remembered as well, which is cheap and finds
 		// most repeats.
 		if end+2 <= len(src) {
-			*lzfSlot(seen, binary.LittleEndian.Uint32(src[end-2:])) = base + uint32(end-2)
+			*lzfSlot(seen, *(*uint32)(unsafe.Add(from, end-2))) = base + uint32(end-2)
 		}
-		literal = end
+		at, literal = end, end
 	}
 	if n += lzfLiteral(out, n, src, literal, len(src)); n > limit {
 		return dst[:start], false
@@ -109,43 +130,6 @@ func (t *lzfTable) compress(dst, src []byte, limit int) ([]byte, bool) {
 // lzfSlot returns where the last position of four bytes is remembered.
 func lzfSlot(seen *[1 << lzfHashBits]uint32, word uint32) *uint32 {
 	return &seen[word*2654435761>>(32-lzfHashBits)]
-}
-
-// lzfSearch returns the first place from at on, which is not the first of all, whose
-// four bytes were seen before, and how far before; 0 if there is none. The last bytes
-// are not looked at, so that eight can be loaded at once.
-func lzfSearch(src []byte, at int, seen *[1 << lzfHashBits]uint32, base uint32) (found, distance int) {
-	// Whatever the table says, 0 <= at-distance < at <= last: the loads are in src.
-	first, last := unsafe.Pointer(unsafe.SliceData(src)), len(src)-8
-	for step := 1; at <= last; step++ {
-		for stop := min(at+lzfPatience, last+1); at < stop; at += step {
-			word := *(*uint32)(unsafe.Add(first, at))
-			slot, here := lzfSlot(seen, word), base+uint32(at)
-			// What was not seen is looked for at the beginning. This is the lesser of two
-			// distances without a branch, which would often be guessed wrong.
-			ago := int(here - *slot)
-			*slot = here
-			distance = ago + (at-ago)&((at-ago)>>63)
-			if *(*uint32)(unsafe.Add(first, at-distance)) == word && distance <= lzfMaxDistance {
-				return at, distance
-			}
-		}
-	}
-	return 0, 0
-}
-
-// sameLen returns how many bytes at from, and at at up to end, are alike.
-func sameLen(src []byte, from, at, end int) int {
-	n := 0
-	for ; at+n+8 <= end; n += 8 {
-		if differ := binary.LittleEndian.Uint64(src[from+n:]) ^ binary.LittleEndian.Uint64(src[at+n:]); differ != 0 {
-			return n + bits.TrailingZeros64(differ)/8
-		}
-	}
-	for at+n < end && src[from+n] == src[at+n] {
-		n++
-	}
-	return n
 }
 
 // lzfLiteral writes src[from:to] literally to out[n:] and returns how many bytes that
@@ -179,62 +163,86 @@ func lzfDecompress(dst, src []byte, size uint64) ([]byte, error) {
 	start := len(dst)
 	dst = slices.Grow(dst, int(size))[:start+int(size)]
 	out := dst[start:]
+	from, to := unsafe.Pointer(unsafe.SliceData(src)), unsafe.Pointer(unsafe.SliceData(out))
 	at, in := 0, 0 // out[:at] is written, src[:in] was read
 	for in < len(src) {
-		control := int(src[in])
-		in++
-		if control < lzfMaxLiteral {
-			n := control + 1
-			if n > len(src)-in || n > len(out)-at {
-				return nil, errBadLZF
+		// Away from the ends, 17 bytes can be loaded at in and 16 written at at: what is
+		// written too much is written over later. Of the items, the frequent ones go here.
+		if in+17 <= len(src) && at+16 <= len(out) {
+			control := int(*(*byte)(unsafe.Add(from, in)))
+			if control < 16 {
+				*(*[16]byte)(unsafe.Add(to, at)) = *(*[16]byte)(unsafe.Add(from, in+1))
+				at, in = at+control+1, in+control+2
+				continue
 			}
-			if n <= 16 && in+16 <= len(src) && at+16 <= len(out) {
-				// What is written behind it is written over later.
-				*(*[16]byte)(out[at:]) = *(*[16]byte)(src[in:])
-			} else {
-				copy(out[at:], src[in:in+n])
+			if control >= lzfMaxLiteral && control < 7<<5 {
+				distance := (control&31<<8 | int(*(*byte)(unsafe.Add(from, in+1)))) + 1
+				if distance <= at && distance >= 8 {
+					*(*[8]byte)(unsafe.Add(to, at)) = *(*[8]byte)(unsafe.Add(to, at-distance))
+					at, in = at+control>>5+2, in+2
+					continue
+				}
 			}
-			at, in = at+n, in+n
-			continue
+			if control >= 7<<5 {
+				end := at + 9 + int(*(*byte)(unsafe.Add(from, in+1)))
+				distance := (control&31<<8 | int(*(*byte)(unsafe.Add(from, in+2)))) + 1
+				if distance <= at && distance >= 8 && end+8 <= len(out) {
+					for ; at < end; at += 8 {
+						*(*[8]byte)(unsafe.Add(to, at)) = *(*[8]byte)(unsafe.Add(to, at-distance))
+					}
+					at, in = end, in+3
+					continue
+				}
+			}
 		}
-		length := control >> 5
-		if length == 7 {
-			if in == len(src) {
-				return nil, errBadLZF
-			}
-			length += int(src[in])
-			in++
-		}
-		if in == len(src) {
+		if at, in = lzfItem(out, at, src, in); in < 0 {
 			return nil, errBadLZF
 		}
-		length += 2
-		distance := (control&31<<8 | int(src[in])) + 1
-		in++
-		from, end := at-distance, at+length
-		if from < 0 || length > len(out)-at {
-			return nil, errBadLZF
-		}
-		switch {
-		case distance >= 16 && end+16 <= len(out):
-			for ; at < end; at, from = at+16, from+16 {
-				*(*[16]byte)(out[at:]) = *(*[16]byte)(out[from:])
-			}
-		case distance >= 8 && end+8 <= len(out):
-			for ; at < end; at, from = at+8, from+8 {
-				binary.LittleEndian.PutUint64(out[at:], binary.LittleEndian.Uint64(out[from:]))
-			}
-		default:
-			// A match that overlaps its own copy repeats: what was copied already is
-			// copied again, twice as much each time.
-			for at < end {
-				at += copy(out[at:end], out[from:at])
-			}
-		}
-		at = end
 	}
 	if at != len(out) {
 		return nil, errBadLZF
 	}
 	return dst, nil
+}
+
+// lzfItem writes the item at src[in:], which is not empty, to out[at:]. It returns what
+// lies behind both, and in < 0 if the item is broken or too long for out.
+func lzfItem(out []byte, at int, src []byte, in int) (atEnd, inEnd int) {
+	control := int(src[in])
+	in++
+	if control < lzfMaxLiteral {
+		n := control + 1
+		if n > len(src)-in || n > len(out)-at {
+			return at, -1
+		}
+		copy(out[at:], src[in:in+n])
+		return at + n, in + n
+	}
+	length := control >> 5
+	if length == 7 {
+		if in == len(src) {
+			return at, -1
+		}
+		length += int(src[in])
+		in++
+	}
+	if in == len(src) {
+		return at, -1
+	}
+	length += 2
+	from, end := at-(control&31<<8|int(src[in]))-1, at+length
+	if from < 0 || length > len(out)-at {
+		return at, -1
+	}
+	if length <= 8 {
+		for ; at < end; at, from = at+1, from+1 {
+			out[at] = out[from]
+		}
+	}
+	// A match that overlaps its own copy repeats: what was copied already is copied
+	// again, twice as much each time.
+	for at < end {
+		at += copy(out[at:end], out[from:at])
+	}
+	return end, in + 1
 }
