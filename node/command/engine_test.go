@@ -201,6 +201,10 @@ func TestTransactions(t *testing.T) {
 		n.do("SET", "other", "1")
 		var w Watcher
 		n.watch(&w, "b", "x", "b")
+		n.watch(&w, "x")
+		if watched := n.engine.watches.keys.Load(); watched != 2 {
+			t.Fatalf("%d keys are watched", watched)
+		}
 		n.do(strings.Fields(change.line)...)
 		n.entries()
 		reply := n.tx(&w, "GET other")

@@ -58,22 +58,25 @@ func (c *Call) Watch(w *Watcher) {
 	for _, key := range c.keys {
 		slot := c.slotOf(key)
 		at := watchedKey{c.DB, string(key)}
-		if slices.ContainsFunc(w.keys, func(old watched) bool { return old.watchedKey == at }) {
+		shard := c.engine.watches.shard(slot)
+		shard.Lock()
+		watchers := shard.watchers[at]
+		// Few watch a key, and one may watch a great many.
+		if slices.Contains(watchers, w) {
+			shard.Unlock()
 			continue
 		}
+		if shard.watchers == nil {
+			shard.watchers = make(map[watchedKey][]*Watcher)
+		}
+		shard.watchers[at] = append(watchers, w)
+		shard.Unlock()
 		ref := c.engine.store.Find(c.DB, slot, key)
 		w.keys = append(w.keys, watched{
 			watchedKey: at,
 			slot:       slot,
 			expired:    ref.OK() && ref.Expires() && ref.ExpireAt() <= c.Now,
 		})
-		shard := c.engine.watches.shard(slot)
-		shard.Lock()
-		if shard.watchers == nil {
-			shard.watchers = make(map[watchedKey][]*Watcher)
-		}
-		shard.watchers[at] = append(shard.watchers[at], w)
-		shard.Unlock()
 		c.engine.watches.keys.Add(1)
 	}
 }
