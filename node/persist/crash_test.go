@@ -501,6 +501,8 @@ func (d *driver) run(writers, each int) {
 	close(ended)
 	rewriting.Wait()
 	d.failing.Store(false)
+	// An fsync that fails late may be under way, and would fail in Close.
+	time.Sleep(time.Second)
 	for d.aof.Failing() != nil || d.aof.Unfounded() || !d.aof.Barrier().Reached(d.journal.EffectOffset()) {
 		time.Sleep(time.Second)
 	}

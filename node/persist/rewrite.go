@@ -370,11 +370,7 @@ func (a *AOF) rebuildNow() error {
 		}
 		err := a.timed(a.anew)
 		a.admin.unlock()
-		if err == nil {
-			a.recovered()
-			return nil
-		}
-		if !errors.Is(err, errEpoch) {
+		if err == nil || !errors.Is(err, errEpoch) {
 			return err
 		}
 	}
@@ -439,7 +435,13 @@ func (a *AOF) anew() error {
 	a.marks.Load().synced.Advance(at.Offset)
 	a.dirty.Store(true)
 	kick(a.kickSync)
+	// The disk works again, unless it fails now: who may say so holds writing, or
+	// what fails afterwards would be forgotten.
+	failed := a.failing.Load()
 	a.write()
+	if a.failing.Load() == failed {
+		a.recovered()
+	}
 	return nil
 }
 

@@ -245,3 +245,44 @@ func TestAutomaticRewrite(t *testing.T) {
 		d.close()
 	})
 }
+
+// TestFailureAsTheRebuildEnds: the disk takes new files and not the write that follows
+// them. That failure is known until the write is made up for, although nobody else
+// asks for one.
+func TestFailureAsTheRebuildEnds(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var d *driver
+		var armed atomic.Bool
+		var end int64
+		failed := make(chan struct{})
+		d = plainDriver(t, persist.AOFSettings{RDBPreamble: true}, func(op memfs.Op) memfs.Fault {
+			switch {
+			case op.Kind == "rename" && strings.HasSuffix(op.Path, ".manifest") && armed.Load():
+				// The base is there, and this write is all that is missing.
+				key := []byte("key")
+				end = d.journal.Append(0, slots.Of(key), [][]byte{[]byte("SET"), key, []byte("1")})
+			case op.Kind == "write" && strings.Contains(op.Path, ".incr.") && end > 0 && armed.CompareAndSwap(true, false):
+				close(failed)
+				return memfs.Fault{Err: syscall.ENOSPC}
+			}
+			return memfs.Fault{}
+		})
+		d.start()
+		armed.Store(true)
+		d.journal.Adopt(secondID, 0, 0)
+		d.aof.HistoryChanged(nil)
+		<-failed
+		synctest.Wait()
+		if d.aof.Failing() == nil {
+			t.Error("the last write has failed, and nobody is told")
+		}
+		if d.aof.Unfounded() || d.aof.Written().Reached(end) {
+			t.Errorf("no file holds the data (%v), or the write is in one", d.aof.Unfounded())
+		}
+		time.Sleep(5 * time.Second)
+		if err := d.aof.Failing(); err != nil || !d.aof.Written().Reached(end) {
+			t.Errorf("the disk works again: failing (%v), written %v", err, d.aof.Written().Reached(end))
+		}
+		d.close()
+	})
+}
