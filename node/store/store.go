@@ -458,12 +458,15 @@ func (r *Ref) Resize(size int) []byte {
 // until this call only.
 func (s *Store) Copy(from Ref, db int, p Place, key []byte, now int64) Ref {
 	v := from.Value()
+	// The value is a view of from, which stays where it is while key is written, and
+	// its trees are for a moment those of both.
+	ref := s.copyAs(from, &v, db, p, key, now)
 	if v.Roots != 0 {
-		v = v.CloneDetached(s.DraftSpace(p.Slot))
+		c := ref.space().cell(ref.At())
+		c.CloneTrees()
+		ref = ref.space().ref(c.At())
 	}
-	// A value without trees is a view of from, which stays where it is while key is
-	// written.
-	return s.copyAs(from, &v, db, p, key, now)
+	return ref
 }
 
 // CopyMade is Copy with a clone of the value that was made before, which it takes

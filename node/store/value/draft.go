@@ -53,16 +53,12 @@ func (v Value) Clone(space tree.Space) *Draft {
 	return d
 }
 
-// CloneDetached is Clone for who puts the value into the keyspace at once, and needs
-// no draft for it: the trees of the clone are new, the rest of it is Detach's.
-func (v Value) CloneDetached(space tree.Space) Value {
-	d := v.Detach()
-	v.cloneTrees(space, d.Bytes)
-	return d
-}
+// CloneTrees makes the trees of the record, which are another value's too, its own: it
+// puts copies in their place.
+func (c *Cell) CloneTrees() { c.Value().cloneTrees(c.Space(), c.Edit()) }
 
-// cloneTrees puts the roots of copies of the trees of v into payload, a copy of that
-// of v.
+// cloneTrees puts the roots of copies of the trees of v into payload, which is that of
+// v or a copy of it.
 func (v Value) cloneTrees(space tree.Space, payload []byte) {
 	for i := range int(v.Roots) {
 		v.Tree(i).Clone(space).Root.Put(payload[i*tree.RootSize:])
