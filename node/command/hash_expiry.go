@@ -477,10 +477,8 @@ func parseSetEx(c *Call) (o setExOptions, err error) {
 			return o, nil
 		case (isExpiry || keepTTL) && (o.expires || o.keepTTL):
 			return o, resp.Error("ERR Only one of EX, PX, EXAT, PXAT or KEEPTTL arguments can be specified")
-		case isExpiry:
-			if i++; i == len(c.Args) {
-				return o, resp.Error("ERR missing expire time")
-			}
+		case isExpiry && i+1 < len(c.Args):
+			i++
 			if o.at, err = fieldDeadline(c, c.Args[i], expiry.unit, expiry.relative); err != nil {
 				return o, err
 			}

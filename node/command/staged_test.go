@@ -23,8 +23,10 @@ import (
 //	!slot STATE KEY     the key's slot is now migrating to the second node, importing
 //	                    from it, moved to it, unserved or stable again
 //	!down [reads]       the cluster is down, or only accepts reads
+//	!repeat N COMMAND   so often, without a look at the replies
 //	!asking             what comes next may look at slots that are being imported
 //	!policy NAME        maxmemory-policy
+//	!maxbulk BYTES      proto-max-bulk-len
 //	!exec A ; B         a transaction; the reply of EXEC is compared
 //	!asleep COMMAND     a second client, which waits for keys
 //	!woken              what that one is answered
@@ -129,12 +131,21 @@ func (s *stage) direct(line, what string, args []string) {
 		s.setSlot(args[0], slots.Of([]byte(args[1])))
 	case "down":
 		s.down(len(args) > 0)
+	case "repeat":
+		s.repeat(args[0], args[1:])
 	case "asking":
 		s.ours.conn.asking = true
 		s.ref.do("ASKING")
 	case "policy":
 		s.must("CONFIG", "SET", "maxmemory-policy", args[0])
 		s.ours.engine.Store().SetAccessPolicy(strings.HasSuffix(args[0], "-lfu"), 10, 1)
+	case "maxbulk":
+		s.must("CONFIG", "SET", "proto-max-bulk-len", args[0])
+		limit, err := strconv.ParseInt(args[0], 10, 64)
+		if err != nil {
+			s.Fatal(err)
+		}
+		s.ours.engine.SetMaxBulk(limit)
 	case "exec":
 		var commands []string
 		for command := range strings.SplitSeq(strings.TrimPrefix(line, "!exec"), ";") {
@@ -161,6 +172,21 @@ func (s *stage) direct(line, what string, args []string) {
 		}
 	default:
 		s.Fatalf("%s:%d: no such instruction: %s", s.file, s.line, line)
+	}
+}
+
+// repeat does a command many times on both.
+func (s *stage) repeat(times string, args []string) {
+	n, err := strconv.Atoi(times)
+	if err != nil {
+		s.Fatal(err)
+	}
+	const script = "for i = 1, KEYS[1] do redis.call(unpack(ARGV)) end"
+	s.must(append([]string{"EVAL", script, "1", times}, args...)...)
+	for range n {
+		if reply := s.ours.do(args...); reply[0] == '-' {
+			s.Fatalf("%s:%d: %q: %s", s.file, s.line, args, reply)
+		}
 	}
 }
 

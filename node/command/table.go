@@ -136,9 +136,6 @@ func (s *Spec) Find(args [][]byte) (*Spec, error) {
 	if s.subs != nil && len(args) > 1 {
 		sub := lookup(s.subs, args[1])
 		if sub == nil {
-			if s.Run != nil && s.Arity < 0 && len(args) < -s.Arity {
-				return s, resp.WrongArity(s.fullName)
-			}
 			return nil, unknownSubcommand(s, args[1])
 		}
 		s = sub
