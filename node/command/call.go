@@ -211,6 +211,22 @@ func (c *Call) walkSlots(some []slots.Slot, visit func(slots.Slot) (done bool)) 
 	return true
 }
 
+// alone runs fn with the gate closed if nobody is inside just now, and returns false
+// otherwise. fn must be short.
+func (c *Call) alone(fn func()) bool {
+	if c.exclusive || c.Applied {
+		fn()
+		return true
+	}
+	c.engine.Leave(c)
+	if !c.engine.gate.tryClose() {
+		return false
+	}
+	defer c.engine.gate.open()
+	fn()
+	return true
+}
+
 // forget drops what the last command left, before the next one runs.
 func (c *Call) forget() {
 	c.Err, c.Rejected = nil, false

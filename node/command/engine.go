@@ -71,6 +71,8 @@ type Engine struct {
 	expired, expiredFields atomic.Int64
 	random                 atomic.Uint64
 
+	// walks is held by a KEYS that takes its time.
+	walks sync.Mutex
 	// reach are of *reached, for SORT.
 	reach sync.Pool
 }

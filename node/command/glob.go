@@ -32,6 +32,10 @@ func matchAll(pattern, text []byte) bool {
 				return true
 			}
 			star, from = p, t
+			if from = beginOf(pattern[p], text, t); from < 0 {
+				return false
+			}
+			t = from
 			continue
 		}
 		if t == len(text) {
@@ -52,12 +56,29 @@ func matchAll(pattern, text []byte) bool {
 		if star < 0 {
 			return false
 		}
-		from++
-		p, t = star, from
-		if from > len(text) {
+		if from++; from > len(text) {
 			return false
 		}
+		if from = beginOf(pattern[star], text, from); from < 0 {
+			return false
+		}
+		p, t = star, from
 	}
+}
+
+// beginOf returns the first place from from on at which text may match a pattern whose
+// first byte is that, or -1.
+func beginOf(first byte, text []byte, from int) int {
+	if first == '?' || first == '[' || first == '\\' {
+		return from
+	}
+	for from < len(text) && text[from] != first {
+		from++
+	}
+	if from == len(text) {
+		return -1
+	}
+	return from
 }
 
 // glob is a pattern for many texts.
@@ -82,7 +103,12 @@ func newGlob(pattern []byte) glob {
 func (g *glob) match(text []byte) bool {
 	n := len(g.prefix)
 	switch {
-	case len(text) < n || string(text[:n]) != string(g.prefix):
+	case len(text) < n:
+		return false
+	case n > 0 && text[n-1] != g.prefix[n-1]:
+		// Names of keys differ in their ends, more often than where they begin.
+		return false
+	case string(text[:n]) != string(g.prefix):
 		return false
 	case len(text) == 0:
 		return len(g.pattern) == 0

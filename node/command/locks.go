@@ -274,6 +274,25 @@ func (g *gate) close() {
 	}
 }
 
+// tryClose is close if nobody is inside, and waits for nothing.
+func (g *gate) tryClose() bool {
+	if !g.closing.TryLock() {
+		return false
+	}
+	for i := range g.lanes {
+		if g.lanes[i].TryLock() {
+			continue
+		}
+		for i > 0 {
+			i--
+			g.lanes[i].Unlock()
+		}
+		g.closing.Unlock()
+		return false
+	}
+	return true
+}
+
 func (g *gate) open() {
 	for i := range g.lanes {
 		g.lanes[i].Unlock()

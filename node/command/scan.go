@@ -6,9 +6,7 @@ import (
 
 	"slotmesh/node/resp"
 	"slotmesh/node/store"
-	"slotmesh/node/store/arena"
 	"slotmesh/node/store/value"
-	"slotmesh/slots"
 )
 
 func walkRows() []Spec {
@@ -42,12 +40,6 @@ const (
 	loopPattern = 64
 )
 
-// loopKeys is how many keys KEYS may look at on a loop.
-const loopKeys = 4 * loopScan
-
-// longPattern is the Heavy of KEYS.
-func longPattern(c *Call) bool { return len(c.Args) > 1 && len(c.Args[1]) > loopPattern }
-
 // longScan is the Heavy of a scan whose options begin with the argument from.
 func longScan(from int) func(*Call) bool {
 	return func(c *Call) bool {
@@ -68,51 +60,6 @@ func longScan(from int) func(*Call) bool {
 // hidden reports whether a key has ended and is not to be seen.
 func (c *Call) hidden(ref store.Ref) bool {
 	return ref.Expires() && ref.ExpireAt() <= c.Now && !c.Applied
-}
-
-func runKeys(c *Call) error {
-	if c.tooLong(c.engine.store.Len(c.DB), loopKeys) {
-		return ErrLong
-	}
-	pattern := newGlob(c.Args[1])
-	all := string(c.Args[1]) == "*"
-	found := c.openSetReply()
-	s := c.engine.store
-	var at store.Cursor
-	var atSlot slots.Slot
-	var room [walkTurn + walkTurn/8]arena.Ref
-	visit := func(slot slots.Slot) (done bool) {
-		if slot != atSlot || at == 0 {
-			at, atSlot = store.At(slot), slot
-		}
-		var records []arena.Ref
-		records, at, done = s.Records(c.DB, at, walkTurn, room[:0])
-		for _, record := range records {
-			key := s.RecordKey(record)
-			switch {
-			case !all && !pattern.match(key):
-			case s.RecordExpires(record) && c.hidden(s.RecordRef(c.DB, slot, record)):
-			default:
-				found.add(key)
-			}
-		}
-		return done
-	}
-	var slotRoom [store.WarmKeys]slots.Slot
-	for first := 0; ; {
-		next := s.AppendUsed(slotRoom[:0], c.DB, first)
-		if len(next) == 0 {
-			break
-		}
-		first = int(next[len(next)-1]) + 1
-		s.WarmSlots(c.DB, next)
-		if !c.walkSlots(next, visit) {
-			found.drop()
-			return ErrLong
-		}
-	}
-	found.closeArray()
-	return nil
 }
 
 // randomTries bounds the search for a key that has not ended. Source: the

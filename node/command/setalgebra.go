@@ -1,6 +1,7 @@
 package command
 
 import (
+	"slices"
 	"strconv"
 
 	"slotmesh/node/resp"
@@ -57,6 +58,10 @@ func (s *setReply) add(member []byte) {
 	s.w.Bulk(member)
 	s.n++
 }
+
+// room makes room for n bytes of members, has says whether there is.
+func (s *setReply) room(n int)     { s.w.Buf = slices.Grow(s.w.Buf, n) }
+func (s *setReply) has(n int) bool { return cap(s.w.Buf)-len(s.w.Buf) >= n }
 
 // drop takes back what was written.
 func (s *setReply) drop() { s.w.Buf = s.w.Buf[:s.from] }

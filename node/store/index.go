@@ -70,10 +70,13 @@ func refOf(entry uint64) arena.Ref { return arena.Ref(entry & refMask) }
 
 func (t *table) home(hash uint32) int { return int(uint64(hash) * t.size >> hashBits) }
 
+// smallSlack is the slack of a table of few homes.
+const smallSlack = 4
+
 // slack is how many places a table has beyond its homes.
 func slack(size int) int {
 	if size < 64 {
-		return 4
+		return smallSlack
 	}
 	return 24
 }
@@ -89,10 +92,12 @@ func newTable(heap *arena.Heap, size int) table {
 	length = heap.Size(block) / 8
 	b := heap.Memory().Bytes(block, length*8)
 	clear(b)
-	return table{
-		block: block, size: uint64(length - slack(size)),
-		entries: unsafe.Slice((*uint64)(unsafe.Pointer(unsafe.SliceData(b))), length),
-	}
+	return table{block: block, size: uint64(length - slack(size)), entries: entriesAt(heap.Memory(), block, length)}
+}
+
+// entriesAt returns a view of the entries of the table in block.
+func entriesAt(m *arena.Memory, block arena.Ref, length int) []uint64 {
+	return unsafe.Slice((*uint64)(unsafe.Pointer(unsafe.SliceData(m.Bytes(block, length*8)))), length)
 }
 
 // find returns the record of key, or 0. It is given the memory, which x.heap
@@ -418,7 +423,7 @@ func (x *index) compact() (moved int) {
 		}
 		size := len(t.entries) * 8
 		block := x.heap.Alloc(size)
-		entries := unsafe.Slice((*uint64)(unsafe.Pointer(unsafe.SliceData(x.heap.Memory().Bytes(block, size)))), len(t.entries))
+		entries := entriesAt(x.heap.Memory(), block, len(t.entries))
 		copy(entries, t.entries)
 		x.heap.Free(t.block)
 		t.block, t.entries = block, entries

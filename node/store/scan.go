@@ -59,6 +59,64 @@ func (s *Store) Records(db int, from Cursor, limit int, records []arena.Ref) (al
 	return records, At(slot) | Cursor(hash), hash == hashEnd
 }
 
+// GlanceRecords is how many records one Glance finds at most, and GlanceKey how long
+// their keys are.
+const (
+	GlanceRecords = WarmKeys * (smallHomes + smallSlack)
+	GlanceKey     = value.ShortKey
+)
+
+// Glance returns the places of all records of db in some slots, no more than WarmKeys,
+// in room: it is for a walk over slots that have a handful of keys each. ok is false if
+// one of them has many, or keys longer than GlanceKey, or is being resized; Records then
+// does for all. The caller has the whole store for itself.
+func (s *Store) Glance(db int, some []slots.Slot, room *[GlanceRecords]arena.Ref) (records []arena.Ref, ok bool) {
+	d := s.dbs[db].Load()
+	if d == nil {
+		return nil, false
+	}
+	m := s.memory
+	n := 0
+	for _, slot := range some[:min(len(some), WarmKeys)] {
+		hint := d.hints[slot].table.Load()
+		homes := int(hint >> arena.RefBits)
+		if homes == 0 || homes > smallHomes {
+			return nil, false
+		}
+		entries := entriesAt(m, arena.Ref(hint&refMask), homes+smallSlack)
+		// Which places are taken cannot be foreseen, so nothing is made to depend on
+		// it: all are read, whatever is in them.
+		count := d.keys.of(slot)
+		if count == 1 {
+			only := uint64(0)
+			for _, entry := range entries {
+				only |= entry
+			}
+			room[n] = refOf(only)
+			if n++; only == 0 {
+				return nil, false
+			}
+			continue
+		}
+		end := n + count
+		for _, entry := range entries {
+			room[n] = refOf(entry)
+			if entry != 0 {
+				n++
+			}
+		}
+		if n != end {
+			return nil, false
+		}
+	}
+	records = room[:n]
+	short := true
+	for _, at := range records {
+		short = short && value.HasShortKey(m, at)
+	}
+	return records, short
+}
+
 // RecordKey returns a view of the key of a record, RecordExpires whether it expires,
 // and RecordRef the key with its value. The slot, which is locked, has not changed
 // since Records found it.

@@ -40,6 +40,9 @@ const (
 	MaxRoots = 7
 
 	fixedLen = 10
+
+	// ShortKey is the length of the longest key that needs no flagWideKey.
+	ShortKey = 0xff
 )
 
 // Header is what a record says of itself before key and payload.
@@ -79,7 +82,7 @@ func sizeForm(size int) uint {
 // layout works out where key and payload go and returns the record's length.
 func (h *Header) layout() int {
 	n := fixedLen + 1 + 1<<sizeForm(h.PayloadLen)
-	if h.KeyLen > 0xff {
+	if h.KeyLen > ShortKey {
 		n += 3
 	}
 	if h.Deadline != 0 {
@@ -100,7 +103,7 @@ func (h *Header) put(b []byte) {
 	form := sizeForm(h.PayloadLen)
 	flags := uint16(form)<<flagSizeShift | uint16(h.Roots)<<flagRootsShift
 	n := fixedLen
-	if h.KeyLen > 0xff {
+	if h.KeyLen > ShortKey {
 		flags |= flagWideKey
 		binary.LittleEndian.PutUint32(b[n:], uint32(h.KeyLen))
 		n += 4
@@ -192,6 +195,11 @@ func Key(m *arena.Memory, at arena.Ref) []byte {
 	n += 1 << (flags >> flagSizeShift & 3)
 	n += int(flags>>3&1)*4 + int(flags>>4&1)*4
 	return m.Bytes(at, n+keyLen)[n:]
+}
+
+// HasShortKey reports whether the key of the record at at is no longer than ShortKey.
+func HasShortKey(m *arena.Memory, at arena.Ref) bool {
+	return m.Bytes(at, maxHeader)[8]&flagWideKey == 0
 }
 
 // payloadOf returns a view of the payload of the record at at. It reads as little
