@@ -16,9 +16,16 @@ const crcLane = 1 << 8
 // crcTables are slicing-by-8 tables: slices[k][b] is the checksum of byte b
 // followed by k zero bytes. lane[k][b] is what byte k of a checksum, b, is after
 // crcLane more zero bytes.
+//
+// folds are what the two words of 16 bytes are multiplied with, where the processor
+// multiplies without carries, to stand 64 bytes further on, and 16.
 type crcTables struct {
 	slices, lane [8][256]uint64
+	folds        [2][2]uint64
 }
+
+// foldMin is the shortest input that is folded: four blocks of 16 bytes.
+const foldMin = 64
 
 var jonesTables = newCRCTables()
 
@@ -52,6 +59,21 @@ func newCRCTables() *crcTables {
 			t.lane[k][b] = crc
 		}
 	}
+	// A product of reflected words is short of one bit, which the power makes up for.
+	power := uint64(1) << 63
+	for n := 1; n < 8*foldMin+64; n++ {
+		power = power>>1 ^ reflected*(power&1)
+		switch n {
+		case 8*foldMin + 63:
+			t.folds[0][0] = power
+		case 8*foldMin - 1:
+			t.folds[0][1] = power
+		case 8*16 + 63:
+			t.folds[1][0] = power
+		case 8*16 - 1:
+			t.folds[1][1] = power
+		}
+	}
 	return &t
 }
 
@@ -66,6 +88,17 @@ func look(t *[8][256]uint64, crc uint64) uint64 {
 // updateCRC returns the checksum of what crc is the checksum of, followed by p.
 func updateCRC(crc uint64, p []byte) uint64 {
 	t := jonesTables
+	if canFold && len(p) >= foldMin {
+		n := len(p) &^ 15
+		first, second := foldBlocks(crc, &p[0], n, &t.folds)
+		crc = look(&t.slices, look(&t.slices, first)^second)
+		p = p[n:]
+	}
+	return t.update(crc, p)
+}
+
+// update is updateCRC by looking up.
+func (t *crcTables) update(crc uint64, p []byte) uint64 {
 	for len(p) >= 2*crcLane {
 		first, second := p[:crcLane], p[crcLane:2*crcLane]
 		behind := uint64(0)

@@ -23,11 +23,19 @@ func TestCRC(t *testing.T) {
 	for i := range p {
 		p[i] = byte(random.Uint32())
 	}
-	for _, n := range []int{0, 1, 7, 8, 9, crcLane, 2*crcLane - 1, 2 * crcLane, 2*crcLane + 1, 4 * crcLane, len(p)} {
+	lengths := []int{crcLane, 2*crcLane - 1, 2 * crcLane, 2*crcLane + 1, 4 * crcLane, len(p)}
+	for n := range 4 * foldMin {
+		lengths = append(lengths, n)
+	}
+	for _, n := range lengths {
 		for range 5 {
 			start, cut := random.Uint64(), random.IntN(n+1)
 			if got, want := updateCRC(updateCRC(start, p[:cut]), p[cut:n]), plain(start, p[:n]); got != want {
 				t.Errorf("%d bytes, cut at %d: %x, want %x", n, cut, got, want)
+			}
+			// As where the processor does not multiply without carries.
+			if got, want := jonesTables.update(start, p[cut:n]), plain(start, p[cut:n]); got != want {
+				t.Errorf("%d bytes, looked up: %x, want %x", n-cut, got, want)
 			}
 		}
 	}

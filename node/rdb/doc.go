@@ -35,6 +35,7 @@
 // skip.go (files on all cores), types.go and
 // collections.go (which type is what), list.go, set.go, zset.go, hash.go and
 // stream.go (the types), ziplist.go (what small collections were once), then
-// encoding.go (lengths, integers, strings), lzf.go and crc64.go. The package
+// encoding.go (lengths, integers, strings), lzf.go and crc64.go (crc64_amd64.s is for
+// processors that multiply without carries). The package
 // imports store and what lies below it, for the values, slots, and crew.
 package rdb
