@@ -164,7 +164,21 @@ func find(v tree.View, field []byte) (prefix uint64, c tree.Cursor, found bool) 
 
 // findHashed is find for a field whose hash is known.
 func findHashed(v tree.View, prefix uint64, field []byte) (tree.Cursor, bool) {
-	return v.Find(prefix, func(item []byte) int {
+	var c tree.Cursor
+	found := seekHashed(&c, &v, prefix, field)
+	return c, found
+}
+
+// seekHashed is findHashed into a cursor that is there. Two fields have one hash so
+// seldom that they are not compared on the way.
+func seekHashed(c *tree.Cursor, v *tree.View, prefix uint64, field []byte) bool {
+	if !v.Seek(c, prefix, nil) {
+		return false
+	}
+	if f, _, _ := splitItem(c.Item()); string(f) == string(field) {
+		return true
+	}
+	return v.Seek(c, prefix, func(item []byte) int {
 		f, _, _ := splitItem(item)
 		return bytes.Compare(f, field)
 	})

@@ -71,14 +71,32 @@ func (r *Reader) NextDeadline() int64 {
 	return int64(binary.LittleEndian.Uint64(r.v.Bytes[len(lp):]))
 }
 
+// lookup returns the item of a field in the tree of fields.
+func (r *Reader) lookup(field []byte) (item []byte, found bool) {
+	v := r.v.Tree(fieldTree)
+	prefix := v.Memory.Hash(field)
+	if item, found = v.Lookup(prefix); !found {
+		return nil, false
+	}
+	if f, _, _ := splitItem(item); string(f) == string(field) {
+		return item, true
+	}
+	// Another field of the same hash.
+	c, found := findHashed(v, prefix, field)
+	if !found {
+		return nil, false
+	}
+	return c.Item(), true
+}
+
 // Get returns the value of a field.
 func (r *Reader) Get(field []byte) (Text, bool) {
 	if r.isTree() {
-		_, c, found := find(r.v.Tree(fieldTree), field)
+		item, found := r.lookup(field)
 		if !found {
 			return Text{}, false
 		}
-		_, val, deadline := splitItem(c.Item())
+		_, val, deadline := splitItem(item)
 		return Text{Bytes: val}, live(deadline, r.now)
 	}
 	lp, width := unpack(r.v.Bytes)
@@ -99,11 +117,11 @@ func (r *Reader) Get(field []byte) (Text, bool) {
 // such field.
 func (r *Reader) Deadline(field []byte) (at int64, ok bool) {
 	if r.isTree() {
-		_, c, found := find(r.v.Tree(fieldTree), field)
+		item, found := r.lookup(field)
 		if !found {
 			return 0, false
 		}
-		_, _, at = splitItem(c.Item())
+		_, _, at = splitItem(item)
 		return at, live(at, r.now)
 	}
 	lp, width := unpack(r.v.Bytes)

@@ -237,8 +237,9 @@ func (t *Text) bytes(buf *[20]byte) []byte {
 func (h *Hash) Delete(field []byte) bool {
 	if h.cell.Roots() > 0 {
 		t := h.cell.Tree(fieldTree)
-		prefix, c, found := find(t.View, field)
-		if !found {
+		prefix := t.Memory.Hash(field)
+		var c tree.Cursor
+		if !seekHashed(&c, &t.View, prefix, field) {
 			return false
 		}
 		h.deleteFromTree(&t, &c, prefix)
@@ -270,8 +271,9 @@ func (h *Hash) DeleteAll(fields [][]byte) (deleted int) {
 	}
 	t := h.cell.Tree(fieldTree)
 	before := t.Len()
+	var c tree.Cursor
 	for i := 0; i < len(fields) && t.Len() > 0; i++ {
-		if _, c, found := find(t.View, fields[i]); found {
+		if seekHashed(&c, &t.View, t.Memory.Hash(fields[i]), fields[i]) {
 			t.Delete(&c)
 		}
 	}

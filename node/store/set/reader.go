@@ -99,11 +99,17 @@ func findPacked(lp, member []byte) int {
 // findMember returns the place of member, or one where it belongs: equal hashes
 // have no order among them.
 func findMember(v *tree.View, hash uint64, member []byte) (c tree.Cursor, found bool) {
-	c, found = v.Find(hash, nil)
+	found = seekMember(&c, v, hash, member)
+	return c, found
+}
+
+// seekMember is findMember into a cursor that is there.
+func seekMember(c *tree.Cursor, v *tree.View, hash uint64, member []byte) (found bool) {
+	found = v.Seek(c, hash, nil)
 	for found && string(c.Item()) != string(member) {
 		found = c.Next() && c.Prefix() == hash
 	}
-	return c, found
+	return found
 }
 
 // Scratch is room for the text of an integer.

@@ -271,8 +271,8 @@ func (s Set) plant(r Reader) {
 }
 
 func (s Set) addItem(v *tree.View, hash uint64, member []byte) bool {
-	c, found := findMember(v, hash, member)
-	if found {
+	var c tree.Cursor
+	if seekMember(&c, v, hash, member) {
 		return false
 	}
 	t := tree.Tree{View: *v, Space: s.cell.Space()}
@@ -285,12 +285,13 @@ func (s Set) addItem(v *tree.View, hash uint64, member []byte) bool {
 func (s Set) addItems(v *tree.View, members [][]byte) int {
 	t := tree.Tree{View: *v, Space: s.cell.Space()}
 	before := t.Len()
+	var c tree.Cursor
 	for _, member := range members {
 		hash := t.Memory.Hash(member)
 		if item, found := t.Lookup(hash); found && string(item) == string(member) {
 			continue
 		}
-		if c, found := findMember(&t.View, hash, member); !found {
+		if !seekMember(&c, &t.View, hash, member) {
 			copy(t.Insert(&c, hash, len(member)), member)
 		}
 	}
@@ -315,8 +316,9 @@ func (s Set) RemoveAll(members [][]byte) (removed int) {
 	}
 	t := tree.Tree{View: r.tree, Space: s.cell.Space()}
 	before := t.Len()
+	var c tree.Cursor
 	for i := 0; i < len(members) && t.Len() > 0; i++ {
-		if c, found := findMember(&t.View, t.Memory.Hash(members[i]), members[i]); found {
+		if seekMember(&c, &t.View, t.Memory.Hash(members[i]), members[i]) {
 			t.Delete(&c)
 		}
 	}
@@ -348,7 +350,8 @@ func (s Set) Remove(member []byte) bool {
 		}
 		return at >= 0
 	}
-	c, found := findMember(&r.tree, r.Hash(member), member)
+	var c tree.Cursor
+	found := seekMember(&c, &r.tree, r.Hash(member), member)
 	if found {
 		s.removeItem(&r.tree, &c)
 	}

@@ -1,6 +1,10 @@
 package tree
 
-import "slotmesh/node/store/arena"
+import (
+	"math/bits"
+
+	"slotmesh/node/store/arena"
+)
 
 // maxHeight bounds the levels of a tree. Two neighbours hold more than minInner
 // children together whenever something was deleted there, so ten levels are
@@ -38,9 +42,16 @@ func (s step) at() int         { return int(s & 0xffff) }
 // 0, 1. A nil compare finds the first item with that prefix or a greater one.
 // In a plain tree compare alone decides.
 func (v View) Find(prefix uint64, compare func(item []byte) int) (c Cursor, found bool) {
-	c.view = v
+	found = v.Seek(&c, prefix, compare)
+	return c, found
+}
+
+// Seek is Find into a cursor that the caller has, which saves carrying it about.
+func (v *View) Seek(c *Cursor, prefix uint64, compare func(item []byte) int) (found bool) {
+	c.view = *v
 	if v.Root.Node == 0 {
-		return c, false
+		c.rank, c.path[0] = 0, 0
+		return false
 	}
 	if v.Root.Plain {
 		prefix = 0
@@ -65,7 +76,7 @@ func (v View) Find(prefix uint64, compare func(item []byte) int) (c Cursor, foun
 		n = c.leaf()
 		found = n.prefix(0) == prefix && (compare == nil || compare(v.item(n, 0)) == 0)
 	}
-	return c, found
+	return found
 }
 
 // Lookup returns the first item with a prefix: Find for who looks at that one item
@@ -106,9 +117,7 @@ func (v *View) findChild(n *node, prefix uint64, compare func(item []byte) int) 
 	low, size := 0, len(children)
 	for size > 1 {
 		half := size >> 1
-		if children[low+half-1].prefix < prefix {
-			low += half
-		}
+		low += half & -below(children[low+half-1].prefix, prefix)
 		size -= half
 	}
 	if children[low].prefix < prefix {
@@ -133,6 +142,14 @@ func (v *View) findChild(n *node, prefix uint64, compare func(item []byte) int) 
 		}
 	}
 	return max(low-1, 0)
+}
+
+// below is 1 if a is less than b, else 0. Which half of a node something is in is a
+// matter of luck for a processor that guesses which way a branch goes: there is none in
+// this.
+func below(a, b uint64) int {
+	_, borrow := bits.Sub64(a, b, 0)
+	return int(borrow)
 }
 
 // first returns the first item under a node.
@@ -195,9 +212,7 @@ func (v *View) findItem(n *node, near int, prefix uint64, compare func(item []by
 		}
 		for size > 1 {
 			half := size >> 1
-			if prefixes[low+half-1] < prefix {
-				low += half
-			}
+			low += half & -below(prefixes[low+half-1], prefix)
 			size -= half
 		}
 		if low < len(prefixes) && prefixes[low] < prefix {
@@ -209,8 +224,10 @@ func (v *View) findItem(n *node, near int, prefix uint64, compare func(item []by
 		if compare == nil {
 			return low, true
 		}
-		if prefixes[high-1] != prefix {
-			for high = low + 1; prefixes[high] == prefix; {
+		if low+1 == high || prefixes[low+1] != prefix {
+			high = low + 1
+		} else if prefixes[high-1] != prefix {
+			for high = low + 2; prefixes[high] == prefix; {
 				high++
 			}
 		}

@@ -93,8 +93,8 @@ func (z *ZSet) Add(member []byte, score float64, mode Mode) (float64, Outcome) {
 	}
 	scores, members := z.trees()
 	hash := members.Memory.Hash(member)
-	at, found := findHashed(members.View, hash, member)
-	if !found {
+	var at tree.Cursor
+	if !seekHashed(&at, &members.View, hash, member) {
 		if mode&OnlyOld != 0 {
 			return 0, Left
 		}
@@ -113,8 +113,8 @@ func (z *ZSet) Add(member []byte, score float64, mode Mode) (float64, Outcome) {
 	}
 	stored := z.storable(score)
 	putScore(members.Resize(&at, scoreSize+len(member)), stored)
-	c, _ := findScore(scores.View, old, member)
-	scores.Delete(&c)
+	seekScore(&at, &scores.View, old, member)
+	scores.Delete(&at)
 	insertScore(&scores, member, stored)
 	z.keep(&scores, &members, stored)
 	return score, Updated
@@ -159,7 +159,8 @@ func (z *ZSet) storable(score float64) float64 {
 }
 
 func insertScore(scores *tree.Tree, member []byte, score float64) {
-	c, _ := findScore(scores.View, score, member)
+	var c tree.Cursor
+	seekScore(&c, &scores.View, score, member)
 	copy(scores.Insert(&c, order(score), len(member)), member)
 }
 
@@ -311,16 +312,22 @@ func (z *ZSet) Remove(member []byte) bool {
 		return true
 	}
 	scores, members := z.trees()
-	at, found := findMember(members.View, member)
-	if !found {
+	var at tree.Cursor
+	if !seekHashed(&at, &members.View, members.Memory.Hash(member), member) {
 		return false
 	}
-	score := getScore(at.Item())
-	members.Delete(&at)
-	c, _ := findScore(scores.View, score, member)
-	scores.Delete(&c)
+	removeFound(&scores, &members, &at, member)
 	z.keep(&scores, &members, 0)
 	return true
+}
+
+// removeFound removes the member at a place in the tree by members from both trees. The
+// cursor is good for nothing then.
+func removeFound(scores, members *tree.Tree, at *tree.Cursor, member []byte) {
+	score := getScore(at.Item())
+	members.Delete(at)
+	seekScore(at, &scores.View, score, member)
+	scores.Delete(at)
 }
 
 // RemoveAll is Remove of several members, one after the other, until none is left. It
@@ -335,15 +342,12 @@ func (z *ZSet) RemoveAll(members [][]byte) (removed int) {
 		return removed
 	}
 	scores, byMember := z.trees()
+	var at tree.Cursor
 	for i := 0; i < len(members) && byMember.Len() > 0; i++ {
-		at, found := findMember(byMember.View, members[i])
-		if !found {
+		if !seekHashed(&at, &byMember.View, byMember.Memory.Hash(members[i]), members[i]) {
 			continue
 		}
-		score := getScore(at.Item())
-		byMember.Delete(&at)
-		c, _ := findScore(scores.View, score, members[i])
-		scores.Delete(&c)
+		removeFound(&scores, &byMember, &at, members[i])
 		removed++
 	}
 	if removed > 0 {
@@ -363,28 +367,20 @@ func (z *ZSet) RemoveRanks(from, to int) {
 		z.cutPacked(start, listpack.Skip(lp, start, 2*(to-from)), to-from)
 		return
 	}
-	if to-from > 1 && to-from <= few {
+	if to-from <= few {
 		first := z.v.Tree(byScore).At(from)
 		if _, ok := z.removeFew(&first, to-from); ok {
 			return
 		}
 	}
 	scores, members := z.trees()
-	if to-from == 1 {
-		c := scores.At(from)
-		if at, found := findMember(members.View, c.Item()); found {
-			members.Delete(&at)
-		}
-		scores.Delete(&c)
-	} else {
-		removeMembers(&members, &scores.View, from, to)
-		scores.DeleteRange(from, to)
-	}
+	removeMembers(&members, &scores.View, from, to)
+	scores.DeleteRange(from, to)
 	z.keep(&scores, &members, 0)
 }
 
 // few is how many members are removed from the first of them on.
-const few = 8
+const few = 64
 
 // RemoveScores removes the members whose scores are in s and returns how many. It
 // does so for a large set of which they are no more than a few, and not all: else it
@@ -437,12 +433,7 @@ func (z *ZSet) removeFew(first *tree.Cursor, n int) (int, bool) {
 	}
 	scores, members := z.trees()
 	c := *first
-	for range n {
-		if at, found := findMember(members.View, c.Item()); found {
-			members.Delete(&at)
-		}
-		c.Next()
-	}
+	removeWalked(&members, &c, n)
 	scores.DeleteRun(first, n)
 	z.keep(&scores, &members, 0)
 	return n, true
@@ -474,8 +465,15 @@ func removeMembers(members *tree.Tree, scores *tree.View, from, to int) {
 		return
 	}
 	c := scores.At(from)
-	for range to - from {
-		if at, found := findMember(members.View, c.Item()); found {
+	removeWalked(members, &c, to-from)
+}
+
+// removeWalked removes the n members from c, a place in the tree by scores, on from the
+// tree by members.
+func removeWalked(members *tree.Tree, c *tree.Cursor, n int) {
+	var at tree.Cursor
+	for range n {
+		if member := c.Item(); seekHashed(&at, &members.View, members.Memory.Hash(member), member) {
 			members.Delete(&at)
 		}
 		c.Next()

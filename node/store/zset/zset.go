@@ -107,12 +107,31 @@ func findMember(v tree.View, member []byte) (tree.Cursor, bool) {
 
 // findHashed is findMember for a member whose hash is known.
 func findHashed(v tree.View, hash uint64, member []byte) (tree.Cursor, bool) {
-	return v.Find(hash, func(item []byte) int { return bytes.Compare(item[scoreSize:], member) })
+	var c tree.Cursor
+	found := seekHashed(&c, &v, hash, member)
+	return c, found
+}
+
+// seekHashed is findHashed into a cursor that is there. Two members have one hash so
+// seldom that they are not compared on the way.
+func seekHashed(c *tree.Cursor, v *tree.View, hash uint64, member []byte) bool {
+	if !v.Seek(c, hash, nil) {
+		return false
+	}
+	if string(c.Item()[scoreSize:]) == string(member) {
+		return true
+	}
+	return v.Seek(c, hash, func(item []byte) int { return bytes.Compare(item[scoreSize:], member) })
 }
 
 // findScore finds a score and member in the tree by scores.
 func findScore(v tree.View, score float64, member []byte) (tree.Cursor, bool) {
 	return v.Find(order(score), func(item []byte) int { return bytes.Compare(item, member) })
+}
+
+// seekScore is findScore into a cursor that is there.
+func seekScore(c *tree.Cursor, v *tree.View, score float64, member []byte) bool {
+	return v.Seek(c, order(score), func(item []byte) int { return bytes.Compare(item, member) })
 }
 
 // HashCursor walks the members in the order of their hashes, from the first one
