@@ -57,6 +57,14 @@ func debugCommands() []debugCommand {
 		{"error", 1, 1, debugError, []string{
 			"ERROR <string>", "    Return <string> as an error.",
 		}},
+		{"htstats", 1, 2, debugTables, []string{
+			"HTSTATS <dbid> [full]",
+			"    Return how the keys of a database lie in the indexes of its slots, added up.",
+		}},
+		{"htstats-key", 1, 2, debugKeyTable, []string{
+			"HTSTATS-KEY <key> [full]",
+			"    Return how many elements a set, a hash or a sorted set has, if it is a large one.",
+		}},
 		{"loadaof", 0, 0, debugLoadAOF, []string{
 			"LOADAOF",
 			"    Load the append only file again, in the place of the data.",
@@ -84,6 +92,10 @@ func debugCommands() []debugCommand {
 			"    * MERGE: keep what is there, and let what is loaded win",
 			"    * NOFLUSH: keep what is there",
 			"    * NOSAVE: load the file as it is",
+		}},
+		{"replicate", 1, -1, debugReplicate, []string{
+			"REPLICATE <command> [<arg> ...]",
+			"    Send replicas a command that is not carried out here, which makes them differ.",
 		}},
 		{"set-active-expire", 1, 1, debugSetActiveExpire, []string{
 			"SET-ACTIVE-EXPIRE <0|1>", "    Turn the deletion of expired keys in the background off or on.",
@@ -117,6 +129,10 @@ func (n *Node) runDebug(c *command.Call) error {
 			return d.run(n, c, args)
 		}
 	}
+	return wrongDebug(c)
+}
+
+func wrongDebug(c *command.Call) error {
 	return resp.Errf("ERR unknown subcommand or wrong number of arguments for '", oneLine(string(c.Args[1])), "'. Try DEBUG HELP.")
 }
 

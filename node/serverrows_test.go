@@ -65,6 +65,22 @@ debug pause-cron 0
 debug replybuffer resizing 0
 debug set-skip-checksum-validation 0
 debug stringmatch-len 1 2 3
+debug htstats
+debug htstats 5
+debug htstats 15
+debug htstats 16
+debug htstats -1
+debug htstats 99999999999
+debug htstats x
+debug htstats 0 foo
+debug htstats 0 full 1
+debug htstats-key
+debug htstats-key nokey
+debug htstats-key a
+debug htstats-key a foo
+debug replicate
+debug replicate set nokey x
+exists nokey
 shutdown foo
 shutdown abort
 shutdown save nosave

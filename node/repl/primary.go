@@ -102,6 +102,14 @@ func (p *Primary) control(words ...string) int64 {
 	return p.journal.AppendControl(args...)
 }
 
+// Inject adds a command to the stream that was not carried out here. Replicas carry
+// it out; the files pass it over, as they do what only counts as bytes.
+func (p *Primary) Inject(words ...string) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.control(words...)
+}
+
 // SetQuiet says whether PINGs stay out of the stream.
 func (p *Primary) SetQuiet(quiet bool) { p.quiet.Store(quiet) }
 
