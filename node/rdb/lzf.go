@@ -187,8 +187,13 @@ func lzfDecompress(dst, src []byte, size uint64) ([]byte, error) {
 				end := at + 9 + int(*(*byte)(unsafe.Add(from, in+1)))
 				distance := (control&31<<8 | int(*(*byte)(unsafe.Add(from, in+2)))) + 1
 				if distance <= at && distance >= 8 && end+8 <= len(out) {
-					for ; at < end; at += 8 {
+					for ; at+3 < end; at += 8 {
 						*(*[8]byte)(unsafe.Add(to, at)) = *(*[8]byte)(unsafe.Add(to, at-distance))
+					}
+					// A few bytes that were written by different stores are there sooner one
+					// by one.
+					for ; at < end; at++ {
+						*(*byte)(unsafe.Add(to, at)) = *(*byte)(unsafe.Add(to, at-distance))
 					}
 					at, in = end, in+3
 					continue

@@ -104,7 +104,7 @@ func fewDistinct(lp []byte, from, step int) bool {
 // Few tells whether texts of one listpack of less than 64 KiB differ from each other,
 // for FewTexts of them at most: who knows the hash can make all texts meet in it, which
 // is no harm as long as they are few.
-type Few struct{ table [4 * FewTexts]uint16 }
+type Few struct{ table [16 * FewTexts]uint16 }
 
 // Add adds the text of the entry at pos and reports whether there was none like it.
 func (f *Few) Add(lp []byte, pos int, text []byte) bool {

@@ -3,6 +3,7 @@ package listpack
 import (
 	"encoding/binary"
 	"errors"
+	"math"
 )
 
 // ErrCorrupt is what Validate finds wrong.
@@ -13,12 +14,34 @@ var ErrCorrupt = errors.New("listpack: bytes are not a listpack")
 // their number is that of the header. Afterwards no function of this package
 // reads outside lp.
 func Validate(lp []byte) error {
-	if len(lp) < EmptySize || uint64(binary.LittleEndian.Uint32(lp)) != uint64(len(lp)) || lp[len(lp)-1] != endByte {
+	if !Framed(lp) {
 		return ErrCorrupt
 	}
+	next, n := CheckEntries(lp, HeaderSize, math.MaxInt)
+	if next < 0 || !LenFits(lp, n) {
+		return ErrCorrupt
+	}
+	return nil
+}
+
+// Framed reports whether lp, whole, has the header and the end of a listpack. It is what
+// Validate begins with, for who checks the entries as it reads them.
+func Framed(lp []byte) bool {
+	return len(lp) >= EmptySize && uint64(binary.LittleEndian.Uint32(lp)) == uint64(len(lp)) && lp[len(lp)-1] == endByte
+}
+
+// LenFits reports whether the header of lp allows for n entries.
+func LenFits(lp []byte, n int) bool {
+	have := int(binary.LittleEndian.Uint16(lp[4:]))
+	return have == UnknownLen || have == n
+}
+
+// CheckEntries checks as many as most entries from pos on of lp, which is Framed. It
+// returns where the next one is, or the end, and how many there were; next < 0 if they
+// are not a listpack's.
+func CheckEntries(lp []byte, pos, most int) (next, n int) {
 	end := len(lp) - 1
-	n := 0
-	for pos := HeaderSize; pos < end; n++ {
+	for ; pos < end && n < most; n++ {
 		size := 0
 		switch e := lp[pos]; {
 		case e < tagText6:
@@ -33,32 +56,49 @@ func Validate(lp []byte) error {
 		if size > 0 {
 			// Nearly all are integers and short texts.
 			if pos += size; pos >= end || lp[pos] != byte(size) {
-				return ErrCorrupt
+				return -1, 0
 			}
 			pos++
 			continue
 		}
 		size, ok := checkedSize(lp[pos:end])
 		if !ok {
-			return ErrCorrupt
+			return -1, 0
 		}
 		back := backSize(size)
 		if back > end-pos-size {
-			return ErrCorrupt
+			return -1, 0
 		}
 		// Only the one form that putBack writes: a walk backwards must meet the same
 		// entries.
 		var want [5]byte
 		putBack(want[:], size)
 		if pos += size; string(lp[pos:pos+back]) != string(want[:back]) {
-			return ErrCorrupt
+			return -1, 0
 		}
 		pos += back
 	}
-	if have := int(binary.LittleEndian.Uint16(lp[4:])); have != UnknownLen && have != n {
-		return ErrCorrupt
+	return pos, n
+}
+
+// CheckInt is CheckEntries for one entry, which must be there and an integer.
+func CheckInt(lp []byte, pos int) (number int64, next int) {
+	if pos+2 < len(lp) && lp[pos] < tagText6 && lp[pos+1] == 1 {
+		return int64(lp[pos]), pos + 2
 	}
-	return nil
+	return checkLongInt(lp, pos)
+}
+
+func checkLongInt(lp []byte, pos int) (number int64, next int) {
+	next, n := CheckEntries(lp, pos, 1)
+	if next < 0 || n == 0 {
+		return 0, -1
+	}
+	_, number, isInt, _ := parse(lp, pos)
+	if !isInt {
+		return 0, -1
+	}
+	return number, next
 }
 
 // checkedSize is bodySize for bytes that may be anything: ok is false if the

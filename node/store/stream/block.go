@@ -283,86 +283,72 @@ const ErrBlock blockError = "bytes are not a block of entries"
 // ValidateBlock checks that lp is a block, so that nothing here reads outside it
 // or goes round in it, and returns how many entries it holds.
 func ValidateBlock(lp []byte) (count int64, err error) {
-	if listpack.Validate(lp) != nil {
+	if !listpack.Framed(lp) {
 		return 0, ErrBlock
 	}
-	v := validator{lp: lp, pos: listpack.First(lp)}
-	count, deleted := v.integer(), v.integer()
+	count, deletedAt := listpack.CheckInt(lp, listpack.HeaderSize)
+	deleted, fieldsAt := checkNext(lp, deletedAt)
 	// What is changed in place has its shortest form.
-	short := v.pos == listpack.HeaderSize+listpack.IntSize(count)+listpack.IntSize(deleted)
-	fields := v.integer()
-	v.skip(fields)
-	if v.integer() != 0 || count < 0 || deleted < 0 || fields < 0 || !short {
+	short := fieldsAt == listpack.HeaderSize+listpack.IntSize(count)+listpack.IntSize(deleted)
+	fields, pos := checkNext(lp, fieldsAt)
+	pos = checkSkip(lp, pos, fields)
+	zero, pos := checkNext(lp, pos)
+	if pos < 0 || zero != 0 || count < 0 || deleted < 0 || !short {
 		return 0, ErrBlock
 	}
+	entries := 4 + fields
 	var live, gone int64
-	for v.pos >= 0 && !v.bad {
-		if lp[v.pos] > flagDeleted|flagSame {
+	for end := listpack.End(lp); pos < end; {
+		if lp[pos] > flagDeleted|flagSame {
 			return 0, ErrBlock
 		}
-		flags := v.integer()
-		v.integer()
-		v.integer()
-		n, pieces := fields, fields+3
-		if flags&flagSame == 0 {
-			n = v.integer()
-			if n < 0 || n > math.MaxInt32 {
+		var n, pieces, told int64
+		flags, next := listpack.CheckInt(lp, pos)
+		_, next = checkNext(lp, next)
+		_, next = checkNext(lp, next)
+		if n, pieces = fields, fields+3; flags&flagSame == 0 {
+			if n, next = checkNext(lp, next); n < 0 || n > math.MaxInt32 {
 				return 0, ErrBlock
 			}
 			n *= 2
 			pieces = n + 4
 		}
-		v.skip(n)
-		if v.integer() != pieces {
+		next = checkSkip(lp, next, n)
+		if told, pos = checkNext(lp, next); pos < 0 || told != pieces {
 			return 0, ErrBlock
 		}
+		entries += pieces + 1
 		if flags&flagDeleted != 0 {
 			gone++
 		} else {
 			live++
 		}
 	}
-	if v.bad || live != count || gone != deleted || live+gone == 0 {
+	if live != count || gone != deleted || live+gone == 0 || !listpack.LenFits(lp, int(entries)) {
 		return 0, ErrBlock
 	}
 	return count, nil
 }
 
-// validator walks a listpack that is one, but may lack elements or have others
-// than a block.
-type validator struct {
-	lp  []byte
-	pos int
-	bad bool
+// checkNext is listpack.CheckInt for what is behind something that may be broken, with
+// pos < 0 then.
+func checkNext(lp []byte, pos int) (n int64, next int) {
+	if pos < 0 {
+		return 0, -1
+	}
+	return listpack.CheckInt(lp, pos)
 }
 
-func (v *validator) integer() int64 {
-	if v.pos < 0 {
-		v.bad = true
-		return 0
+// checkSkip is checkNext for n entries of any kind. There are not as many as n may say.
+func checkSkip(lp []byte, pos int, n int64) (next int) {
+	if pos < 0 || n < 0 || n > int64(len(lp)) {
+		return -1
 	}
-	if n, end, ok := listpack.ShortInt(v.lp, v.pos); ok {
-		if v.pos = end; end == listpack.End(v.lp) {
-			v.pos = -1
-		}
-		return n
+	next, have := listpack.CheckEntries(lp, pos, int(n))
+	if int64(have) != n {
+		return -1
 	}
-	_, n, isInt, next := listpack.Entry(v.lp, v.pos)
-	v.pos = next
-	v.bad = v.bad || !isInt
-	return n
-}
-
-func (v *validator) skip(n int64) {
-	for ; n > 0 && v.pos >= 0; n-- {
-		_, end, ok := listpack.ShortText(v.lp, v.pos)
-		if !ok {
-			v.pos = listpack.Next(v.lp, v.pos)
-		} else if v.pos = end; end == listpack.End(v.lp) {
-			v.pos = -1
-		}
-	}
-	v.bad = v.bad || n != 0
+	return next
 }
 
 // A block's item in the tree of blocks is the sequence of its id, whose milliseconds are
