@@ -7,10 +7,7 @@ import (
 	"slotmesh/node/command"
 	"slotmesh/node/resp"
 	"slotmesh/node/store"
-	"slotmesh/node/store/hash"
-	"slotmesh/node/store/set"
 	"slotmesh/node/store/value"
-	"slotmesh/node/store/zset"
 	"slotmesh/slots"
 )
 
@@ -93,7 +90,7 @@ func debugKeyTable(n *Node, c *command.Call, args [][]byte) error {
 	c.WithSlot(slot, func() {
 		var ref store.Ref
 		if ref, found = n.find(c, slot, args[0]); found {
-			elements = tabled(ref.Value(), c.Now)
+			elements = command.TableLen(ref.Value(), c.Now)
 		}
 	})
 	switch {
@@ -104,22 +101,6 @@ func debugKeyTable(n *Node, c *command.Call, args [][]byte) error {
 	}
 	c.Reply.Verbatim("txt", fmt.Sprintf("Hash table 0 stats (no table, but elements in order):\n number of elements: %d\n", elements))
 	return nil
-}
-
-// tabled returns how many elements a value has that the reference keeps in a hash
-// table, or -1.
-func tabled(v value.Value, now int64) int {
-	switch {
-	case v.Kind == value.KindSet && v.Enc == value.EncHashtable:
-		return set.Read(v).Len()
-	case v.Kind == value.KindHash && v.Enc == value.EncHashtable:
-		r := hash.Read(v, now)
-		return r.Len()
-	case v.Kind == value.KindZSet && v.Enc == value.EncSkiplist:
-		r := zset.Read(v)
-		return r.Len()
-	}
-	return -1
 }
 
 // debugReplicate is DEBUG REPLICATE: replicas get a command that was not carried

@@ -5,6 +5,7 @@ import (
 
 	"slotmesh/node/resp"
 	"slotmesh/node/store"
+	"slotmesh/node/store/hash"
 	"slotmesh/node/store/value"
 )
 
@@ -85,6 +86,19 @@ func objectHelp(c *Call) error {
 		"REFCOUNT <key>", "    How many references the value has.",
 	)
 	return nil
+}
+
+// TableLen returns how many elements v has, or -1 if the reference would not keep
+// them in a hash table.
+func TableLen(v value.Value, now int64) int {
+	switch {
+	case v.Enc != value.EncHashtable && v.Enc != value.EncSkiplist:
+		return -1
+	case v.Kind == value.KindHash:
+		r := hash.Read(v, now)
+		return r.Len()
+	}
+	return elementsOf(v)
 }
 
 // Help answers as HELP subcommands do: a heading, lines, and HELP itself.
