@@ -331,7 +331,7 @@ func (l List) PushPack(lp []byte) {
 		copy(l.c.Splice(0, 0, len(lp)), lp)
 		return
 	}
-	if len(lp) < blockMax/4 || len(lp) > 2*blockMax || binary.LittleEndian.Uint16(lp[4:]) == listpack.UnknownLen {
+	if len(lp) > 2*blockMax || binary.LittleEndian.Uint16(lp[4:]) == listpack.UnknownLen {
 		var scratch [20]byte
 		for pos := listpack.First(lp); pos >= 0; {
 			text, number, isInt, next := listpack.Entry(lp, pos)
@@ -343,18 +343,48 @@ func (l List) PushPack(lp []byte) {
 		}
 		return
 	}
+	entries := lp[listpack.HeaderSize:listpack.End(lp)]
 	if v.Roots == 0 {
+		if have := len(v.Bytes); have > 0 && have+len(entries) <= packedMax {
+			end := listpack.End(v.Bytes)
+			p := l.c.SpliceRoom(end, 0, len(entries), have/8)
+			copy(p[end:], entries)
+			listpack.Fix(p, n)
+			return
+		}
 		l.unpack(v.Bytes)
 		v = l.c.Value()
 	}
 	var b big
 	l.open(&b, v.Bytes)
-	if b.n > 0 {
-		c := b.end(false)
-		b.tighten(&c)
-		b.fixHead()
+	if b.n == 0 || !b.join(entries, n) {
+		if b.n > 0 {
+			c := b.end(false)
+			b.tighten(&c)
+			b.fixHead()
+		}
+		fillBlock(b.t.Append(b.first+uint64(b.n), usedBy(lp)), lp)
 	}
-	fillBlock(b.t.Append(b.first+uint64(b.n), usedBy(lp)), lp)
 	b.n += n
 	b.save(l.c)
+}
+
+// join adds n entries to the last block, if they are few for a block of their own and it
+// has room. The caller counts them.
+func (b *big) join(entries []byte, n int) bool {
+	if len(entries) >= blockMax/4 {
+		return false
+	}
+	c := b.end(false)
+	block := c.Item()
+	lp := packOf(block)
+	if usedBy(lp)+len(entries) > blockMax || roomIn(block, lp, false) < len(entries) && !b.widen(&c, len(entries), false) {
+		return false
+	}
+	block = b.t.Resize(&c, len(c.Item()))
+	lp = packOf(block)
+	at := int(binary.LittleEndian.Uint16(block))
+	copy(block[at+listpack.End(lp):], entries)
+	header(block[at:at+len(lp)+len(entries)], binary.LittleEndian.Uint16(lp[4:])+uint16(n))
+	return true
 }
