@@ -81,12 +81,25 @@ func CheckEntries(lp []byte, pos, most int) (next, n int) {
 	return pos, n
 }
 
-// CheckInt is CheckEntries for one entry, which must be there and an integer.
+// CheckInt is CheckEntries for one entry, which must be there and an integer. What is at
+// the end is neither a small integer nor the length of one.
 func CheckInt(lp []byte, pos int) (number int64, next int) {
-	if pos+2 < len(lp) && lp[pos] < tagText6 && lp[pos+1] == 1 {
-		return int64(lp[pos]), pos + 2
+	if e := lp[pos]; e < tagText6 && lp[pos+1] == 1 {
+		return int64(e), pos + 2
 	}
 	return checkLongInt(lp, pos)
+}
+
+// CheckInts is CheckInt for n entries, of which the numbers are not asked for.
+func CheckInts(lp []byte, pos, n int) (next int) {
+	for ; n > 0 && pos >= 0; n-- {
+		if lp[pos] < tagText6 && lp[pos+1] == 1 {
+			pos += 2
+			continue
+		}
+		_, pos = checkLongInt(lp, pos)
+	}
+	return pos
 }
 
 func checkLongInt(lp []byte, pos int) (number int64, next int) {

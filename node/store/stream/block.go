@@ -299,13 +299,12 @@ func ValidateBlock(lp []byte) (count int64, err error) {
 	entries := 4 + fields
 	var live, gone int64
 	for end := listpack.End(lp); pos < end; {
-		if lp[pos] > flagDeleted|flagSame {
+		flags := lp[pos]
+		if flags > flagDeleted|flagSame {
 			return 0, ErrBlock
 		}
 		var n, pieces, told int64
-		flags, next := listpack.CheckInt(lp, pos)
-		_, next = checkNext(lp, next)
-		_, next = checkNext(lp, next)
+		next := listpack.CheckInts(lp, pos, 3) // the flags and the id
 		if n, pieces = fields, fields+3; flags&flagSame == 0 {
 			if n, next = checkNext(lp, next); n < 0 || n > math.MaxInt32 {
 				return 0, ErrBlock
