@@ -87,8 +87,7 @@ func errorStatements(t *testing.T) []statement {
 		t.Fatal(err)
 	}
 	positions := token.NewFileSet()
-	var parsed []*ast.File
-	makers := make(map[string]bool)
+	var functions []*ast.FuncDecl
 	for _, name := range files {
 		if strings.HasSuffix(name, "_test.go") {
 			continue
@@ -97,45 +96,62 @@ func errorStatements(t *testing.T) []statement {
 		if err != nil {
 			t.Fatal(err)
 		}
-		parsed = append(parsed, file)
 		for _, d := range file.Decls {
-			if f, ok := d.(*ast.FuncDecl); ok && f.Recv == nil && makesError(f) {
+			if f, ok := d.(*ast.FuncDecl); ok && f.Body != nil {
+				functions = append(functions, f)
+			}
+		}
+	}
+	// One that makes errors may return what another makes.
+	makers := make(map[string]bool)
+	for known := -1; known < len(makers); {
+		known = len(makers)
+		for _, f := range functions {
+			if f.Recv == nil && makesError(f, makers) {
 				makers[f.Name.Name] = true
 			}
 		}
 	}
 	var found []statement
-	for _, file := range parsed {
-		for _, d := range file.Decls {
-			f, ok := d.(*ast.FuncDecl)
-			if !ok || f.Body == nil {
-				continue
-			}
-			ast.Inspect(f.Body, func(n ast.Node) bool {
-				if answersError(n, makers) {
-					var source strings.Builder
-					if err := printer.Fprint(&source, positions, n); err != nil {
-						t.Fatal(err)
-					}
-					text := strings.Join(strings.Fields(source.String()), " ")
-					found = append(found, statement{positions.Position(n.Pos()), f.Name.Name + ": " + text})
+	for _, f := range functions {
+		ast.Inspect(f.Body, func(n ast.Node) bool {
+			if answersError(n, makers) {
+				var source strings.Builder
+				if err := printer.Fprint(&source, positions, n); err != nil {
+					t.Fatal(err)
 				}
-				return true
-			})
-		}
+				text := strings.Join(strings.Fields(source.String()), " ")
+				found = append(found, statement{positions.Position(n.Pos()), f.Name.Name + ": " + text})
+			}
+			return true
+		})
 	}
 	return found
 }
 
-// makesError reports whether f is a function of an error text, such as
-// "func unknownCommand(args [][]byte) resp.Error".
-func makesError(f *ast.FuncDecl) bool {
+// makesError reports whether f returns an error and nothing else, and never none.
+func makesError(f *ast.FuncDecl, makers map[string]bool) bool {
 	results := f.Type.Results
 	if results == nil || len(results.List) != 1 {
 		return false
 	}
-	s, ok := results.List[0].Type.(*ast.SelectorExpr)
-	return ok && s.Sel.Name == "Error"
+	made, other := 0, 0
+	ast.Inspect(f.Body, func(n ast.Node) bool {
+		switch n := n.(type) {
+		case *ast.FuncLit:
+			return false
+		case *ast.ReturnStmt:
+			if len(n.Results) == 0 {
+				other++
+			} else if _, named := n.Results[0].(*ast.Ident); named || !isError(n.Results[0], makers) {
+				other++
+			} else {
+				made++
+			}
+		}
+		return true
+	})
+	return made > 0 && other == 0
 }
 
 func answersError(n ast.Node, makers map[string]bool) bool {
