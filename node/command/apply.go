@@ -61,7 +61,7 @@ func (a *Applier) Route(args [][]byte) (slot slots.Slot, key int, ok bool) {
 	if err != nil || !spec.keyed || a.wide(spec, args) {
 		return 0, 0, false
 	}
-	if key = spec.onlyKey; key > 0 {
+	if key = spec.OnlyKey(len(args)); key > 0 {
 		return slots.Of(args[key]), key, true
 	}
 	positions, err := spec.KeyPositions(args, a.positions[:0])
@@ -112,7 +112,7 @@ func (a *Applier) Apply(cmds []Applied, after func()) error {
 		if !spec.keyed {
 			continue
 		}
-		c.addKeys(spec, cmd.Args)
+		c.addKeys(spec, cmd.Args, nil)
 	}
 	if exclusive {
 		a.e.gate.close()
@@ -151,7 +151,7 @@ func (a *Applier) run(cmds []Applied, held []slots.Slot, after func()) error {
 			c.noKeys()
 		}
 		if len(cmds) > 1 && c.Spec.keyed {
-			c.addKeys(c.Spec, c.Args)
+			c.addKeys(c.Spec, c.Args, nil)
 		}
 		a.reply.Buf = a.reply.Buf[:0]
 		if err := c.Spec.Run(c); err != nil && failed == nil {

@@ -27,6 +27,9 @@ type Call struct {
 	// Place is where the only key of the call lies, if the owner has found that
 	// out already by Engine.Place; Execute takes it.
 	Place Place
+	// Few is the same for a call of several keys: their memory has been touched too, if
+	// these are all of them.
+	Few FewPlaces
 	// walked is how many slots walkSlot has visited.
 	walked int
 	// Stay lets a call stay inside the gate when it is over, so that a run of

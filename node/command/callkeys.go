@@ -66,9 +66,29 @@ func sameBytes(a, b []byte) bool {
 	return len(a) == len(b) && unsafe.SliceData(a) == unsafe.SliceData(b)
 }
 
-// addKeys adds the keys of one command to those of c.
-func (c *Call) addKeys(spec *Spec, args [][]byte) {
-	if at := spec.onlyKey; at > 0 {
+// FewPlaces are where the first keys of a call lie, if its owner has looked that up: not
+// more than FewKeys of them. The zero FewPlaces are none.
+type FewPlaces struct {
+	n      int
+	places [FewKeys]Place
+}
+
+// FewKeys is how many places FewPlaces hold.
+const FewKeys = 4
+
+// Add adds the place of the next key.
+func (f *FewPlaces) Add(p Place) {
+	f.places[f.n] = p
+	f.n++
+}
+
+// None makes f nothing.
+func (f *FewPlaces) None() { f.n = 0 }
+
+// addKeys adds the keys of one command to those of c; few are where the first of them
+// lie, nil for nothing.
+func (c *Call) addKeys(spec *Spec, args [][]byte, few *FewPlaces) {
+	if at := spec.OnlyKey(len(args)); at > 0 {
 		c.addKey(args[at])
 		return
 	}
@@ -82,16 +102,21 @@ func (c *Call) addKeys(spec *Spec, args [][]byte) {
 	c.keys = slices.Grow(c.keys, len(positions))
 	c.keyPlaces = slices.Grow(c.keyPlaces, len(positions))
 	c.slots = slices.Grow(c.slots, len(positions))
-	for _, at := range positions {
-		c.addKey(args[at])
+	for i, at := range positions {
+		if few != nil && i < few.n {
+			c.addKeyAt(args[at], few.places[i])
+		} else {
+			c.addKey(args[at])
+		}
 	}
 	if cap(c.keys) <= roomyKeys {
 		c.room = c.keySet
 	}
 }
 
-func (c *Call) addKey(key []byte) {
-	place := c.engine.store.Place(key)
+func (c *Call) addKey(key []byte) { c.addKeyAt(key, c.engine.store.Place(key)) }
+
+func (c *Call) addKeyAt(key []byte, place Place) {
 	c.keys = append(c.keys, key)
 	c.keyPlaces = append(c.keyPlaces, place)
 	c.addSlot(place.Slot)
@@ -99,14 +124,8 @@ func (c *Call) addKey(key []byte) {
 
 // warmKeys touches what looking up the keys of c will need, unless there is only one.
 func (e *Engine) warmKeys(c *Call) {
-	places := c.keyPlaces
-	if len(places) < 2 {
-		return
-	}
-	for len(places) > 0 {
-		n := min(len(places), store.WarmKeys)
-		c.warmth += e.Warm(c.DB, places[:n])
-		places = places[n:]
+	if len(c.keyPlaces) > 1 {
+		c.warmth += e.Warm(c.DB, c.keyPlaces)
 	}
 }
 

@@ -113,12 +113,16 @@ func (e *Engine) Place(key []byte) Place { return e.store.Place(key) }
 
 // Warm touches what looking up keys of db will need, see Store.Warm, and the locks
 // of their slots.
-func (e *Engine) Warm(db int, places []Place) uint64 {
-	used := uint64(0)
-	for _, p := range places {
-		used += uint64(e.locks.states[p.Slot].Load())
+func (e *Engine) Warm(db int, places []Place) (used uint64) {
+	for len(places) > 0 {
+		some := places[:min(len(places), store.WarmKeys)]
+		places = places[len(some):]
+		for _, p := range some {
+			used += uint64(e.locks.states[p.Slot].Load())
+		}
+		used += e.store.Warm(db, some)
 	}
-	return used + e.store.Warm(db, places)
+	return used
 }
 
 // SetRouting swaps the slot table; nil, as at first, means not in cluster mode.
@@ -324,7 +328,7 @@ func (e *Engine) release(c *Call) {
 // the owner has looked that up.
 func (e *Engine) prepare(c *Call, place Place) error {
 	c.held = 0
-	if at := c.Spec.onlyKey; at > 0 {
+	if at := c.Spec.OnlyKey(len(c.Args)); at > 0 {
 		c.keyBuf[0] = c.Args[at]
 		c.keys = c.keyBuf[:1]
 		if !place.Known() {
@@ -335,8 +339,11 @@ func (e *Engine) prepare(c *Call, place Place) error {
 		c.slots, c.keyPlaces = c.slotBuf[:1], nil
 	} else {
 		c.noKeys()
-		c.addKeys(c.Spec, c.Args)
-		e.warmKeys(c)
+		c.addKeys(c.Spec, c.Args, &c.Few)
+		if c.Few.n < len(c.keys) {
+			e.warmKeys(c)
+		}
+		c.Few.None()
 	}
 	c.asking, c.readOnlyConn = false, false
 	if e.routing.Load() == nil {

@@ -76,9 +76,14 @@ type facts struct {
 	// index is the row's number in its table, by which statistics are kept.
 	index int
 	// keyed is true for a command that can name keys; onlyKey is the position of
-	// the only key when the row says so at a glance, else 0.
-	keyed   bool
-	onlyKey int
+	// the only key of calls of up to onlyWords words, 0 if the row does not say so at
+	// a glance. plainKeys says that no words have to be read to find all keys.
+	keyed     bool
+	onlyKey   int
+	onlyWords int
+	plainKeys bool
+	// keysAt are the positions of all keys where every call has them in the same.
+	keysAt  []int
 	migrate bool
 	// args is the argument tree, parsed from Syntax.
 	args []Arg
@@ -101,9 +106,18 @@ func (s *Spec) Index() int { return s.index }
 // Keyed reports whether the command can name keys at all.
 func (s *Spec) Keyed() bool { return s.keyed }
 
-// OnlyKey is the position of the one key that every call names, or 0 if the row
-// does not say so at a glance.
-func (s *Spec) OnlyKey() int { return s.onlyKey }
+// OnlyKey is the position of the one key that a call of so many words names, or 0 if
+// the row does not say so at a glance. The number of words is one that Arity allows.
+func (s *Spec) OnlyKey(words int) int {
+	if words <= s.onlyWords {
+		return s.onlyKey
+	}
+	return 0
+}
+
+// PlainKeys reports whether the keys of a call stand in places that do not depend on
+// what its words are.
+func (s *Spec) PlainKeys() bool { return s.plainKeys }
 
 // Always is a Heavy for commands that never run on a loop.
 func Always(*Call) bool { return true }

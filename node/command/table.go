@@ -3,6 +3,8 @@ package command
 import (
 	"bytes"
 	"fmt"
+	"math"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -59,7 +61,9 @@ func (t *Table) add(s, parent *Spec) error {
 	}
 	s.keyed = s.keyed || s.KeysOf != nil
 	s.migrate = s.fullName == "migrate"
-	s.onlyKey = s.fixedKey()
+	s.onlyKey, s.onlyWords = s.soleKey()
+	s.plainKeys = s.keyed && s.keysStandPlain()
+	s.keysAt = s.fixedKeys()
 	s.categories = s.aclCategories()
 	var err error
 	if s.args, err = parseSyntax(s.Syntax); err != nil {
@@ -86,17 +90,45 @@ func (t *Table) add(s, parent *Spec) error {
 	return nil
 }
 
-// fixedKey returns the position of the one key that every call of s has, or 0.
-func (s *Spec) fixedKey() int {
-	if s.KeysOf != nil || len(s.Keys) != 1 {
-		return 0
+// soleKey returns the position of the one key that calls of up to so many words have;
+// 0 if there are no such calls.
+func (s *Spec) soleKey() (at, words int) {
+	if len(s.Keys) != 1 || !s.keysStandPlain() {
+		return 0, 0
 	}
 	k := s.Keys[0]
-	fixed := k.Flags&KeyNotKey == 0 && k.Keyword == "" && !k.KeyNum && k.Last == 0
-	if !fixed || k.Begin < 1 || k.Begin >= max(s.Arity, -s.Arity) {
-		return 0
+	if k.Begin >= max(s.Arity, -s.Arity) {
+		return 0, 0
 	}
-	return k.Begin
+	switch {
+	case k.Last == 0:
+		return k.Begin, math.MaxInt
+	case k.Last < 0 && k.Limit <= 1:
+		return k.Begin, k.Begin + max(k.Step, 1) - 1 - k.Last
+	}
+	return 0, 0
+}
+
+// fixedKeys returns the positions of the keys if they are the same in every call, or nil.
+func (s *Spec) fixedKeys() (at []int) {
+	if !s.plainKeys {
+		return nil
+	}
+	for _, k := range s.Keys {
+		if k.Last != 0 || k.Begin >= max(s.Arity, -s.Arity) {
+			return nil
+		}
+		at = append(at, k.Begin)
+	}
+	return at
+}
+
+// keysStandPlain reports whether it takes no look at the words to tell where all keys of
+// a call are.
+func (s *Spec) keysStandPlain() bool {
+	return s.KeysOf == nil && !slices.ContainsFunc(s.Keys, func(k KeySpec) bool {
+		return k.Flags&KeyNotKey != 0 || k.Keyword != "" || k.KeyNum || k.Unknown || k.Begin < 1
+	})
 }
 
 // maxName is longer than every command's name.
@@ -232,6 +264,9 @@ func joinLines(text []byte) {
 func (s *Spec) KeyPositions(args [][]byte, at []int) ([]int, error) {
 	if s.KeysOf != nil {
 		return s.KeysOf(args, at)
+	}
+	if s.keysAt != nil && len(args) >= max(s.Arity, -s.Arity) {
+		return append(at, s.keysAt...), nil
 	}
 	for i := range s.Keys {
 		if s.Keys[i].Flags&KeyNotKey != 0 {

@@ -186,7 +186,7 @@ func (e *Engine) prepareAll(tx *Transaction) error {
 	tx.ends = tx.ends[:0]
 	for _, q := range tx.Commands {
 		if q.Spec.keyed {
-			c.addKeys(q.Spec, q.Args)
+			c.addKeys(q.Spec, q.Args, nil)
 		}
 		tx.ends = append(tx.ends, len(c.keys))
 	}

@@ -19,8 +19,12 @@ type pipeline struct {
 	taken    int
 	rows     [resp.BatchLen]*row
 	places   [resp.BatchLen]command.Place
-	// distinct is room for those that are to be warmed.
-	distinct [resp.BatchLen]command.Place
+	// few are the places of requests of several keys; positions is where those stand.
+	few       [resp.BatchLen]command.FewPlaces
+	positions []int
+	// distinct is room for those that are to be warmed, and warmed how many there are.
+	distinct [resp.BatchLen * command.FewKeys]command.Place
+	warmed   int
 	// warmth is what Warm read: it means nothing.
 	warmth uint64
 }
@@ -31,26 +35,51 @@ func (p *pipeline) drop() { p.requests, p.taken = nil, 0 }
 // fill looks ahead in the input of s.
 func (p *pipeline) fill(s *session) {
 	p.requests, p.taken = s.scan.Ahead(s.data, &p.batch), 0
-	n := 0
+	p.warmed = 0
 	var last []byte
 	var place command.Place
 	for i := range p.requests {
 		args := p.requests[i].Args
 		r := s.bench.recall(args)
-		p.rows[i] = r
-		if r == nil || r.onlyKey == 0 || r.onlyKey >= len(args) {
-			p.places[i] = command.Place{}
+		p.rows[i], p.places[i] = r, command.Place{}
+		if r == nil || !r.keyed {
 			continue
 		}
-		if key := args[r.onlyKey]; n == 0 || !bytes.Equal(key, last) {
+		at := r.spec.OnlyKey(len(args))
+		if at == 0 || at >= len(args) {
+			if p.few[i].None(); r.several {
+				p.findFew(s, i, r)
+			}
+			continue
+		}
+		if key := args[at]; p.warmed == 0 || !bytes.Equal(key, last) {
 			place, last = s.srv.engine.Place(key), key
-			p.distinct[n] = place
-			n++
+			p.warm(place)
 		}
 		p.places[i] = place
 	}
-	if n > 1 {
-		p.warmth += s.srv.engine.Warm(s.db, p.distinct[:n])
+	if p.warmed > 1 {
+		p.warmth += s.srv.engine.Warm(s.db, p.distinct[:p.warmed])
+	}
+}
+
+// warm notes that what lies at place is to be warmed.
+func (p *pipeline) warm(place command.Place) {
+	p.distinct[p.warmed] = place
+	p.warmed++
+}
+
+// findFew finds the places of the keys of request i, a call of r, unless they are many.
+func (p *pipeline) findFew(s *session, i int, r *row) {
+	args := p.requests[i].Args
+	positions, err := r.spec.KeyPositions(args, p.positions[:0])
+	if p.positions = positions; err != nil || len(positions) > command.FewKeys {
+		return
+	}
+	for _, at := range positions {
+		place := s.srv.engine.Place(args[at])
+		p.few[i].Add(place)
+		p.warm(place)
 	}
 }
 
@@ -68,7 +97,11 @@ func (s *session) next() (r *row, ok bool) {
 		s.requestBytes = p.requests[i].Size
 		s.data = s.data[s.requestBytes:]
 		s.args, s.call.Place = p.requests[i].Args, p.places[i]
-		return p.rows[i], true
+		r := p.rows[i]
+		if s.call.Few.None(); r != nil && r.several && !p.places[i].Known() {
+			s.call.Few = p.few[i]
+		}
+		return r, true
 	}
 	p.drop()
 	for {
@@ -83,6 +116,7 @@ func (s *session) next() (r *row, ok bool) {
 		s.data, s.requestBytes = s.data[n:], n
 		if len(args) > 0 {
 			s.args, s.call.Place = args, command.Place{}
+			s.call.Few.None()
 			return s.bench.recall(args), true
 		}
 	}

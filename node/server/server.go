@@ -73,10 +73,11 @@ type owner interface {
 
 // row is what sessions know of a command beyond its Spec.
 type row struct {
-	spec    *command.Spec
-	index   int
-	keyed   bool
-	onlyKey int
+	spec  *command.Spec
+	index int
+	keyed bool
+	// several is true where it is worthwhile to look for a few keys ahead.
+	several bool
 	// contains is true for a command that has subcommands.
 	contains bool
 	// writes is true for what a reply may have to wait for.
@@ -145,7 +146,7 @@ func (srv *Server) Start(table *command.Table, engine Engine) error {
 	srv.retired, srv.sum = newBenchStats(len(all)), newRowSums(len(all))
 	for i, spec := range all {
 		r := &srv.rows[i]
-		r.spec, r.index, r.keyed, r.onlyKey, r.heavy = spec, i, spec.Keyed(), spec.OnlyKey(), spec.Heavy
+		r.spec, r.index, r.keyed, r.several, r.heavy = spec, i, spec.Keyed(), spec.PlainKeys(), spec.Heavy
 		r.contains = len(spec.Sub) > 0
 		r.writes = spec.Flags&(command.Write|command.MayReplicate) != 0
 		if spec.Parent() != nil {
