@@ -42,19 +42,26 @@ func LenFits(lp []byte, n int) bool {
 func CheckEntries(lp []byte, pos, most int) (next, n int) {
 	end := len(lp) - 1
 	for ; pos < end && n < most; n++ {
+		// Nearly all are integers and short texts.
+		e := lp[pos]
+		if tagText6 <= e && e < tagInt13 {
+			next := pos + int(e) - (tagText6 - 2)
+			if next > end || lp[next-1] != e-(tagText6-1) {
+				return -1, 0
+			}
+			pos = next
+			continue
+		}
 		size := 0
-		switch e := lp[pos]; {
+		switch {
 		case e < tagText6:
 			size = 1
-		case e < tagInt13:
-			size = 1 + int(e&0x3f)
-		case e < tagText12:
+		case e < tagText12 && e >= tagInt13:
 			size = 2
 		case tagInt16 <= e && e <= tagInt32:
 			size = 3 + int(e-tagInt16)
 		}
 		if size > 0 {
-			// Nearly all are integers and short texts.
 			if pos += size; pos >= end || lp[pos] != byte(size) {
 				return -1, 0
 			}
