@@ -137,24 +137,39 @@ func splice(block []byte, pos, remove, insert int) []byte {
 	return block[to : to+size+more]
 }
 
-// sift takes entries equal to text out of lp, all but the first keep of them and
-// limit at most, and returns how long lp is then and how many there were. Its
-// header is right afterwards.
-func sift(lp, text []byte, keep, limit int) (size, removed int) {
-	pos := listpack.First(lp)
-	for ; keep > 0; keep-- {
-		pos = listpack.Find(lp, pos, 0, text)
-		pos = listpack.Next(lp, pos)
+// placeOf returns where entry k of lp begins: the end if there are no more than k. It walks
+// from the nearer end.
+func placeOf(lp []byte, k int) int {
+	if k >= listpack.Len(lp) {
+		return listpack.End(lp)
 	}
-	next := pos
-	if pos >= 0 {
-		next = listpack.Find(lp, pos, 0, text)
+	return listpack.Seek(lp, k)
+}
+
+// firstOf returns where the first of those entries equal to text lies that go if up to
+// limit, which is not 0, are taken out from the front on or, with back, from the back on.
+// It is -1 if there are none.
+func firstOf(lp, text []byte, limit int, back bool) int {
+	if !back {
+		return listpack.Find(lp, listpack.First(lp), 0, text)
 	}
-	if next < 0 {
-		return len(lp), 0
+	first := -1
+	for pos := listpack.Last(lp); limit > 0; limit-- {
+		if pos = listpack.FindBack(lp, pos, text); pos < 0 {
+			break
+		}
+		first = pos
+		pos = listpack.Prev(lp, pos)
 	}
+	return first
+}
+
+// sift takes entries equal to text out of lp, from the one at first on and limit at most,
+// and returns how long lp is then and how many there were. Its header is right
+// afterwards.
+func sift(lp, text []byte, first, limit int) (size, removed int) {
 	count := listpack.Len(lp)
-	to := next
+	to, next := first, first
 	for removed < limit && next >= 0 {
 		from := listpack.Skip(lp, next, 1)
 		removed++
@@ -173,13 +188,15 @@ func sift(lp, text []byte, keep, limit int) (size, removed int) {
 	return size, removed
 }
 
-// countIn returns how many entries of lp equal text.
-func countIn(lp, text []byte) (n int) {
-	pos := listpack.First(lp)
-	for pos >= 0 {
-		if pos = listpack.Find(lp, pos, 0, text); pos >= 0 {
-			n++
-			pos = listpack.Next(lp, pos)
+// countFrom returns how many entries of lp equal text, from the one at first, which does,
+// on, up to limit.
+func countFrom(lp, text []byte, first, limit int) (n int) {
+	for pos := first; pos >= 0; {
+		if n++; n == limit {
+			break
+		}
+		if pos = listpack.Next(lp, pos); pos >= 0 {
+			pos = listpack.Find(lp, pos, 0, text)
 		}
 	}
 	return n

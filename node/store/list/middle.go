@@ -155,7 +155,7 @@ func (b *big) insert(i int, text []byte, need int) {
 	}
 	block := b.room(&c, need)
 	lp := packOf(block)
-	pos := listpack.Skip(lp, listpack.HeaderSize, k)
+	pos := placeOf(lp, k)
 	lp = splice(block, pos, 0, need)
 	listpack.Put(lp[pos:], text)
 	listpack.Fix(lp, 1)
@@ -193,8 +193,7 @@ func (l List) DeleteRange(from, to int) {
 	v := l.c.Value()
 	if v.Roots == 0 {
 		lp := v.Bytes
-		pos := listpack.Seek(lp, from)
-		end := listpack.Skip(lp, pos, to-from)
+		pos, end := placeOf(lp, from), placeOf(lp, to)
 		listpack.Fix(l.c.Splice(pos, end-pos, 0), from-to)
 		return
 	}
@@ -274,8 +273,7 @@ func (b *big) cut(c *tree.Cursor, k, m int) {
 	block := b.t.Resize(c, len(c.Item()))
 	lp := packOf(block)
 	m = min(m, listpack.Len(lp))
-	pos := listpack.Skip(lp, listpack.HeaderSize, k)
-	end := listpack.Skip(lp, pos, m-k)
+	pos, end := placeOf(lp, k), placeOf(lp, m)
 	lp = splice(block, pos, end-pos, 0)
 	listpack.Fix(lp, k-m)
 	b.tighten(c)
@@ -315,16 +313,12 @@ func (l List) Remove(text []byte, limit int, back bool) int {
 		if len(lp) == 0 {
 			return 0
 		}
-		found := countIn(lp, text)
-		if found == 0 {
+		first := firstOf(lp, text, limit, back)
+		if first < 0 {
 			return 0
 		}
-		keep := 0
-		if back {
-			keep = max(found-limit, 0)
-		}
 		lp = l.c.Edit()
-		size, removed := sift(lp, text, keep, limit)
+		size, removed := sift(lp, text, first, limit)
 		l.c.Splice(size, len(lp)-size, 0)
 		return removed
 	}
@@ -348,8 +342,8 @@ func (b *big) remove(text []byte, limit int, back bool) (removed int) {
 	c := b.t.At(rank)
 	for rank >= 0 && rank < b.t.Len() && removed < limit {
 		lp := packOf(c.Item())
-		found := countIn(lp, text)
-		if found == 0 {
+		first := firstOf(lp, text, limit-removed, back)
+		if first < 0 {
 			if rank += step; back {
 				c.Prev()
 			} else {
@@ -359,14 +353,10 @@ func (b *big) remove(text []byte, limit int, back bool) (removed int) {
 		}
 		lowest = min(lowest, rank)
 		touched++
-		n := min(found, limit-removed)
+		n := countFrom(lp, text, first, limit-removed)
 		removed += n
 		if n < listpack.Len(lp) {
-			keep := 0
-			if back {
-				keep = found - n
-			}
-			sift(packOf(b.t.Resize(&c, len(c.Item()))), text, keep, n)
+			sift(packOf(b.t.Resize(&c, len(c.Item()))), text, first, n)
 			b.tighten(&c)
 			rank += step
 		} else {

@@ -214,6 +214,19 @@ func Equal(lp []byte, pos int, b []byte) bool {
 	return ok && m == n
 }
 
+// FindBack returns the place of the last entry with the text b of those up to the one
+// at from, which may be -1 for none.
+func FindBack(lp []byte, from int, b []byte) int {
+	number, isNumber := ParseInt(b)
+	for pos := from; pos >= 0; pos = before(lp, pos) {
+		text, n, isInt, _ := parse(lp, pos)
+		if isInt && isNumber && n == number || !isInt && string(text) == string(b) {
+			return pos
+		}
+	}
+	return -1
+}
+
 // Find returns the place of the first entry with the text b. It looks at the
 // one at from, which may be -1 for none, leaves out the skip entries behind it,
 // looks at the next, and so on.

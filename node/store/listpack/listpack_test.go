@@ -147,6 +147,15 @@ func TestListpackIsAList(t *testing.T) {
 				if got := Find(lp, Seek(lp, from), skip, text); got != want {
 					t.Fatalf("Find from %d, skip %d: %d, want %d", from, skip, got, want)
 				}
+				want = -1
+				for i := range from + 1 {
+					if bytes.Equal(model[i], text) {
+						want = Seek(lp, i)
+					}
+				}
+				if got := FindBack(lp, Seek(lp, from), text); got != want {
+					t.Fatalf("FindBack from %d: %d, want %d", from, got, want)
+				}
 			},
 			"": func(t *rapid.T) { check(t, lp, model) },
 		})
