@@ -162,26 +162,33 @@ func find(v tree.View, field []byte) (prefix uint64, c tree.Cursor, found bool) 
 	return prefix, c, found
 }
 
-// findHashed is find for a field whose hash is known.
+// findHashed is find for a field whose hash is known. Two fields have one hash so seldom
+// that they are not compared on the way.
 func findHashed(v tree.View, prefix uint64, field []byte) (tree.Cursor, bool) {
-	var c tree.Cursor
-	found := seekHashed(&c, &v, prefix, field)
+	c, found := v.Find(prefix, nil)
+	if found && !holds(c.Item(), field) {
+		return v.Find(prefix, func(item []byte) int { return compareField(item, field) })
+	}
 	return c, found
 }
 
-// seekHashed is findHashed into a cursor that is there. Two fields have one hash so
-// seldom that they are not compared on the way.
+// seekHashed is findHashed into a cursor that is there.
 func seekHashed(c *tree.Cursor, v *tree.View, prefix uint64, field []byte) bool {
 	if !v.Seek(c, prefix, nil) {
 		return false
 	}
-	if f, _, _ := splitItem(c.Item()); string(f) == string(field) {
-		return true
-	}
-	return v.Seek(c, prefix, func(item []byte) int {
-		f, _, _ := splitItem(item)
-		return bytes.Compare(f, field)
-	})
+	return holds(c.Item(), field) || v.Seek(c, prefix, func(item []byte) int { return compareField(item, field) })
+}
+
+// holds reports whether a tree's item is that of a field.
+func holds(item, field []byte) bool {
+	f, _, _ := splitItem(item)
+	return string(f) == string(field)
+}
+
+func compareField(item, field []byte) int {
+	f, _, _ := splitItem(item)
+	return bytes.Compare(f, field)
 }
 
 // MaxDeadline is the latest deadline; a later one is taken for it. The reference

@@ -78,7 +78,7 @@ func (r *Reader) lookup(field []byte) (item []byte, found bool) {
 	if item, found = v.Lookup(prefix); !found {
 		return nil, false
 	}
-	if f, _, _ := splitItem(item); string(f) == string(field) {
+	if holds(item, field) {
 		return item, true
 	}
 	// Another field of the same hash.

@@ -306,10 +306,20 @@ var (
 	ErrEmpty     = errors.New("hash: no fields")
 )
 
-// Packed tells how a hash is kept whose fields and values are those of lp, a valid
-// listpack, of which nothing else is believed: ok says that these bytes are the hash
-// as they are, with the encoding enc. sum is any hash of texts.
+// Packed tells how a hash is kept whose fields and values are those of lp, of which
+// nothing is believed, not even that it is a listpack: ok says that these bytes are the
+// hash as they are, with the encoding enc. Without an error lp is a valid listpack of
+// fields and values. sum is any hash of texts.
 func Packed(lp []byte, limits Limits, sum func([]byte) uint64) (enc value.Encoding, ok bool, err error) {
+	distinct := false
+	if len(lp) > takenMax {
+		err = listpack.Validate(lp)
+	} else {
+		distinct, err = listpack.CheckDistinct(lp, 2, sum)
+	}
+	if err != nil {
+		return 0, false, err
+	}
 	n := listpack.Len(lp)
 	switch {
 	case n == 0:
@@ -318,7 +328,7 @@ func Packed(lp []byte, limits Limits, sum func([]byte) uint64) (enc value.Encodi
 		return 0, false, ErrOdd
 	case len(lp) > takenMax || len(lp) > packedMax && n/2 > min(limits.Entries, takenFields):
 		return 0, false, nil
-	case !listpack.Distinct(lp, listpack.First(lp), 2, sum):
+	case !distinct:
 		return 0, false, ErrDuplicate
 	}
 	if n/2 > limits.Entries || limits.Value < len(lp) && longest(lp) > limits.Value {

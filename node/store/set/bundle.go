@@ -71,6 +71,21 @@ func (b *Bundle) pack() bool {
 	return true
 }
 
+// Only makes it the bundle of one member, and returns the set: see Value. It does not if
+// the set needs a tree.
+func (b *Bundle) Only(member []byte, l *Limits) (v value.Value, ok bool) {
+	b.Reset()
+	if n, isInt := value.ParseInt(member); isInt && l.fits(1) {
+		b.ints = append(b.ints, n)
+	} else if listpack.EmptySize+listpack.EntrySize(member) <= packedBytes {
+		b.lp = listpack.Push(listpack.AppendEmpty(b.lp), member)
+	} else {
+		return v, false
+	}
+	b.n = 1
+	return b.Value(), true
+}
+
 // Value returns the set, which has members. It is good until the bundle is used
 // again.
 func (b *Bundle) Value() value.Value {

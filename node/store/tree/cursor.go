@@ -42,27 +42,33 @@ func (s step) at() int         { return int(s & 0xffff) }
 // 0, 1. A nil compare finds the first item with that prefix or a greater one.
 // In a plain tree compare alone decides.
 func (v View) Find(prefix uint64, compare func(item []byte) int) (c Cursor, found bool) {
-	found = v.Seek(&c, prefix, compare)
+	c.view = v
+	c.rank, found = v.trace(&c.path, prefix, compare)
 	return c, found
 }
 
 // Seek is Find into a cursor that the caller has, which saves carrying it about.
 func (v *View) Seek(c *Cursor, prefix uint64, compare func(item []byte) int) (found bool) {
 	c.view = *v
+	c.rank, found = v.trace(&c.path, prefix, compare)
+	return found
+}
+
+// trace is Find of a path. The rank is known in an empty tree only.
+func (v *View) trace(path *[maxHeight]step, prefix uint64, compare func(item []byte) int) (rank int, found bool) {
 	if v.Root.Node == 0 {
-		c.rank, c.path[0] = 0, 0
-		return false
+		path[0] = 0
+		return 0, false
 	}
 	if v.Root.Plain {
 		prefix = 0
 	}
-	c.rank = unknown
 	r, height := v.Root.Node, int(v.Root.Height)
 	near := unknown
 	for level := range height {
 		n := v.node(r)
 		i := v.findChild(n, prefix, compare)
-		c.path[level] = newStep(r, i)
+		path[level] = newStep(r, i)
 		children := n.children()
 		if level == height-1 {
 			near = guess(children, i, prefix)
@@ -71,12 +77,12 @@ func (v *View) Seek(c *Cursor, prefix uint64, compare func(item []byte) int) (fo
 	}
 	n := v.node(r)
 	i, found := v.findItem(n, near, prefix, compare)
-	c.path[height] = newStep(r, i)
-	if i == int(n.count) && c.forward() {
-		n = c.leaf()
+	path[height] = newStep(r, i)
+	if i == int(n.count) && v.forward(path) {
+		n = v.node(path[height].node())
 		found = n.prefix(0) == prefix && (compare == nil || compare(v.item(n, 0)) == 0)
 	}
-	return found
+	return unknown, found
 }
 
 // Lookup returns the first item with a prefix: Find for who looks at that one item
@@ -396,17 +402,19 @@ func (c *Cursor) Prev() bool {
 
 // forward moves from behind the last item of a leaf to the first one of the next
 // leaf, and does nothing if there is none.
-func (c *Cursor) forward() bool {
-	height := int(c.view.Root.Height)
+func (c *Cursor) forward() bool { return c.view.forward(&c.path) }
+
+func (v *View) forward(path *[maxHeight]step) bool {
+	height := int(v.Root.Height)
 	for level := height - 1; level >= 0; level-- {
-		s := c.path[level]
-		if s.at()+1 == int(c.view.node(s.node()).count) {
+		s := path[level]
+		if s.at()+1 == int(v.node(s.node()).count) {
 			continue
 		}
-		c.path[level]++
+		path[level]++
 		for ; level < height; level++ {
-			s := c.path[level]
-			c.path[level+1] = newStep(c.view.node(s.node()).children()[s.at()].node, 0)
+			s := path[level]
+			path[level+1] = newStep(v.node(s.node()).children()[s.at()].node, 0)
 		}
 		return true
 	}

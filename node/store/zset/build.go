@@ -218,43 +218,52 @@ func (r *Reader) AppendListpack(dst []byte) []byte {
 // ErrCorrupt is what SetListpack finds wrong.
 var ErrCorrupt = errors.New("zset: bytes are not a sorted set")
 
-// Packed tells how a set is kept whose members and scores are those of lp, a valid
-// listpack, of which nothing else is believed, not even its order: ok says that
-// these bytes are the set as they are, with value.EncListpack.
+// Packed tells how a set is kept whose members and scores are those of lp, of which
+// nothing is believed, neither that it is a listpack nor its order: ok says that these
+// bytes are the set as they are, with value.EncListpack. Without an error lp is a valid
+// listpack of members and scores.
 func Packed(lp []byte, limits Limits) (ok bool, err error) {
-	n := listpack.Len(lp)
-	if n%2 != 0 {
+	if !listpack.Framed(lp) {
 		return false, ErrCorrupt
 	}
-	n /= 2
-	exact := n > 0 && n <= limits.Entries && n <= packedLen && len(lp) <= takenBytes
+	exact, most := len(lp) <= takenBytes, min(limits.Entries, packedLen)
 	// The member is written into the one room while the one before is in the other.
 	var rooms [2][20]byte
 	var last []byte
 	var seen listpack.Few
 	lastScore := math.Inf(-1)
-	for i, pos, end := 0, listpack.HeaderSize, listpack.End(lp); pos < end; i++ {
-		member, at, ok := listpack.ShortText(lp, pos)
+	n := 0
+	for pos, end := listpack.HeaderSize, listpack.End(lp); pos < end; n++ {
+		member, at, ok := listpack.CheckedText(lp, pos)
 		if !ok {
+			if at, _ = listpack.CheckEntries(lp, pos, 1); at < 0 {
+				return false, ErrCorrupt
+			}
 			var number int64
 			var isInt bool
-			if member, number, isInt, at = listpack.Entry(lp, pos); isInt {
-				member = strconv.AppendInt(rooms[i%2][:0], number, 10)
+			if member, number, isInt, _ = listpack.Entry(lp, pos); isInt {
+				member = strconv.AppendInt(rooms[n%2][:0], number, 10)
 			}
 		}
 		var score float64
-		number, next, ok := listpack.ShortInt(lp, at)
+		number, next, ok := listpack.CheckedInt(lp, at)
 		if score = float64(number); !ok {
+			if next, have := listpack.CheckEntries(lp, at, 1); next < 0 || have == 0 {
+				return false, ErrCorrupt
+			}
 			if score, next, ok = foreignScore(lp, at); !ok {
 				return false, ErrCorrupt
 			}
 		}
-		exact = exact && (score > lastScore || i == 0 || score == lastScore && bytes.Compare(member, last) > 0) &&
+		exact = exact && n < most && (score > lastScore || n == 0 || score == lastScore && bytes.Compare(member, last) > 0) &&
 			!isNegativeZero(score) && seen.Add(lp, pos, member)
 		last, lastScore = member, score
 		pos = next
 	}
-	return exact, nil
+	if !listpack.LenFits(lp, 2*n) {
+		return false, ErrCorrupt
+	}
+	return exact && n > 0, nil
 }
 
 // SetListpack fills the empty set with what Packed is about. On error the set is in

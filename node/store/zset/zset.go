@@ -105,15 +105,17 @@ func findMember(v tree.View, member []byte) (tree.Cursor, bool) {
 	return findHashed(v, v.Memory.Hash(member), member)
 }
 
-// findHashed is findMember for a member whose hash is known.
+// findHashed is findMember for a member whose hash is known. Two members have one hash so
+// seldom that they are not compared on the way.
 func findHashed(v tree.View, hash uint64, member []byte) (tree.Cursor, bool) {
-	var c tree.Cursor
-	found := seekHashed(&c, &v, hash, member)
+	c, found := v.Find(hash, nil)
+	if found && string(c.Item()[scoreSize:]) != string(member) {
+		return v.Find(hash, func(item []byte) int { return bytes.Compare(item[scoreSize:], member) })
+	}
 	return c, found
 }
 
-// seekHashed is findHashed into a cursor that is there. Two members have one hash so
-// seldom that they are not compared on the way.
+// seekHashed is findHashed into a cursor that is there.
 func seekHashed(c *tree.Cursor, v *tree.View, hash uint64, member []byte) bool {
 	if !v.Seek(c, hash, nil) {
 		return false
