@@ -119,6 +119,19 @@ const (
 	loopBlocks = 8 << 20
 )
 
+// nearList is how many bytes of a list that is too long for a loop are looked at there, for
+// what is sought may stand near the end that the search begins at.
+const nearList = 16 << 10
+
+// nearby returns how many elements of r may be gone through now. short says that these are
+// not all: the call may take long.
+func (c *Call) nearby(r *lists.Reader) (n int, short bool) {
+	if !c.tooLong(r.Bytes(), loopList) {
+		return r.Len(), false
+	}
+	return r.Len() * nearList / r.Bytes(), true
+}
+
 // longPops is the Heavy of LMPOP and BLMPOP, whose count stands at the end.
 func longPops(c *Call) bool {
 	last := len(c.Args) - 1
@@ -365,10 +378,11 @@ func runLInsert(c *Call) error {
 	}
 	l := lists.Open(&ref.Cell)
 	r := l.Read()
-	if c.tooLong(r.Bytes(), loopList) {
+	n, short := c.nearby(&r)
+	i := r.Index(pivot, 0, n, false)
+	if i < 0 && short {
 		return ErrLong
 	}
-	i := r.Index(pivot, 0, r.Len(), false)
 	if i < 0 {
 		c.Reply.Int(-1)
 		return nil
@@ -404,7 +418,8 @@ func runLRem(c *Call) error {
 		limit = -count
 	}
 	l := lists.Open(&ref.Cell)
-	if r := l.Read(); c.tooLong(r.Bytes(), loopList) {
+	r := l.Read()
+	if n, short := c.nearby(&r); short && !within(&r, c.Args[3], limit, count < 0, n) {
 		return ErrLong
 	}
 	removed := l.Remove(c.Args[3], int(limit), count < 0)
@@ -417,6 +432,17 @@ func runLRem(c *Call) error {
 	}
 	c.Reply.Int(int64(removed))
 	return nil
+}
+
+// within reports whether limit elements, a few, equal element among the n from the front
+// on or, with back, from the back on.
+func within(r *lists.Reader, element []byte, limit int64, back bool, n int) bool {
+	var few [8]int
+	o := lposOptions{rank: 1, count: limit, maxLen: int64(n)}
+	if back {
+		o.rank = -1
+	}
+	return limit <= int64(len(few)) && n > 0 && len(positions(few[:0], r, element, o)) == int(limit)
 }
 
 // lposOptions are the options of LPOS. count is -1 if not given; 0 there and in
@@ -477,11 +503,16 @@ func runLPos(c *Call) error {
 		}
 		return nil
 	}
-	if c.tooLong(r.Bytes(), loopList) {
-		return ErrLong
+	n, short := c.nearby(&r)
+	near := o
+	if short = short && (o.maxLen == 0 || o.maxLen > int64(n)); short {
+		near.maxLen = max(int64(n), 1)
 	}
 	var few [8]int
-	matches := positions(few[:0], &r, c.Args[2], o)
+	matches := positions(few[:0], &r, c.Args[2], near)
+	if short && (o.count == 0 || int64(len(matches)) < max(o.count, 1)) {
+		return ErrLong
+	}
 	if o.count >= 0 {
 		c.Reply.Array(len(matches))
 		for _, i := range matches {

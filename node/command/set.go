@@ -143,15 +143,14 @@ func runSAdd(c *Call) error {
 	if err != nil {
 		return err
 	}
-	if !ref.OK() {
-		ref = c.Create(key, value.KindSet, set.Encoding(members[0]))
-	}
-	limits := &c.Limits().Set
-	s := set.Open(&ref.Cell)
 	added := 0
-	if len(members) > 1 {
-		added = s.AddAll(members, limits)
-	} else if s.Add(members[0], limits) {
+	switch {
+	case len(members) > 1:
+		if !ref.OK() {
+			ref = c.Create(key, value.KindSet, set.Encoding(members[0]))
+		}
+		added = set.Open(&ref.Cell).AddAll(members, &c.Limits().Set)
+	case c.addMember(ref, key, members[0]):
 		added = 1
 	}
 	if added > 0 {
@@ -275,21 +274,26 @@ func runSMove(c *Call) error {
 	}
 	c.Changed(from)
 	// What was found before may have moved.
-	target = c.targetSet(to, member)
-	if set.Open(&target.Cell).Add(member, &c.Limits().Set) {
+	if c.addMember(c.Peek(to), to, member) {
 		c.Changed(to)
 	}
 	c.Reply.Int(1)
 	return nil
 }
 
-// targetSet returns the set of key, made for member if need be. The key holds
-// nothing else.
-func (c *Call) targetSet(key, member []byte) store.Ref {
-	if ref := c.Peek(key); ref.OK() {
-		return ref
+// addMember adds member to the set of key, which is at ref or is to be made, and reports
+// whether it was missing.
+func (c *Call) addMember(ref store.Ref, key, member []byte) bool {
+	limits := &c.Limits().Set
+	if ref.OK() {
+		return set.Open(&ref.Cell).Add(member, limits)
 	}
-	return c.Create(key, value.KindSet, set.Encoding(member))
+	if v, ok := c.bundle.Only(member, limits); ok {
+		c.Put(key, v, false)
+		return true
+	}
+	ref = c.Create(key, value.KindSet, set.Encoding(member))
+	return set.Open(&ref.Cell).Add(member, limits)
 }
 
 func runSScan(c *Call) error {

@@ -15,11 +15,43 @@ import (
 // readSets looks up the sets of keys, into memory of the call. Those that are
 // not there are left out; missing says how many.
 func (c *Call) readSets(keys [][]byte) (sets []set.Reader, missing int, err error) {
-	return c.readMoreSets(c.sets[:0], keys)
+	sets, missing, err = c.addSets(c.sets[:0], keys)
+	if err == nil && c.OnLoop && c.tooLong(membersOf(sets), loopMembers) {
+		err = ErrLong
+	}
+	return sets, missing, err
 }
 
-// readMoreSets is readSets that adds to sets.
-func (c *Call) readMoreSets(sets []set.Reader, keys [][]byte) (all []set.Reader, missing int, err error) {
+// readCommon is readSets for what all of them have. It takes as long as to look the
+// members of the smallest one up in the others.
+func (c *Call) readCommon(keys [][]byte) (sets []set.Reader, missing int, err error) {
+	sets, missing, err = c.addSets(c.sets[:0], keys)
+	if err != nil || missing > 0 || !c.OnLoop {
+		return sets, missing, err
+	}
+	least := sets[0].Len()
+	for i := range sets {
+		least = min(least, sets[i].Len())
+	}
+	if c.tooLong(min(membersOf(sets), lookedUp(least, len(sets)-1)), loopMembers) {
+		err = ErrLong
+	}
+	return sets, missing, err
+}
+
+// lookedUp is how many members could be gone through in the time that it takes to look n
+// up in each of so many other sets.
+func lookedUp(n, others int) int { return n + 4*n*others }
+
+func membersOf(sets []set.Reader) (n int) {
+	for i := range sets {
+		n += sets[i].Len()
+	}
+	return n
+}
+
+// addSets adds the sets of keys to sets.
+func (c *Call) addSets(sets []set.Reader, keys [][]byte) (all []set.Reader, missing int, err error) {
 	defer func() { c.sets = sets[:0] }()
 	for _, key := range keys {
 		ref, err := c.ReadKind(key, value.KindSet)
@@ -31,15 +63,6 @@ func (c *Call) readMoreSets(sets []set.Reader, keys [][]byte) (all []set.Reader,
 			continue
 		}
 		sets = append(sets, set.Read(ref.Value()))
-	}
-	if c.OnLoop {
-		total := 0
-		for i := range sets {
-			total += sets[i].Len()
-		}
-		if c.tooLong(total, loopMembers) {
-			return nil, 0, ErrLong
-		}
 	}
 	return sets, missing, nil
 }
@@ -186,7 +209,7 @@ func (c *Call) storeNothing(key []byte) {
 }
 
 func runSInter(c *Call) error {
-	sets, missing, err := c.readSets(c.Args[1:])
+	sets, missing, err := c.readCommon(c.Args[1:])
 	if err != nil {
 		return err
 	}
@@ -207,7 +230,7 @@ func runSInter(c *Call) error {
 }
 
 func runSInterStore(c *Call) error {
-	sets, missing, err := c.readSets(c.Args[2:])
+	sets, missing, err := c.readCommon(c.Args[2:])
 	if err != nil {
 		return err
 	}
@@ -242,7 +265,7 @@ func runSInterCard(c *Call) error {
 			return resp.Error("ERR LIMIT can't be negative")
 		}
 	}
-	sets, missing, err := c.readSets(keys)
+	sets, missing, err := c.readCommon(keys)
 	if err != nil {
 		return err
 	}
@@ -314,14 +337,25 @@ func runSUnionStore(c *Call) error {
 // readDifference looks up the sets of SDIFF. all are those that exist, the first
 // one at the front; there is no result if it does not exist, or is named again.
 func (c *Call) readDifference(keys [][]byte) (all []set.Reader, some bool, err error) {
-	all, missing, err := c.readSets(keys[:1])
+	all, missing, err := c.addSets(c.sets[:0], keys[:1])
 	if err != nil {
 		return nil, false, err
 	}
 	some = missing == 0
-	all, _, err = c.readMoreSets(all, keys[1:])
+	if all, _, err = c.addSets(all, keys[1:]); err != nil {
+		return nil, false, err
+	}
 	for _, key := range keys[1:] {
 		some = some && string(key) != string(keys[0])
+	}
+	if some && c.OnLoop {
+		work := membersOf(all)
+		if !set.RemovalIsBetter(all) {
+			work = min(work, lookedUp(all[0].Len(), len(all)-1))
+		}
+		if c.tooLong(work, loopMembers) {
+			err = ErrLong
+		}
 	}
 	return all, some, err
 }

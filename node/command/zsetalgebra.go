@@ -144,15 +144,31 @@ func (a *zsetAlgebra) parse(c *Call) error {
 		return err
 	}
 	// An expired key is gone by now, so that this does not move the others.
-	total := 0
 	for i := range a.inputs {
 		a.inputs[i].open(c.Peek(a.inputs[i].key))
-		total += a.inputs[i].n
 	}
-	if c.tooLong(total, zsetTurn) {
+	if c.OnLoop && c.tooLong(a.work(), zsetTurn) {
 		return ErrLong
 	}
 	return nil
+}
+
+// work is how many members are gone through, or could be in the time that it takes to look
+// those up that are to be looked up.
+func (a *zsetAlgebra) work() int {
+	total, least := 0, a.inputs[0].n
+	for i := range a.inputs {
+		total += a.inputs[i].n
+		least = min(least, a.inputs[i].n)
+	}
+	others := len(a.inputs) - 1
+	switch {
+	case a.op == opInter:
+		return min(total, lookedUp(least, others))
+	case a.op == opDiff && a.asks():
+		return min(total, lookedUp(a.inputs[0].n, others))
+	}
+	return total
 }
 
 func (a *zsetAlgebra) parseOptions(c *Call, words [][]byte) error {
@@ -412,17 +428,21 @@ func (a *zsetAlgebra) countCommon(room *zsetRoom) int64 {
 	return n
 }
 
+// asks reports whether subtract asks the others for the members of the first input.
+func (a *zsetAlgebra) asks() bool {
+	removed := 0
+	for i := range a.inputs {
+		removed += a.inputs[i].n
+	}
+	return a.inputs[0].n*(len(a.inputs)-1)/2 <= removed
+}
+
 // subtract takes the others away from the first input: by asking each of them
 // for its members, or, where that is less work, by removing theirs from a copy.
 func (a *zsetAlgebra) subtract(room *zsetRoom) {
 	found := &room.found
 	first, others := &a.inputs[0], a.inputs[1:]
-	asked, removed := 0, first.n
-	for i := range others {
-		asked += first.n
-		removed += others[i].n
-	}
-	if asked/2 <= removed {
+	if a.asks() {
 		indexFor(others, first.n, room)
 		first.eachFor(others, func(member []byte, score float64, hash uint64) bool {
 			for i := range others {
