@@ -20,7 +20,11 @@ func (d *decoder) readHash(t Type, b *build) error {
 	var err error
 	switch t {
 	case typeHashListpack:
-		lp, err = d.pack()
+		if d.lends {
+			lp, err = d.element(&d.first) // which Packed checks
+		} else {
+			lp, err = d.pack()
+		}
 	case typeHashZiplist:
 		lp, err = d.ziplist()
 	default:

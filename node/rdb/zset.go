@@ -5,6 +5,7 @@ import (
 	"math"
 	"strconv"
 
+	"slotmesh/node/store/listpack"
 	"slotmesh/node/store/value"
 	"slotmesh/node/store/zset"
 )
@@ -21,7 +22,11 @@ func (d *decoder) readZSet(t Type, b *build) error {
 	var err error
 	switch t {
 	case typeZSetListpack:
-		lp, err = d.pack()
+		if d.lends {
+			lp, err = d.element(&d.first) // which Packed checks
+		} else {
+			lp, err = d.pack()
+		}
 	case typeZSetZiplist:
 		lp, err = d.ziplist()
 	default:
@@ -32,12 +37,14 @@ func (d *decoder) readZSet(t Type, b *build) error {
 	}
 	if d.lends {
 		ok, err := zset.Packed(lp, b.limits.ZSet)
-		if err != nil {
+		switch {
+		case err != nil:
 			return err
-		}
-		if ok {
+		case ok:
 			b.finish(value.EncListpack, lp)
 			return nil
+		case listpack.First(lp) < 0:
+			return errEmpty
 		}
 	}
 	z := zset.Open(b.cell(), b.limits.ZSet)

@@ -101,6 +101,52 @@ func fewDistinct(lp []byte, from, step int) bool {
 	return true
 }
 
+// CheckDistinct is Validate and Distinct, from the first entry on, of bytes of which
+// nothing is known.
+func CheckDistinct(lp []byte, step int, hash func([]byte) uint64) (distinct bool, err error) {
+	if !Framed(lp) {
+		return false, ErrCorrupt
+	}
+	told := int(binary.LittleEndian.Uint16(lp[4:]))
+	if told > step*FewTexts || len(lp) >= 1<<16 {
+		if err := Validate(lp); err != nil {
+			return false, err
+		}
+		return Distinct(lp, HeaderSize, step, hash), nil
+	}
+	distinct = true
+	var few Few
+	var digits [20]byte
+	n := 0
+	for pos, end := HeaderSize, End(lp); pos < end; n++ {
+		text, next, ok := CheckedText(lp, pos)
+		if !ok {
+			if next, _ = CheckEntries(lp, pos, 1); next < 0 {
+				return false, ErrCorrupt
+			}
+			text, _ = textAt(lp, pos, &digits)
+		}
+		if n >= told {
+			return false, ErrCorrupt
+		}
+		distinct = distinct && few.Add(lp, pos, text)
+		if _, after, ok := CheckedText(lp, next); ok && step == 2 {
+			pos = after
+			n++
+			continue
+		}
+		between := 0
+		if pos, between = CheckEntries(lp, next, step-1); pos < 0 {
+			return false, ErrCorrupt
+		}
+		n += between
+	}
+	if n != told {
+		return false, ErrCorrupt
+	}
+	return distinct, nil
+}
+
 // Few tells whether texts of one listpack of less than 64 KiB differ from each other,
 // for FewTexts of them at most: who knows the hash can make all texts meet in it, which
 // is no harm as long as they are few.

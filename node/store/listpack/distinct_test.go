@@ -1,6 +1,7 @@
 package listpack
 
 import (
+	"encoding/binary"
 	"fmt"
 	"hash/maphash"
 	"math/rand/v2"
@@ -40,5 +41,61 @@ func TestDistinct(t *testing.T) {
 				}
 			}
 		}
+	}
+}
+
+// TestCheckDistinct damages listpacks and asks whether they are judged in one walk as
+// they are by Validate and by Distinct.
+func TestCheckDistinct(t *testing.T) {
+	seed := rand.Uint64()
+	dice := rand.New(rand.NewPCG(seed, 1))
+	key := maphash.MakeSeed()
+	hash := func(b []byte) uint64 { return maphash.Bytes(key, b) }
+	valid, twice := 0, 0
+	for range 30_000 {
+		lp := Empty()
+		most := 12
+		if dice.IntN(50) == 0 {
+			most = 3 * FewTexts
+		}
+		for range dice.IntN(most) {
+			switch dice.IntN(8) {
+			case 0:
+				lp = PushInt(lp, int64(dice.Uint64())>>dice.IntN(64))
+			case 1:
+				lp = Push(lp, make([]byte, dice.IntN(200)))
+			default:
+				lp = Push(lp, fmt.Append(nil, "m", dice.IntN(40*most)))
+			}
+		}
+		for range dice.IntN(3) {
+			lp[dice.IntN(len(lp))] ^= 1 << dice.IntN(8)
+		}
+		if dice.IntN(8) == 0 {
+			lp = append(lp[:dice.IntN(len(lp))], endByte)
+			if len(lp) > 4 {
+				binary.LittleEndian.PutUint32(lp, uint32(len(lp)))
+			}
+		}
+		for step := 1; step <= 3; step++ {
+			got, err := CheckDistinct(lp, step, hash)
+			if bad := Validate(lp); bad != err {
+				t.Fatalf("seed %d: %x is %v, but for CheckDistinct %v", seed, lp, bad, err)
+			}
+			if err != nil {
+				continue
+			}
+			valid++
+			want := Distinct(lp, HeaderSize, step, hash)
+			if got != want {
+				t.Fatalf("seed %d: every %d of %x: distinct %v, but for CheckDistinct %v", seed, step, lp, want, got)
+			}
+			if !want {
+				twice++
+			}
+		}
+	}
+	if valid < 10_000 || twice < 1000 {
+		t.Errorf("only %d were valid, %d with texts that come twice", valid, twice)
 	}
 }

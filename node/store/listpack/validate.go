@@ -88,6 +88,23 @@ func CheckEntries(lp []byte, pos, most int) (next, n int) {
 	return pos, n
 }
 
+// CheckedText is ShortText for an entry of which nothing is known but that it begins
+// before the end: ok is false, too, if it is broken.
+func CheckedText(lp []byte, pos int) (text []byte, end int, ok bool) {
+	e := lp[pos]
+	end = pos + int(e) - (tagText6 - 2)
+	if e < tagText6 || e >= tagInt13 || end >= len(lp) || lp[end-1] != e-(tagText6-1) {
+		return nil, 0, false
+	}
+	return lp[pos+1 : end-1 : end-1], end, true
+}
+
+// CheckedInt is CheckedText for integers. pos may be the end, where none is.
+func CheckedInt(lp []byte, pos int) (number int64, end int, ok bool) {
+	e := lp[pos]
+	return int64(e), pos + 2, e < tagText6 && lp[pos+1] == 1
+}
+
 // CheckInt is CheckEntries for one entry, which must be there and an integer. What is at
 // the end is neither a small integer nor the length of one.
 func CheckInt(lp []byte, pos int) (number int64, next int) {

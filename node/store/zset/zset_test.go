@@ -3,6 +3,7 @@ package zset
 import (
 	"bytes"
 	"cmp"
+	"encoding/binary"
 	"fmt"
 	"maps"
 	"math"
@@ -459,6 +460,56 @@ func TestOrder(t *testing.T) {
 	}
 }
 
+// TestPackedDamaged: whatever bit of a set is flipped, and wherever it is cut off, what
+// is taken for a set is a listpack of different members in their order.
+func TestPackedDamaged(t *testing.T) {
+	whole := listpack.Empty()
+	for _, text := range []string{"-3", "1", "b", "1.5", strings.Repeat("long", 20), "7", "c", "700", "d", "1e+300"} {
+		whole = listpack.Push(whole, []byte(text))
+	}
+	if ok, err := Packed(whole, DefaultLimits); !ok || err != nil {
+		t.Fatal(ok, err)
+	}
+	taken := 0
+	try := func(lp []byte) {
+		ok, err := Packed(lp, DefaultLimits)
+		if err != nil {
+			return
+		}
+		if err := listpack.Validate(lp); err != nil {
+			t.Fatalf("%x: %v", lp, err)
+		}
+		if !ok {
+			return
+		}
+		taken++
+		r := Read(value.Value{Kind: value.KindZSet, Enc: value.EncListpack, Bytes: lp})
+		seen := map[string]bool{}
+		last := math.Inf(-1)
+		for c := r.At(0); c.Valid(); c.Next() {
+			if c.Score() < last || seen[string(c.Member())] {
+				t.Fatalf("%x: %q is not in its place, or not alone", lp, c.Member())
+			}
+			seen[string(c.Member())], last = true, c.Score()
+		}
+	}
+	for i := range whole {
+		for bit := range 8 {
+			lp := slices.Clone(whole)
+			lp[i] ^= 1 << bit
+			try(lp)
+		}
+		lp := append(slices.Clone(whole[:i]), 0xff)
+		if len(lp) > 6 {
+			binary.LittleEndian.PutUint32(lp, uint32(len(lp)))
+		}
+		try(lp)
+	}
+	if taken == 0 {
+		t.Error("no other letter makes another set")
+	}
+}
+
 func FuzzSetListpack(f *testing.F) {
 	lp := listpack.Empty()
 	f.Add(slices.Clone(lp))
@@ -471,8 +522,12 @@ func FuzzSetListpack(f *testing.F) {
 		d := value.NewDraft(tree.Space{Heap: m.Heap(0)}, value.KindZSet, value.EncListpack)
 		defer d.Discard()
 		z := Open(&d.Cell, DefaultLimits)
-		if listpack.Validate(lp) != nil || z.SetListpack(lp) != nil {
+		bad := listpack.Validate(lp)
+		if z.SetListpack(lp) != nil {
 			return
+		}
+		if bad != nil {
+			t.Fatal(bad)
 		}
 		model := map[string]float64{}
 		for c := z.At(0); c.Valid(); c.Next() {
