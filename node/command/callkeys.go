@@ -109,6 +109,12 @@ func (c *Call) addKeys(spec *Spec, args [][]byte, few *FewPlaces) {
 			c.addKey(args[at])
 		}
 	}
+	c.keepRoom()
+}
+
+// keepRoom keeps the memory in which the keys of c lie for the next call, unless it is
+// too much.
+func (c *Call) keepRoom() {
 	if cap(c.keys) <= roomyKeys {
 		c.room = c.keySet
 	}

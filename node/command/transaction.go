@@ -21,8 +21,9 @@ type Transaction struct {
 	// engine asks that one before each command, since SELECT may be queued.
 	DB   int
 	Lane int
-	// OnLoop is Call.OnLoop for all of it.
+	// OnLoop is Call.OnLoop for all of it, Clock is Call.Clock.
 	OnLoop bool
+	Clock  int64
 
 	// Before, if set, is asked before each command; an error is the command's
 	// reply. After, if set, is told of each command that ran.
@@ -190,6 +191,7 @@ func (e *Engine) prepareAll(tx *Transaction) error {
 		}
 		tx.ends = append(tx.ends, len(c.keys))
 	}
+	c.keepRoom()
 	if e.routing.Load() != nil {
 		if len(c.slots) > 1 {
 			return resp.ErrCrossSlot
@@ -214,7 +216,10 @@ func (e *Engine) runAll(tx *Transaction) {
 		tx.Err = ErrLong
 		return
 	}
-	now := e.now()
+	now := tx.Clock
+	if now == 0 {
+		now = e.now()
+	}
 	tx.all.Now = now
 	if err := e.routeAll(tx); err != nil {
 		tx.fail(err)

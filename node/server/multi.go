@@ -213,7 +213,8 @@ func (s *session) executeAll() {
 		return
 	}
 	s.stampAll()
-	tx.since = s.srv.clock()
+	// The clock was read when the run of EXEC began.
+	tx.since, tx.all.Clock = s.bench.tally.since, s.bench.wall
 	if !s.srv.engine.ExecuteAll(&tx.all, s.resumeFn) {
 		s.suspend(parkEngine)
 		return
@@ -236,7 +237,7 @@ func (s *session) stampAll() {
 // executeAllWait runs the transaction on a goroutine that may wait.
 func (s *session) executeAllWait(reply *resp.Writer, lane int) {
 	tx := s.tx
-	tx.all.Reply, tx.all.Lane = reply, lane
+	tx.all.Reply, tx.all.Lane, tx.all.Clock = reply, lane, 0
 	tx.since = s.srv.clock()
 	s.srv.engine.ExecuteAllWait(&tx.all)
 }
