@@ -154,10 +154,17 @@ type Few struct{ table [16 * FewTexts]uint16 }
 
 // Add adds the text of the entry at pos and reports whether there was none like it.
 func (f *Few) Add(lp []byte, pos int, text []byte) bool {
-	at := quickHash(text) % uint64(len(f.table))
+	// A hash of the length, the beginning and the end.
+	sum := uint64(len(text))
+	if n := len(text); n >= 8 {
+		sum += binary.LittleEndian.Uint64(text) ^ bits.RotateLeft64(binary.LittleEndian.Uint64(text[n-8:]), 31)
+	} else {
+		sum += upTo7(text)
+	}
+	high, low := bits.Mul64(sum, 0x9e3779b97f4a7c15)
+	at := (high ^ low) % uint64(len(f.table))
 	for ; f.table[at] != 0; at = (at + 1) % uint64(len(f.table)) {
-		var digits [20]byte
-		if seen, _ := textAt(lp, int(f.table[at]), &digits); string(seen) == string(text) {
+		if Equal(lp, int(f.table[at]), text) {
 			return false
 		}
 	}
@@ -165,19 +172,15 @@ func (f *Few) Add(lp []byte, pos int, text []byte) bool {
 	return true
 }
 
-// quickHash mixes the length, the beginning and the end of a text.
-func quickHash(b []byte) uint64 {
-	sum := uint64(len(b))
+// upTo7 returns up to seven bytes as a number.
+func upTo7(b []byte) uint64 {
 	switch n := len(b); {
-	case n >= 8:
-		sum += binary.LittleEndian.Uint64(b) ^ bits.RotateLeft64(binary.LittleEndian.Uint64(b[n-8:]), 31)
 	case n >= 4:
-		sum += uint64(binary.LittleEndian.Uint32(b)) | uint64(binary.LittleEndian.Uint32(b[n-4:]))<<32
+		return uint64(binary.LittleEndian.Uint32(b)) | uint64(binary.LittleEndian.Uint32(b[n-4:]))<<32
 	case n > 0:
-		sum += uint64(b[0])<<8 | uint64(b[n/2])<<16 | uint64(b[n-1])<<24
+		return uint64(b[0])<<8 | uint64(b[n/2])<<16 | uint64(b[n-1])<<24
 	}
-	high, low := bits.Mul64(sum, 0x9e3779b97f4a7c15)
-	return high ^ low
+	return 0
 }
 
 // textAt returns the text of the entry at pos, a number written into digits, and
