@@ -51,7 +51,8 @@ func (t *Tree) deleteHere(c *Cursor, most int) int {
 		return gone
 	}
 	if n.worn() && !t.leaves(c, n) {
-		t.repack(c)
+		// Without room for more: what loses items is rather about to lose others.
+		t.replaceLeaf(c, t.copyLeaf(n, n.live(), -1))
 	}
 	c.view = t.View
 	if n := c.leaf(); at == int(n.count) {

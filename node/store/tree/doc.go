@@ -41,11 +41,12 @@
 //
 // Blocks have the sizes of the arena's classes, eight in each doubling, and a
 // leaf has the smallest that its items fit in with a little to spare: it moves to
-// a greater one as it fills and to a smaller one when an eighth is unused: a fifth
-// if items are deleted one by one, half of it at an end of the tree from which items
-// are taken. That keeps leaves nine tenths full whatever the order of insertion is,
-// without redistribution among neighbours. Items that come at an end of the tree begin a
-// new leaf when the one there is full; others divide it in the middle.
+// a greater one as it fills and to a smaller one when an eighth is unused: a quarter
+// if items are deleted one by one, and then to one with nothing to spare; half of it at
+// an end of the tree from which items are taken. That keeps leaves nine tenths full
+// whatever the order of insertion is, without redistribution among neighbours. Items
+// that come at an end of the tree begin a new leaf when the one there is full; others
+// divide it in the middle.
 //
 // # Reading it
 //

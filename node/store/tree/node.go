@@ -126,7 +126,7 @@ func (n *node) wasteful() bool {
 // worn is wasteful for a leaf that loses items one by one. More of it may be unused:
 // to pack it takes as long as to delete half a dozen items.
 func (n *node) worn() bool {
-	return int(n.size)-n.live() > int(n.size)/5+64
+	return int(n.size)-n.live() > int(n.size)/4+64
 }
 
 // A cell is the length in one byte up to 127, in two (the first with its top bit
