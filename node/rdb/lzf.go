@@ -69,8 +69,7 @@ func (t *lzfTable) compress(dst, src []byte, limit int) ([]byte, bool) {
 		slot, here := lzfSlot(seen, word), base+uint32(at)
 		// What was not seen is looked for at the beginning. This is the greater of two
 		// places without a branch, which would often be guessed wrong.
-		before := at - int(here-*slot)
-		before &^= before >> 63
+		before := max(at-int(here-*slot), 0)
 		*slot = here
 		if *(*uint32)(unsafe.Add(from, before)) != word || at-before > lzfMaxDistance {
 			at += 1 + int(uint(at-literal)/lzfPatience)
@@ -78,12 +77,17 @@ func (t *lzfTable) compress(dst, src []byte, limit int) ([]byte, bool) {
 		}
 		end := at + lzfMinMatch
 		stop := min(len(src), at+lzfMaxMatch)
-		// One byte after the other: with a length that is computed and not guessed, the
-		// search for the next match would have to wait for it.
-		for back := at - before; end < stop && *(*byte)(unsafe.Add(from, end-back)) == *(*byte)(unsafe.Add(from, end)); {
+		// The rest one byte after the other: with a length that is computed and not
+		// guessed, the search for the next match would have to wait for it.
+		back := at - before
+		for end+8 <= stop && *(*uint64)(unsafe.Add(from, end-back)) == *(*uint64)(unsafe.Add(from, end)) {
+			end += 8
+		}
+		for end < stop && *(*byte)(unsafe.Add(from, end-back)) == *(*byte)(unsafe.Add(from, end)) {
 			end++
 		}
-		size, back := at-literal, at-before-1
+		size := at - literal
+		back-- // as it is written
 		if size > 16 || n+20 > len(out) || literal+16 > len(src) {
 			if size >= lzfPatience {
 				// It may begin where nobody looked.
