@@ -77,7 +77,7 @@ func (t *lzfTable) compress(dst, src []byte, limit int) ([]byte, bool) {
 		}
 		end := at + lzfMinMatch
 		stop := min(len(src), at+lzfMaxMatch)
-		// The rest one byte after the other: with a length that is computed and not
+		// What eight bytes leave goes one by one: with a length that is computed and not
 		// guessed, the search for the next match would have to wait for it.
 		back := at - before
 		for end+8 <= stop && *(*uint64)(unsafe.Add(from, end-back)) == *(*uint64)(unsafe.Add(from, end)) {
