@@ -88,6 +88,15 @@ type zsetInput struct {
 	// walker is the place in a large sorted set, if the members that are looked
 	// for come in the order of their hashes.
 	walker zset.Walker
+	// walk is the place of each, which one input uses at a time.
+	walk *zsetWalk
+}
+
+// zsetWalk is a place in a sorted set or a set. It lies in memory of the call, since the
+// compiler cannot tell what those who are shown members do with them.
+type zsetWalk struct {
+	at      zset.Cursor
+	members set.Iterator
 }
 
 // The ways to make one score of two. What is no number becomes 0, and does not
@@ -279,17 +288,18 @@ func (in *zsetInput) weigh(score float64) float64 {
 	return 0
 }
 
-// each visits the members until visit returns false. The cursors are declared
-// outside of the loops, or each turn would have one of its own on the heap.
+// each visits the members until visit returns false.
 func (in *zsetInput) each(visit func(member []byte, score float64) bool) {
 	switch {
 	case in.n == 0:
 	case in.isSet:
-		it := in.set.All()
+		it := &in.walk.members
+		*it = in.set.All()
 		for it.Next() && visit(it.Member(), 1) {
 		}
 	default:
-		at := in.zset.At(0)
+		at := &in.walk.at
+		*at = in.zset.At(0)
 		for at.Valid() && visit(at.Member(), at.Score()) {
 			at.Next()
 		}
@@ -378,6 +388,17 @@ func (a *zsetAlgebra) most() int {
 // bySize puts the smallest sets first: that is less work, and the order in
 // which the reference adds.
 func (a *zsetAlgebra) bySize() {
+	sorted := true
+	for i := 1; i < len(a.inputs) && sorted; i++ {
+		sorted = a.inputs[i-1].n <= a.inputs[i].n
+	}
+	switch {
+	case sorted:
+		return
+	case len(a.inputs) == 2:
+		a.inputs[0], a.inputs[1] = a.inputs[1], a.inputs[0]
+		return
+	}
 	slices.SortStableFunc(a.inputs, func(x, y zsetInput) int { return cmp.Compare(x.n, y.n) })
 }
 
@@ -475,12 +496,16 @@ type zsetRoom struct {
 	found  scoreTable
 	// indexes are those of the inputs.
 	indexes []*scoreTable
+	walk    zsetWalk
 }
 
 // take hands out n inputs.
 func (m *zsetRoom) take(n int) []zsetInput {
 	m.inputs = slices.Grow(m.inputs[:0], n)[:n]
 	clear(m.inputs)
+	for i := range m.inputs {
+		m.inputs[i].walk = &m.walk
+	}
 	return m.inputs
 }
 

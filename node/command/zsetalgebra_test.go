@@ -125,3 +125,36 @@ func TestZSetAlgebraOfRandomScores(t *testing.T) {
 		both("ZRANGE", "to", "0", "-1", "WITHSCORES")
 	}
 }
+
+// TestZSetAlgebraAllocatesNothing holds the operations that answer to the promise of
+// the other hot commands.
+func TestZSetAlgebraAllocatesNothing(t *testing.T) {
+	for _, size := range []int{10, 100, 300} {
+		n := newNode(t)
+		n.journal.on = false
+		for i := range size {
+			n.do("ZADD", "a", fmt.Sprint(i), fmt.Sprint("member:", i))
+			n.do("ZADD", "b", fmt.Sprint(i), fmt.Sprint("member:", i%7))
+			n.do("SADD", "set", fmt.Sprint("member:", i))
+		}
+		for _, args := range [][]string{
+			{"ZINTERCARD", "2", "a", "b"},
+			{"ZINTER", "2", "a", "b", "WITHSCORES"},
+			{"ZINTER", "3", "set", "b", "a"},
+			{"ZUNION", "2", "b", "b"},
+			{"ZDIFF", "2", "b", "set"},
+		} {
+			c := &Call{Reply: &n.out, Conn: n.conn}
+			for _, word := range args {
+				c.Args = append(c.Args, []byte(word))
+			}
+			c.Spec = n.engine.Table().Lookup(c.Args[0])
+			if allocs := testing.AllocsPerRun(20, func() {
+				n.out.Buf = n.out.Buf[:0]
+				n.engine.Execute(c, nil)
+			}); allocs > 0 {
+				t.Errorf("%s of %d: %v allocations", args, size, allocs)
+			}
+		}
+	}
+}
