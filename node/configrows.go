@@ -169,21 +169,21 @@ func (n *Node) watchConfig() {
 		n.journal.SetBacklogBytes(n.cfg.Int("repl-backlog-size").Load())
 		return nil
 	})
-	n.cfg.OnChange("tls-port", func() error {
+	n.cfg.OnChangeAtOnce("tls-port", func() error {
 		if n.cfg.Int("tls-port").Load() != 0 {
 			return config.Refusal("Unable to update TLS configuration: connections are plain TCP")
 		}
 		return nil
 	})
 	for _, name := range []string{"maxmemory-policy", "lfu-log-factor", "lfu-decay-time"} {
-		n.cfg.OnChange(name, func() error {
+		n.cfg.OnChangeAtOnce(name, func() error {
 			n.followAccessPolicy()
 			return nil
 		})
 	}
 	n.followAccessPolicy()
 	for _, name := range limitDirectives {
-		n.cfg.OnChange(name, n.followLimits)
+		n.cfg.OnChangeAtOnce(name, n.followLimits)
 	}
 	if err := n.followLimits(); err != nil {
 		panic(err)
@@ -191,10 +191,15 @@ func (n *Node) watchConfig() {
 	n.cfg.OnChange("appendonly", n.appendOnly.follow)
 	n.gates.refuse = n.refuse
 	for _, name := range []string{
-		"save", "stop-writes-on-bgsave-error", "maxmemory", "maxmemory-policy", "maxmemory-samples", "lazyfree-lazy-eviction",
-		"min-replicas-to-write", "min-replicas-max-lag",
+		"save", "stop-writes-on-bgsave-error", "maxmemory", "min-replicas-to-write", "min-replicas-max-lag",
 	} {
 		n.cfg.OnChange(name, n.refreshRefusals)
+	}
+	for _, name := range evictionDirectives {
+		n.cfg.OnChangeAtOnce(name, func() error {
+			n.followEviction()
+			return nil
+		})
 	}
 }
 

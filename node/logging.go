@@ -58,7 +58,7 @@ func OpenLog(cfg *config.Config, stdout io.Writer) (*slog.Logger, error) {
 	if err := follow(); err != nil {
 		return nil, err
 	}
-	cfg.OnChange("loglevel", follow)
+	cfg.OnChangeAtOnce("loglevel", follow)
 	return slog.New(newLogHandler(sink, cfg.Enum("log-format").Load())), nil
 }
 

@@ -52,17 +52,26 @@ func (n *Node) refreshRefusals() error {
 		n.refusals.around.Store(n.surroundings(limit))
 		n.refusals.besides.Store(n.memoryBesides())
 	}
+	n.followEviction()
+	broken := n.persistence.refuses()
+	n.refusals.brokenDisk.Store(broken)
+	n.gates.set(server.GateRefuse, few || limit > 0 || broken || n.appendOnly.failing() != nil)
+	return nil
+}
+
+// evictionDirectives are those that say how memory is won back, but not from which use of
+// it on.
+var evictionDirectives = []string{"maxmemory-policy", "maxmemory-samples", "lazyfree-lazy-eviction"}
+
+// followEviction tells the engine how much memory there is and how it is won back.
+func (n *Node) followEviction() {
 	n.engine.SetMemoryLimit(command.MemoryLimit{
-		Max:     limit,
+		Max:     n.cfg.Int("maxmemory").Load(),
 		Policy:  command.ParseEvictionPolicy(n.cfg.Enum("maxmemory-policy").Load()),
 		Samples: int(n.cfg.Int("maxmemory-samples").Load()),
 		Lazy:    n.cfg.Bool("lazyfree-lazy-eviction").Load(),
 		Used:    n.countedMemory,
 	})
-	broken := n.persistence.refuses()
-	n.refusals.brokenDisk.Store(broken)
-	n.gates.set(server.GateRefuse, few || limit > 0 || broken || n.appendOnly.failing() != nil)
-	return nil
 }
 
 // tightPercent is how much garbage Go's heap may gather beside what it holds while

@@ -126,7 +126,7 @@ func replicationSettings(cfg *config.Config, version string, listening func() in
 		return nil
 	}
 	readLimit()
-	cfg.OnChange("client-output-buffer-limit", readLimit)
+	cfg.OnChangeAtOnce("client-output-buffer-limit", readLimit)
 	seconds := func(n *config.Int) time.Duration { return time.Duration(n.Load()) * time.Second }
 	return func() repl.Settings {
 		s := repl.Settings{

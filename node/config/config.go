@@ -33,6 +33,8 @@ type directive struct {
 	cur atomic.Pointer[value]
 	// hooks run after a change by Set, see OnChange.
 	hooks []func() error
+	// slow is true if one of them may take its time.
+	slow bool
 }
 
 // value is the immutable value of a directive.
@@ -96,14 +98,20 @@ func mustLookup[K kind](c *Config, name string) *directive {
 // refuses the change: everything is put back and the hooks run once more. Its
 // text is shown to the client. fn must not call Set, Assign or Rewrite. Hooks
 // are registered while the node is composed, before the first Set.
-func (c *Config) OnChange(name string, fn func() error) {
+func (c *Config) OnChange(name string, fn func() error) { c.onChange(name, true, fn) }
+
+// OnChangeAtOnce is OnChange for a hook that neither waits nor does any work: TrySet
+// may run it.
+func (c *Config) OnChangeAtOnce(name string, fn func() error) { c.onChange(name, false, fn) }
+
+func (c *Config) onChange(name string, slow bool, fn func() error) {
 	d := c.lookup(name)
 	if d == nil {
 		panic("config: no directive " + name)
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	d.hooks = append(d.hooks, fn)
+	d.hooks, d.slow = append(d.hooks, fn), d.slow || slow
 }
 
 // File is the absolute path of the configuration file, empty without one. Load

@@ -280,6 +280,14 @@ func TestTrySetWaitsForNobody(t *testing.T) {
 	if ran, err := c.TrySet([]Pair{{"timeout", "8"}, {"HZ", "10"}}, false); !ran || err != nil || c.Int("timeout").Load() != 8 {
 		t.Errorf("with a hook, whose directive has that value: %v %v, timeout %d", ran, err, c.Int("timeout").Load())
 	}
+	c.OnChangeAtOnce("lfu-decay-time", func() error { called++; return nil })
+	if ran, err := c.TrySet([]Pair{{"lfu-decay-time", "3"}}, false); !ran || err != nil || called != 1 {
+		t.Errorf("with a hook that takes no time: %v %v, %d calls of it", ran, err, called)
+	}
+	c.OnChange("lfu-decay-time", func() error { called++; return nil })
+	if ran, err := c.TrySet([]Pair{{"lfu-decay-time", "4"}}, false); ran || err != nil || called != 1 {
+		t.Errorf("with one of each: %v %v, %d calls of them", ran, err, called)
+	}
 	c.OnChange("loglevel", func() error {
 		if ran, _ := c.TrySet([]Pair{{"timeout", "9"}}, false); ran {
 			t.Error("it ran while a change was under way")

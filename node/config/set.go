@@ -121,14 +121,14 @@ func (c *Config) Set(pairs []Pair, protected bool) error {
 
 // TrySet is Set for who must not wait. It does nothing and returns false where a
 // change is under way, and where it would change a directive that somebody acts upon
-// (see OnChange), which may take its time.
+// who may take his time: see OnChange.
 func (c *Config) TrySet(pairs []Pair, protected bool) (bool, error) {
 	if !c.mu.TryLock() {
 		return false, nil
 	}
 	defer c.mu.Unlock()
 	for _, pair := range pairs {
-		if d := c.lookup(pair.Name); d != nil && len(d.hooks) > 0 {
+		if d := c.lookup(pair.Name); d != nil && d.slow {
 			if _, changes, _ := d.wanted(pair.Value); changes {
 				return false, nil
 			}
