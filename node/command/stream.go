@@ -325,6 +325,10 @@ func runXDel(c *Call) error {
 	return nil
 }
 
+// lastValidID is the id of the last entry that is there. To look for it makes a stream
+// that is open for change leave the stack, hence a reader of its own.
+func lastValidID(r stream.Reader) stream.ID { return r.LastValidID() }
+
 func runXSetID(c *Call) error {
 	key := c.Args[1]
 	last, err := parseStreamID(c.Args[2])
@@ -360,7 +364,7 @@ func runXSetID(c *Call) error {
 	}
 	s := stream.Open(&ref.Cell)
 	switch {
-	case s.Len() > 0 && last.Less(s.LastValidID()):
+	case s.Len() > 0 && last.Less(s.LastID()) && last.Less(lastValidID(s.View())):
 		return errSetIDTop
 	case s.Len() > 0 && added != -1 && s.Len() > uint64(added):
 		return errSetIDAdded

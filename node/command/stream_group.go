@@ -182,16 +182,14 @@ func xGroupCreate(c *Call) error {
 	if err != nil {
 		return err
 	}
-	if ok {
-		if _, exists := s.Group(name); exists {
-			return errBusyGroup
-		}
-	} else {
+	if !ok {
 		ref = c.newStream(key)
 		s = stream.Open(&ref.Cell)
 		c.touch(c.DB, key)
 	}
-	s.CreateGroup(name, last, read)
+	if _, ok = s.CreateGroup(name, last, read); !ok {
+		return errBusyGroup
+	}
 	s.Save()
 	c.dirty++
 	c.Reply.OK()
@@ -329,13 +327,12 @@ func runXAck(c *Call) error {
 	if err != nil {
 		return err
 	}
-	var s stream.Stream
-	var g stream.Group
-	found := false
-	if ref.OK() {
-		s = stream.Open(&ref.Cell)
-		g, found = s.Group(c.Args[2])
+	if !ref.OK() {
+		c.Reply.Int(0)
+		return nil
 	}
+	s := stream.Open(&ref.Cell)
+	g, found := s.Group(c.Args[2])
 	if !found {
 		c.Reply.Int(0)
 		return nil

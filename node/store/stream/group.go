@@ -58,8 +58,8 @@ func namePrefix(owner uint32, name []byte) uint64 {
 
 // ownerAndName splits an item of the tree of names.
 func ownerAndName(item []byte) (owner uint32, name, known []byte) {
-	u, n := binary.Uvarint(item)
-	length, m := binary.Uvarint(item[n:])
+	u, n := uvarint(item)
+	length, m := uvarint(item[n:])
 	at := n + m
 	return uint32(u), item[at : at+int(length)], item[at+int(length):]
 }
@@ -174,6 +174,14 @@ func parseConsumer(b []byte) Consumer {
 
 // Group returns the group of this name.
 func (r *Reader) Group(name []byte) (Group, bool) {
+	// There are few groups: hardly ever is another one before this among those whose
+	// names begin like its own.
+	v := r.view(treeNames)
+	if item, found := v.Lookup(namePrefix(0, name)); found {
+		if _, itemName, known := ownerAndName(item); string(itemName) == string(name) {
+			return parseGroup(known), true
+		}
+	}
 	c, found := r.findName(0, name)
 	if !found {
 		return Group{}, false
@@ -253,8 +261,8 @@ func (s *Stream) DeleteConsumer(group uint32, name []byte) (pending int, ok bool
 	}
 	_, _, known := ownerAndName(c.Item())
 	number := parseConsumer(known).Number
+	// The tree of names stays what it is meanwhile, and c good.
 	pending = s.dropOwned(group, number)
-	c, _ = s.findName(group, name)
 	s.dropName(&c, number)
 	return pending, true
 }

@@ -217,8 +217,11 @@ func (s *Stream) dropAllPending(number uint32) {
 // dropOwned ends that entries are pending with a consumer of a group, and returns
 // how many these were.
 func (s *Stream) dropOwned(group, consumer uint32) (pending int) {
-	t := s.tree(treePending)
-	if n := s.PendingCount(consumer); t.Many(n) {
+	n := s.PendingCount(consumer)
+	if n == 0 {
+		return 0
+	}
+	if t := s.tree(treePending); t.Many(n) {
 		t.DeleteIf(func(prefix uint64, item []byte) bool {
 			number, _, rest := pendingKey(prefix, item)
 			if number != group {
