@@ -1,10 +1,6 @@
 package tree
 
-import (
-	"unsafe"
-
-	"slotmesh/node/store/arena"
-)
+import "slotmesh/node/store/arena"
 
 // Many reports whether DeleteIf removes n items that do not lie side by side sooner
 // than Delete does. To look an item up and to delete it takes as long as to show
@@ -127,7 +123,7 @@ func addLeft(dst, src *node, goes *marks, count int) {
 		}
 		size := src.cellAt(offset)
 		low -= size
-		copy(unsafe.Slice((*byte)(dst.at(low)), size), unsafe.Slice((*byte)(src.at(int(offset))), size))
+		copyCell(dst.at(low), src.at(int(offset)), size)
 		offsets[at] = uint16(low)
 		if !dst.plain {
 			dst.prefixes()[at] = src.prefix(i)

@@ -312,22 +312,25 @@ func (z *ZSet) Remove(member []byte) bool {
 		return true
 	}
 	scores, members := z.trees()
-	var at tree.Cursor
+	var at, next tree.Cursor
 	if !seekHashed(&at, &members.View, members.Memory.Hash(member), member) {
 		return false
 	}
-	removeFound(&scores, &members, &at, member)
+	removeFound(&scores, &members, &at, &next, member)
 	z.keep(&scores, &members, 0)
 	return true
 }
 
-// removeFound removes the member at a place in the tree by members from both trees. The
-// cursor is good for nothing then.
-func removeFound(scores, members *tree.Tree, at *tree.Cursor, member []byte) {
+// removeFound removes the member at a place in the tree by members from both trees. next
+// is then the place in the tree by scores behind the member, and before it may be where
+// that is: of members that go together many stand side by side.
+func removeFound(scores, members *tree.Tree, at, next *tree.Cursor, member []byte) {
 	score := getScore(at.Item())
 	members.Delete(at)
-	seekScore(at, &scores.View, score, member)
-	scores.Delete(at)
+	if !next.Valid() || next.Prefix() != order(score) || string(next.Item()) != string(member) {
+		seekScore(next, &scores.View, score, member)
+	}
+	scores.Delete(next)
 }
 
 // RemoveAll is Remove of several members, one after the other, until none is left. It
@@ -342,12 +345,12 @@ func (z *ZSet) RemoveAll(members [][]byte) (removed int) {
 		return removed
 	}
 	scores, byMember := z.trees()
-	var at tree.Cursor
+	var at, next tree.Cursor
 	for i := 0; i < len(members) && byMember.Len() > 0; i++ {
 		if !seekHashed(&at, &byMember.View, byMember.Memory.Hash(members[i]), members[i]) {
 			continue
 		}
-		removeFound(&scores, &byMember, &at, members[i])
+		removeFound(&scores, &byMember, &at, &next, members[i])
 		removed++
 	}
 	if removed > 0 {

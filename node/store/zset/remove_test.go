@@ -156,3 +156,47 @@ func countIn(model map[string]float64, in func(string, float64) bool) (n int) {
 	}
 	return n
 }
+
+// TestRemoveNeighbours removes members by their names that stand side by side, in order,
+// backwards and with others between them.
+func TestRemoveNeighbours(t *testing.T) {
+	memory, err := arena.New(arena.Options{Reserve: 1 << 30})
+	if err != nil {
+		t.Fatal(err)
+	}
+	r := rand.New(rand.NewPCG(3, 4))
+	d := value.NewDraft(tree.Space{Heap: memory.Heap(0)}, value.KindZSet, value.EncSkiplist)
+	z := Open(&d.Cell, DefaultLimits)
+	var left [][]byte // in the order of the set
+	for i := range 6000 {
+		left = append(left, fmt.Appendf(nil, "member:%05d", i))
+		z.Add(left[i], float64(i/3), 0)
+	}
+	for len(left) > 0 {
+		n := min(len(left), 1+r.IntN(12))
+		from := r.IntN(len(left) - n + 1)
+		gone := slices.Clone(left[from : from+n])
+		left = slices.Delete(left, from, from+n)
+		switch r.IntN(4) {
+		case 0:
+			slices.Reverse(gone)
+		case 1:
+			gone = slices.Insert(gone, r.IntN(n+1), []byte("nobody"))
+		case 2:
+			gone = append(gone, gone[0])
+		}
+		if removed := z.RemoveAll(gone); removed != n {
+			t.Fatalf("%d of %q removed, want %d", removed, gone, n)
+		}
+		if from >= len(left) {
+			continue
+		}
+		c := z.At(from)
+		if rank, _, ok := z.Rank(left[from]); !ok || rank != from || !bytes.Equal(c.Member(), left[from]) {
+			t.Fatalf("%q is at rank %d, %q at %d", left[from], rank, c.Member(), from)
+		}
+	}
+	if scores, members := z.trees(); scores.Len() != 0 || members.Len() != 0 {
+		t.Fatalf("%d members are left by score and %d by hash", scores.Len(), members.Len())
+	}
+}
