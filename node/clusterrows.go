@@ -2,6 +2,7 @@ package node
 
 import (
 	"net"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -41,6 +42,10 @@ func clusterRows(c *cluster, engine *command.Engine) []command.Spec {
 		if flags&command.Admin != 0 && flags != looks {
 			// These write the cluster config file.
 			s.Heavy = command.Always
+		}
+		if name == "bumpepoch" {
+			// Outside EXEC the handler finds out.
+			s.Heavy = func(c *command.Call) bool { return c.InExec }
 		}
 		s.Walks = name == "getkeysinslot"
 		if c == nil && name != "help" {
@@ -192,8 +197,18 @@ func (r clusterCommands) flushSlots(call *command.Call) error {
 	return r.change(call, gossip.FlushSlots{HasKeys: r.engine.HasKeys()})
 }
 
+// bumpEpoch is CLUSTER BUMPEPOCH. Where this node has the greatest epoch already, as it
+// mostly has, there is nothing to do, and the loop can say so.
 func (r clusterCommands) bumpEpoch(call *command.Call) error {
-	before := r.c.view.Load().Self.ConfigEpoch
+	view := r.c.view.Load()
+	before := view.Self.ConfigEpoch
+	if hasGreatestEpoch(view) {
+		call.Reply.Simple("STILL " + strconv.FormatUint(before, 10))
+		return nil
+	}
+	if call.OnLoop {
+		return command.ErrLong
+	}
 	if err := r.c.command(gossip.BumpEpoch{}); err != nil {
 		return err
 	}
@@ -203,6 +218,15 @@ func (r clusterCommands) bumpEpoch(call *command.Call) error {
 	}
 	call.Reply.Simple(word + strconv.FormatUint(now, 10))
 	return nil
+}
+
+// hasGreatestEpoch reports whether no other node's config epoch reaches this one's, as far
+// as view tells.
+func hasGreatestEpoch(view *gossip.View) bool {
+	self := view.Self
+	return self.ConfigEpoch > 0 && !slices.ContainsFunc(view.Nodes, func(n *gossip.Node) bool {
+		return n.ID != self.ID && n.ConfigEpoch >= self.ConfigEpoch
+	})
 }
 
 func (r clusterCommands) setConfigEpoch(call *command.Call) error {

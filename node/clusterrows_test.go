@@ -55,3 +55,22 @@ func TestKeysOfASlotThatIsTaken(t *testing.T) {
 		}
 	}
 }
+
+// TestBumpEpochTwice has CLUSTER BUMPEPOCH take an epoch, and then say that it is the
+// greatest, in a transaction as well.
+func TestBumpEpochTwice(t *testing.T) {
+	port := freePort(t)
+	startNode(t, "--port", port, "--bind", "127.0.0.1", "--cluster-enabled", "yes", "--cluster-port", freePort(t))
+	c := dialClient(t, "tcp", "127.0.0.1:"+port)
+	waitFor(t, "an epoch to be taken", func() bool { return c.ask("cluster", "bumpepoch") == `+"BUMPED 1"` })
+	for range 3 {
+		if got := c.ask("cluster", "bumpepoch"); got != `+"STILL 1"` {
+			t.Errorf("again: %s", got)
+		}
+	}
+	c.ask("multi")
+	c.ask("cluster", "bumpepoch")
+	if got := c.ask("exec"); got != `*[+"STILL 1"]` {
+		t.Errorf("in EXEC: %s", got)
+	}
+}
