@@ -56,11 +56,42 @@ var pipelines = []struct {
 	{"zadd", nil, func(key string, i int) []string {
 		return []string{"ZADD", key, strconv.Itoa(i), "member" + strconv.Itoa(i)}
 	}},
+	{"zrem", func(key string) []string { return append([]string{"ZADD", key}, several(scored)...) }, func(key string, i int) []string {
+		member := scored(manyElements + i%4)
+		if i/4%2 == 0 {
+			return []string{"ZADD", key, member[0], member[1]}
+		}
+		return []string{"ZREM", key, member[1]}
+	}},
+	{"hdel", func(key string) []string { return append([]string{"HSET", key}, several(valued)...) }, func(key string, i int) []string {
+		field := valued(manyElements + i%4)
+		if i/4%2 == 0 {
+			return []string{"HSET", key, field[0], field[1]}
+		}
+		return []string{"HDEL", key, field[0]}
+	}},
 	{"zrange", func(key string) []string { return []string{"ZADD", key, "1", "a", "2", "b", "3", "c"} }, func(key string, _ int) []string { return []string{"ZRANGE", key, "0", "9"} }},
 	{"xadd", nil, func(key string, _ int) []string {
 		return []string{"XADD", key, "MAXLEN", "~", "1000", "*", "field", "value"}
 	}},
 }
+
+// manyElements are more than a collection keeps packed.
+const manyElements = 200
+
+// several returns the words for as many elements.
+func several(element func(i int) [2]string) (words []string) {
+	for i := range manyElements {
+		words = append(words, element(i)[0], element(i)[1])
+	}
+	return words
+}
+
+func scored(i int) [2]string {
+	return [2]string{strconv.Itoa(i * 7919 % 1000), "member" + strconv.Itoa(i)}
+}
+
+func valued(i int) [2]string { return [2]string{"field" + strconv.Itoa(i), "value"} }
 
 var text64 = strings.Repeat("x", 64)
 
