@@ -134,7 +134,8 @@ func (b *big) repack(c *value.Cell, lp []byte) {
 // push adds an element at an end.
 func (b *big) push(text []byte, need int, front bool) {
 	if b.n > 0 {
-		c := b.end(front)
+		var c tree.Cursor
+		b.end(&c, front)
 		block := c.Item()
 		fits := roomIn(block, packOf(block), front) >= need
 		if !fits && b.widen(&c, need, front) {
@@ -153,12 +154,13 @@ func (b *big) push(text []byte, need int, front bool) {
 	b.grown(front)
 }
 
-// end returns the place of the block at an end.
-func (b *big) end(front bool) tree.Cursor {
-	if front {
-		return b.t.At(0)
+// end puts c at the block at an end.
+func (b *big) end(c *tree.Cursor, front bool) {
+	rank := 0
+	if !front {
+		rank = b.t.Len() - 1
 	}
-	return b.t.At(b.t.Len() - 1)
+	b.t.SeekAt(c, rank)
 }
 
 // grown counts an element that came at an end.
@@ -277,7 +279,8 @@ func endEntry(lp []byte, front bool) (pos, size int) {
 }
 
 func (b *big) pop(front bool, dst []byte) []byte {
-	c := b.end(front)
+	var c tree.Cursor
+	b.end(&c, front)
 	block := c.Item()
 	lp := packOf(block)
 	pos, size := endEntry(lp, front)
@@ -359,7 +362,8 @@ func (l List) PushPack(lp []byte) {
 	l.open(&b, v.Bytes)
 	if b.n == 0 || !b.join(entries, n) {
 		if b.n > 0 {
-			c := b.end(false)
+			var c tree.Cursor
+			b.end(&c, false)
 			b.tighten(&c)
 			b.fixHead()
 		}
@@ -375,7 +379,8 @@ func (b *big) join(entries []byte, n int) bool {
 	if len(entries) >= blockMax/4 {
 		return false
 	}
-	c := b.end(false)
+	var c tree.Cursor
+	b.end(&c, false)
 	block := c.Item()
 	lp := packOf(block)
 	if usedBy(lp)+len(entries) > blockMax || roomIn(block, lp, false) < len(entries) && !b.widen(&c, len(entries), false) {

@@ -255,12 +255,25 @@ func (v *View) findItem(n *node, near int, prefix uint64, compare func(item []by
 // At returns the place of item rank, 0 to Len; Len is behind the last one.
 func (v View) At(rank int) Cursor { return v.at(rank, v.Root.Count) }
 
-// at is At in a tree of total items. Children are counted from the end that is
-// nearer: pushes and pops at both ends of a list come by here.
+// SeekAt is At into a cursor that the caller has.
+func (v *View) SeekAt(c *Cursor, rank int) {
+	c.view, c.rank = *v, rank
+	v.walk(&c.path, rank, v.Root.Count)
+}
+
+// at is At in a tree of total items.
 func (v *View) at(rank int, total uint64) (c Cursor) {
 	c.view, c.rank = *v, rank
+	v.walk(&c.path, rank, total)
+	return c
+}
+
+// walk leads a path to item rank. Children are counted from the end that is nearer:
+// pushes and pops at both ends of a list come by here.
+func (v *View) walk(path *[maxHeight]step, rank int, total uint64) {
 	if v.Root.Node == 0 {
-		return c
+		path[0] = 0
+		return
 	}
 	r, height := v.Root.Node, int(v.Root.Height)
 	left := uint64(rank)
@@ -281,11 +294,10 @@ func (v *View) at(rank int, total uint64) (c Cursor) {
 			}
 			left = children[i].count - right
 		}
-		c.path[level] = newStep(r, i)
+		path[level] = newStep(r, i)
 		r, total = children[i].node, children[i].count
 	}
-	c.path[height] = newStep(r, int(left))
-	return c
+	path[height] = newStep(r, int(left))
 }
 
 func (c *Cursor) leaf() *node { return c.view.node(c.path[c.view.Root.Height].node()) }
