@@ -105,3 +105,31 @@ func (n *node) reap() {
 	for n.engine.Store().Reap(1 << 20) {
 	}
 }
+
+// TestRestoreOfCollectionsAllocates no more than that of a string does, where the journal
+// of these tests takes memory: what is restored as it is packed needs none.
+func TestRestoreOfCollectionsAllocates(t *testing.T) {
+	plain := -1.0
+	for _, create := range []string{"SET v text", "RPUSH v a b c", "SADD v 1 2 3", "HSET v f 1 g 2", "ZADD v 1 a 2 b"} {
+		n := newNode(t)
+		n.do(strings.Fields(create)...)
+		_, payload, _ := strings.Cut(strings.TrimSuffix(n.do("DUMP", "v"), "\r\n"), "\r\n")
+		words := [][]byte{[]byte("RESTORE"), []byte("to"), []byte("0"), []byte(payload), []byte("REPLACE")}
+		c := &Call{Spec: n.engine.Table().Lookup(words[0]), Args: words, Reply: &n.out, Conn: n.conn}
+		run := func() {
+			n.out.Buf = n.out.Buf[:0]
+			n.engine.Execute(c, func() {})
+		}
+		run()
+		if reply := n.end(); reply != "+OK\r\n" {
+			t.Fatalf("RESTORE of what %s made: %q", create, reply)
+		}
+		allocs := testing.AllocsPerRun(100, run)
+		if plain < 0 {
+			plain = allocs
+		}
+		if allocs > plain {
+			t.Errorf("RESTORE of what %s made: %v allocations, of a string %v", create, allocs, plain)
+		}
+	}
+}

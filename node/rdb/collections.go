@@ -61,7 +61,10 @@ var (
 // readCollection reads a collection of type t into a draft. known is false if t
 // is no collection that can be read.
 func (d *decoder) readCollection(t Type, to Target) (draft *value.Draft, known bool, err error) {
-	b := build{space: to.Space, limits: to.Limits}
+	// In the decoder, because who reads it is not known when this is compiled: it would be
+	// new memory each time.
+	b := &d.build
+	*b = build{space: to.Space, limits: to.Limits}
 	var read func(*decoder, Type, *build) error
 	switch t {
 	case typeList, typeZiplist, typeQuicklist, typeQuicklist2:
@@ -83,7 +86,7 @@ func (d *decoder) readCollection(t Type, to Target) (draft *value.Draft, known b
 	} else {
 		b.draft = new(value.Draft)
 	}
-	if err := read(d, t, &b); err != nil {
+	if err := read(d, t, b); err != nil {
 		b.draft.Discard()
 		return nil, true, err
 	}

@@ -166,6 +166,8 @@ type decoder struct {
 	members set.Loader
 	fields  hash.Loader
 	ranked  zset.Loader
+	// build is the collection that is being read.
+	build build
 }
 
 const window = 32 << 10
