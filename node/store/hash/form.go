@@ -162,17 +162,14 @@ func find(v tree.View, field []byte) (prefix uint64, c tree.Cursor, found bool) 
 	return prefix, c, found
 }
 
-// findHashed is find for a field whose hash is known. Two fields have one hash so seldom
-// that they are not compared on the way.
-func findHashed(v tree.View, prefix uint64, field []byte) (tree.Cursor, bool) {
-	c, found := v.Find(prefix, nil)
-	if found && !holds(c.Item(), field) {
-		return v.Find(prefix, func(item []byte) int { return compareField(item, field) })
-	}
+// findHashed is find for a field whose hash is known.
+func findHashed(v tree.View, prefix uint64, field []byte) (c tree.Cursor, found bool) {
+	found = seekHashed(&c, &v, prefix, field)
 	return c, found
 }
 
-// seekHashed is findHashed into a cursor that is there.
+// seekHashed is findHashed into a cursor that is there. Two fields have one hash so seldom
+// that they are not compared on the way.
 func seekHashed(c *tree.Cursor, v *tree.View, prefix uint64, field []byte) bool {
 	if !v.Seek(c, prefix, nil) {
 		return false

@@ -99,10 +99,7 @@ func findPacked(lp, member []byte) int {
 // findMember returns the place of member, or one where it belongs: equal hashes
 // have no order among them.
 func findMember(v *tree.View, hash uint64, member []byte) (c tree.Cursor, found bool) {
-	c, found = v.Find(hash, nil)
-	for found && string(c.Item()) != string(member) {
-		found = c.Next() && c.Prefix() == hash
-	}
+	found = seekMember(&c, v, hash, member)
 	return c, found
 }
 

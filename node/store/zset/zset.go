@@ -106,7 +106,8 @@ func findMember(v tree.View, member []byte) (tree.Cursor, bool) {
 }
 
 // findHashed is findMember for a member whose hash is known. Two members have one hash so
-// seldom that they are not compared on the way.
+// seldom that they are not compared on the way. It is written out: called through
+// seekHashed, the view that it has for its own would lie in Go's heap.
 func findHashed(v tree.View, hash uint64, member []byte) (tree.Cursor, bool) {
 	c, found := v.Find(hash, nil)
 	if found && string(c.Item()[scoreSize:]) != string(member) {
