@@ -3,6 +3,7 @@ package main
 import (
 	"bufio"
 	"fmt"
+	"math"
 	"os"
 	"os/exec"
 	"runtime"
@@ -33,8 +34,10 @@ type absence struct{ begun, ended int64 }
 type witness struct {
 	cmd *exec.Cmd
 	mu  sync.Mutex
-	// absences are in order of time.
+	// absences are in order of time. gone is true once the process has ended: nobody knows
+	// of absences then.
 	absences []absence
+	gone     bool
 }
 
 // witnessArgument makes this program the witness of the core that follows it.
@@ -65,6 +68,9 @@ func (b bench) watch(core int) *witness {
 				w.mu.Unlock()
 			}
 		}
+		w.mu.Lock()
+		w.gone = true
+		w.mu.Unlock()
 	}()
 	return w
 }
@@ -74,10 +80,14 @@ func (w *witness) end() {
 	w.cmd.Wait()
 }
 
-// longest returns the longest absence, in µs, of which a part lay in that time.
+// longest returns the longest absence, in µs, of which a part lay in that time, and no
+// number if there is no witness, who needs the right to real-time priority.
 func (w *witness) longest(begun, ended int64) (µs float64) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
+	if w.gone {
+		return math.NaN()
+	}
 	for _, a := range w.absences {
 		if a.begun < ended && a.ended > begun {
 			µs = max(µs, microseconds(time.Duration(a.ended-a.begun)))
