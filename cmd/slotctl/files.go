@@ -100,7 +100,7 @@ func prepareDir(dir string, replace bool) (old []string, err error) {
 		name := entry.Name()
 		ours := ourName(name) || whole && slices.Contains(m.names(), name)
 		switch {
-		case name == manifestName:
+		case name == manifestName || name == manifestName+partial: // writeManifest replaces both
 		case !ours:
 			return nil, refuse("%s holds %s, which is not of a backup: choose an empty directory", dir, name)
 		default:

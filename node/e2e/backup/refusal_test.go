@@ -153,7 +153,13 @@ func TestBackupKeepsWhatIsThere(t *testing.T) {
 	expect(t, done, "60 keys of 3 primaries", "backup", addr, dir)
 	old := readManifest(t, dir)
 	expect(t, refused, "holds the backup of", "backup", addr, dir)
+	// What a backup that is killed at its last moment leaves.
+	if err := os.WriteFile(filepath.Join(dir, "manifest.json.partial"), []byte("{"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	expect(t, refused, "holds the backup of", "backup", addr, dir)
 	expect(t, done, "60 keys of 3 primaries", "backup", "--replace", addr, dir)
+	expectFiles(t, dir, 4)
 	for _, f := range old.Files {
 		if _, err := os.Stat(filepath.Join(dir, f.Name)); err == nil {
 			t.Errorf("%s of the old backup is still there", f.Name)
@@ -230,8 +236,13 @@ func killed(t *testing.T, c *harness.Cluster) {
 	}
 	expect(t, done, "", "restore", "--replace", addr, over)
 	expect(t, done, "60 keys", "backup", "--replace", addr, over)
-	entries, err := os.ReadDir(over)
-	if err != nil || len(entries) != 4 {
-		t.Errorf("%v, %v are left of many attempts", entries, err)
+	expectFiles(t, over, 4)
+}
+
+// expectFiles wants dir to hold n files.
+func expectFiles(t *testing.T, dir string, n int) {
+	t.Helper()
+	if entries, err := os.ReadDir(dir); err != nil || len(entries) != n {
+		t.Errorf("%s holds %v, %v: want %d files", dir, entries, err, n)
 	}
 }
