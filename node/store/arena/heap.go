@@ -18,11 +18,12 @@ type Heap struct {
 	memory *Memory
 	index  uint16
 
-	// published is used, for those who do not hold the mutex.
-	published atomic.Int64
+	// published is used, for those who do not hold the mutex; elsewhere are bytes of
+	// blocks that lie in pages which all heaps share, or in none.
+	published, elsewhere atomic.Int64
 
 	mutex sync.Mutex
-	used  int64 // bytes of blocks
+	used  int64 // bytes of blocks in the heap's own pages
 	// operations is how many blocks were handed out and taken back.
 	operations int64
 	// spare is the shelf whose current page may be empty, plus 1. All other
@@ -68,7 +69,7 @@ func (c *class) binOf(used uint16) uint8 { return uint8(uint32(used) * c.binScal
 func (h *Heap) Memory() *Memory { return h.memory }
 
 // Used returns the bytes of the heap's blocks, as Memory.Used does.
-func (h *Heap) Used() int64 { return h.published.Load() }
+func (h *Heap) Used() int64 { return h.published.Load() + h.elsewhere.Load() }
 
 // Alloc returns a block of at least n bytes, n >= 1, which show anything. It
 // panics with ErrExhausted if there is no space for it.
@@ -84,25 +85,26 @@ func (h *Heap) allocShared(n int) Ref {
 	if n < 1 {
 		panic("arena: a block has at least one byte")
 	}
-	m, r, size := h.memory, Ref(0), 0
+	m := h.memory
 	if n <= largestClass {
 		k := classOf(n)
-		r, size = m.shared.alloc(k), int(classes[k].size)
-	} else {
-		frames := framesOf(n)
-		if frames > int(m.limit) {
-			panic(ErrExhausted)
-		}
-		first := m.runs.take(uint32(frames), kindLarge)
-		if first == 0 {
-			panic(ErrExhausted)
-		}
-		r, size = Ref(first)*frameUnits, frames*frameBytes
-		if poisoned {
-			m.paint(r, size, patternNew)
-		}
+		r := m.shared.alloc(k)
+		h.elsewhere.Add(int64(classes[k].size))
+		return r
 	}
-	h.add(int64(size))
+	frames := framesOf(n)
+	if frames > int(m.limit) {
+		panic(ErrExhausted)
+	}
+	first := m.runs.take(uint32(frames), kindLarge)
+	if first == 0 {
+		panic(ErrExhausted)
+	}
+	r, size := Ref(first)*frameUnits, frames*frameBytes
+	if poisoned {
+		m.paint(r, size, patternNew)
+	}
+	h.addFrames(int64(size))
 	return r
 }
 
@@ -132,8 +134,7 @@ func (h *Heap) alloc(k int) Ref {
 	}
 	s.blocks++
 	h.operations++
-	h.used += int64(c.size)
-	h.published.Store(h.used)
+	h.count(int64(c.size))
 	h.mutex.Unlock()
 	if poisoned {
 		m.paint(r, int(c.size), patternNew)
@@ -180,10 +181,10 @@ func (h *Heap) Free(r Ref) {
 			m.paint(r, int(size), patternFree)
 		}
 		m.runs.put(page)
-		h.add(-size)
+		h.addFrames(-size)
 	case kind >= kindPage+ownClasses:
 		m.shared.free(r, page, int(kind)-kindPage)
-		h.add(-int64(classes[kind-kindPage].size))
+		h.elsewhere.Add(-int64(classes[kind-kindPage].size))
 	default:
 		m.owner(page).free(r, page, int(kind)-kindPage)
 	}
@@ -218,8 +219,7 @@ func (h *Heap) free(r Ref, page uint32, k int) {
 	s := &h.shelves[k]
 	s.blocks--
 	h.operations++
-	h.used -= int64(c.size)
-	h.published.Store(h.used)
+	h.count(-int64(c.size))
 
 	var empty uint32
 	switch b := c.binOf(f.used); {
@@ -302,13 +302,21 @@ func (h *Heap) unlink(s *shelf, page uint32) {
 	}
 }
 
-// add counts bytes of blocks that do not lie in the heap's own pages.
-func (h *Heap) add(n int64) {
+// count counts bytes of blocks in the heap's pages. Those in shared pages are counted by
+// the heaps that they come from. The caller holds the mutex.
+func (h *Heap) count(n int64) {
+	if h.index != sharedIndex {
+		h.used += n
+		h.published.Store(h.used)
+	}
+}
+
+// addFrames counts a block that lies in no page.
+func (h *Heap) addFrames(size int64) {
 	h.mutex.Lock()
 	h.operations++
-	h.used += n
-	h.published.Store(h.used)
 	h.mutex.Unlock()
+	h.elsewhere.Add(size)
 }
 
 // locate returns the first frame of the page or run that r lies in, and its
