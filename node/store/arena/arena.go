@@ -157,9 +157,8 @@ func (m *Memory) Used() int64 {
 	return n
 }
 
-// Operations returns how many blocks were handed out and taken back so far; those
-// of more than 4 KiB, which are rarer, count twice. The difference of two calls
-// measures what was done in between, without a clock.
+// Operations returns how many blocks were handed out and taken back so far. The
+// difference of two calls measures what was done in between, without a clock.
 func (m *Memory) Operations() (n int64) {
 	count := func(h *Heap) {
 		h.mutex.Lock()
@@ -230,8 +229,9 @@ func (m *Memory) Trim() int64 {
 }
 
 // Settle gives back some MiB of the free frames that are too many, as Free does
-// with the first of them, and reports whether there are more. It is for whoever
-// has time; nobody waits for it.
+// with the first of them, and reports whether there are more. It keeps the system from
+// filling the huge pages whose parts went back. It is for whoever has time; nobody waits
+// for it.
 func (m *Memory) Settle() (more bool) { return m.runs.settle(4 * hugeFrames) }
 
 // word returns the first eight bytes of the block r.

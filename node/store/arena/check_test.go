@@ -122,7 +122,44 @@ func inspect(m *Memory) error {
 			return fmt.Errorf("free set %v, table %v", got, set.want)
 		}
 	}
+	if err := inspectHoles(r, clean); err != nil {
+		return err
+	}
 	return inspectShelves(m, pages)
+}
+
+// inspectHoles compares what is counted of the huge pages with their clean frames.
+func inspectHoles(r *runs, clean []extent) error {
+	counts := make(map[uint32]uint32)
+	for _, run := range clean {
+		for x := run.first; r.huge && x < run.first+run.frames; x++ {
+			counts[x/hugeFrames]++
+		}
+	}
+	told, due := 0, len(r.holes.due)
+	for number, page := range r.holes.pages {
+		if page.frames != counts[number] {
+			return fmt.Errorf("huge page %d: %d frames were given back, counted are %d", number, counts[number], page.frames)
+		}
+		if page.told {
+			told++
+		}
+		if page.due {
+			due--
+		}
+		if page.open() != page.told && !page.due {
+			return fmt.Errorf("huge page %d: %+v, and the system is not to be told", number, page)
+		}
+	}
+	if told != r.holes.told || due != 0 {
+		return fmt.Errorf("%d huge pages are told and %d too many due, want %d and none", told, due, r.holes.told)
+	}
+	for number, n := range counts {
+		if _, known := r.holes.pages[number]; !known && n < hugeFrames && number >= smallFrames/hugeFrames {
+			return fmt.Errorf("huge page %d: %d frames were given back, and nobody knows", number, n)
+		}
+	}
+	return nil
 }
 
 func inspectShelves(m *Memory, pages [][]uint32) error {

@@ -26,7 +26,8 @@
 // the owner calls now and then: Mapped counts what has not gone back. What
 // hinders that is a page with few blocks left in it. Excess says how much
 // that is, and Heap.Sparse points the blocks out, so that their owner can move them
-// (Refile once, then Alloc, copy, Free).
+// (Refile once, then Alloc, copy, Free). What has gone back stays away: Settle keeps the
+// system from making whole again the huge pages that lost a part.
 //
 // Memory that was never used is found and cleared by the system when it is touched
 // first, which takes long for a huge page. Prepare does so ahead, for an owner that
@@ -46,7 +47,8 @@
 // and Free: pages of equal blocks), frame.go (the side table that describes
 // every 16 KiB), runs.go (who has which frames; best fit), freeset.go (the
 // ordered set of free runs, which lives in the side table), pages.go (huge pages or
-// small ones), reserve_*.go (the system), poison*.go (the debug build).
+// small ones), holes.go (huge pages of which a part was given back), reserve_*.go (the
+// system), poison*.go (the debug build).
 //
 // # What it may use
 //

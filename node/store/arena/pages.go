@@ -34,6 +34,7 @@ func (m *Memory) hurried(by int64) {
 	now := p.hurries.Add(by)
 	if (now-by == 0) != (now == 0) && m.limit > smallFrames {
 		preferHuge(m.bytesOf(smallFrames, m.limit-smallFrames), now == 0)
+		m.runs.forget()
 	}
 }
 
@@ -86,6 +87,7 @@ func (r *runs) prepare() bool {
 		if end := clean + all; x+n < end {
 			r.add(&r.clean, kindClean, x+n, end-x-n)
 		}
+		r.taken(x, n)
 	} else {
 		if n > r.memory.limit-x || !r.open(x+n) {
 			return false
@@ -100,7 +102,7 @@ func (r *runs) prepare() bool {
 	if err != nil {
 		r.unprepared = true
 		r.mapped.Add(-int64(n))
-		r.join(&r.clean, kindClean, x, n)
+		r.lay(x, n)
 		return false
 	}
 	r.dirtyFrames += n

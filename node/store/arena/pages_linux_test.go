@@ -121,3 +121,63 @@ func TestPrepare(t *testing.T) {
 	}
 	check(t, m)
 }
+
+// TestHoles: the system leaves huge pages alone of which a part was given back, before
+// and after somebody was in a hurry, and none when all is used again.
+func TestHoles(t *testing.T) {
+	enabled, err := os.ReadFile("/sys/kernel/mm/transparent_hugepage/enabled")
+	if err != nil || strings.Contains(string(enabled), "[never]") {
+		t.Skipf("this system has no huge pages: %s %v", enabled, err)
+	}
+	m := newMemory(t, Options{})
+	h := m.Heap(0)
+	var blocks []Ref
+	for range smallFrames + 16*hugeFrames {
+		blocks = append(blocks, h.Alloc(frameBytes))
+		clear(m.Bytes(blocks[len(blocks)-1], frameBytes))
+	}
+	// settle returns how many huge pages have a hole, and says so if others are left
+	// alone or one of these is not.
+	settle := func(when string) int {
+		for m.Settle() {
+		}
+		check(t, m)
+		holes := make(map[uint32]bool)
+		for x := uint32(1); x < m.runs.top; {
+			n := max(m.frame(x).frames, 1)
+			if m.frame(x).kind == kindClean {
+				for i := range n {
+					holes[(x+i)/hugeFrames] = true
+				}
+			}
+			x += n
+		}
+		left := make(map[uint32]bool)
+		eachMapping(t, "VmFlags:", func(start, end uintptr, says string) {
+			for number := range m.runs.top / hugeFrames {
+				at := uintptr(m.base) + uintptr(number)*hugeBytes
+				left[number] = left[number] || start <= at && at < end && strings.Contains(says, " nh")
+			}
+		})
+		for number := uint32(smallFrames / hugeFrames); (number+1)*hugeFrames <= m.runs.top; number++ {
+			if left[number] != holes[number] {
+				t.Errorf("%s: huge page %d is left alone: %v; has a hole: %v", when, number, left[number], holes[number])
+			}
+		}
+		return len(holes)
+	}
+	for i := 0; i < len(blocks); i += 2 {
+		h.Free(blocks[i])
+	}
+	if settle("half is free") == 0 {
+		t.Error("there are no holes to look at")
+	}
+	m.Hurry()()
+	settle("after a hurry")
+	for i := 0; i < len(blocks); i += 2 {
+		blocks[i] = h.Alloc(frameBytes)
+	}
+	if n := settle("all is used again"); n != 0 {
+		t.Errorf("%d pages have a hole when all is used again", n)
+	}
+}

@@ -38,6 +38,7 @@ func reserve(table, size int64, huge bool) (reserved, error) {
 	skip := -(uintptr(p) + uintptr(table)) & (hugeBytes - 1)
 	base := unsafe.Add(p, uintptr(table)+skip)
 	if small := int64(smallFrames * frameBytes); huge && size > small {
+		preferHuge(unsafe.Slice((*byte)(base), small), false)
 		preferHuge(unsafe.Slice((*byte)(unsafe.Add(base, small)), size-small), true)
 	}
 	return reserved{mapping: mapping{p, all}, base: base, table: p}, nil

@@ -15,31 +15,43 @@ import (
 func resident(t *testing.T, m *Memory) int64 { return smaps(t, m, "Rss:") }
 
 // smaps returns what the system says of m, the side table included, under that
-// name. Source: proc(5), smaps.
+// name.
 func smaps(t *testing.T, m *Memory, name string) int64 {
+	t.Helper()
+	from, to := uintptr(m.table), uintptr(unsafe.Add(m.base, m.Limit()))
+	var sum int64
+	eachMapping(t, name, func(start, end uintptr, says string) {
+		var kib int64
+		if start < from || end > to {
+			return
+		}
+		if _, err := fmt.Sscanf(says, "%d kB", &kib); err != nil {
+			t.Fatal(err)
+		}
+		sum += kib << 10
+	})
+	return sum
+}
+
+// eachMapping calls do with what the system says of each mapping of the process under
+// that name. Source: proc(5), smaps.
+func eachMapping(t *testing.T, name string, do func(start, end uintptr, says string)) {
 	t.Helper()
 	f, err := os.Open("/proc/self/smaps")
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer f.Close()
-	from, to := uintptr(m.table), uintptr(unsafe.Add(m.base, m.Limit()))
-	var sum int64
-	inside := false
+	var start, end uintptr
 	for lines := bufio.NewScanner(f); lines.Scan(); {
-		var start, end uintptr
-		if n, _ := fmt.Sscanf(lines.Text(), "%x-%x ", &start, &end); n == 2 {
-			inside = start >= from && end <= to
+		var from, to uintptr
+		if n, _ := fmt.Sscanf(lines.Text(), "%x-%x ", &from, &to); n == 2 {
+			start, end = from, to
 		}
-		if rest, ok := strings.CutPrefix(lines.Text(), name); ok && inside {
-			var kib int64
-			if _, err := fmt.Sscanf(rest, "%d kB", &kib); err != nil {
-				t.Fatal(err)
-			}
-			sum += kib << 10
+		if says, ok := strings.CutPrefix(lines.Text(), name); ok {
+			do(start, end, says)
 		}
 	}
-	return sum
 }
 
 func TestResident(t *testing.T) {

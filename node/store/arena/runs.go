@@ -32,6 +32,7 @@ type runs struct {
 	top          uint32
 	used         uint32 // frames in use
 	dirtyFrames  uint32 // frames in dirty
+	holes        holes
 }
 
 const (
@@ -107,6 +108,7 @@ func (r *runs) find(n uint32) uint32 {
 		if more = r.beyond(x, n, x+all); n+more < all {
 			r.add(&r.clean, kindClean, x+n+more, all-n-more)
 		}
+		r.taken(x, n+more)
 	} else {
 		if n > r.memory.limit-r.top {
 			return 0
@@ -182,6 +184,14 @@ func (r *runs) join(s *freeSet, kind uint8, x, n uint32) {
 	r.add(s, kind, x, n)
 }
 
+// lay puts frames that are not resident any more among the clean ones.
+func (r *runs) lay(x, n uint32) {
+	top := r.top
+	r.given(x, n)
+	r.join(&r.clean, kindClean, x, n)
+	r.taken(r.top, top-r.top)
+}
+
 // put takes back what take has returned, 0 included.
 func (r *runs) put(first uint32) {
 	if first == 0 {
@@ -217,9 +227,10 @@ func (r *runs) put(first uint32) {
 	}
 }
 
-// settle gives back about most frames of those that are too many and reports
-// whether there are more.
+// settle gives back about most frames of those that are too many, tells the system of
+// holes, and reports whether there are more frames.
 func (r *runs) settle(most uint32) (more bool) {
+	defer r.tell()
 	r.mutex.Lock()
 	keep := r.keep()
 	over := r.dirtyFrames > keep
@@ -273,7 +284,7 @@ func (r *runs) giveBack(keep, most uint32, wait bool) (given uint32) {
 		}
 		given += n
 		r.mapped.Add(-int64(n))
-		r.join(&r.clean, kindClean, x, n)
+		r.lay(x, n)
 	}
 	return given
 }
