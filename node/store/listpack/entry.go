@@ -20,6 +20,20 @@ const (
 	tagInt64  = 0xf4
 )
 
+// wholeSizes are the lengths of entries, with the length behind them, by their first
+// bytes: 0 where that does not tell.
+var wholeSizes = newWholeSizes()
+
+func newWholeSizes() (sizes [256]uint8) {
+	for e := range tagText12 {
+		sizes[e] = uint8(bodySize([]byte{byte(e)}) + 1)
+	}
+	for e := tagInt16; e <= tagInt64; e++ {
+		sizes[e] = uint8(bodySize([]byte{byte(e)}) + 1)
+	}
+	return sizes
+}
+
 // bodySize is the length of the entry that b begins with, without the length
 // behind it.
 func bodySize(b []byte) int {

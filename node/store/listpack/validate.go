@@ -52,20 +52,13 @@ func CheckEntries(lp []byte, pos, most int) (next, n int) {
 			pos = next
 			continue
 		}
-		size := 0
-		switch {
-		case e < tagText6:
-			size = 1
-		case e < tagText12 && e >= tagInt13:
-			size = 2
-		case tagInt16 <= e && e <= tagInt32:
-			size = 3 + int(e-tagInt16)
-		}
+		size := int(wholeSizes[e])
 		if size > 0 {
-			if pos += size; pos >= end || lp[pos] != byte(size) {
+			next := pos + size
+			if next > end || lp[next-1] != byte(size-1) {
 				return -1, 0
 			}
-			pos++
+			pos = next
 			continue
 		}
 		size, ok := checkedSize(lp[pos:end])
@@ -116,12 +109,23 @@ func CheckInt(lp []byte, pos int) (number int64, next int) {
 
 // CheckInts is CheckInt for n entries, of which the numbers are not asked for.
 func CheckInts(lp []byte, pos, n int) (next int) {
-	for ; n > 0 && pos >= 0; n-- {
-		if lp[pos] < tagText6 && lp[pos+1] == 1 {
-			pos += 2
-			continue
+	for end := len(lp) - 1; n > 0; n-- {
+		size := 1
+		switch e := lp[pos]; {
+		case e < tagText6:
+		case tagInt13 <= e && e < tagText12:
+			size = 2
+		case tagInt16 <= e && e <= tagInt32:
+			size = 3 + int(e-tagInt16)
+		case e == tagInt64:
+			size = 9
+		default:
+			return -1
 		}
-		_, pos = checkLongInt(lp, pos)
+		if pos += size; pos >= end || lp[pos] != byte(size) {
+			return -1
+		}
+		pos++
 	}
 	return pos
 }
