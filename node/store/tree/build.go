@@ -86,15 +86,14 @@ func (b *Builder) Close() Tree {
 	return b.t
 }
 
-// Clone returns a copy of the tree in another space of the same memory. It
-// copies node by node and does not look at the items.
-func (v View) Clone(space Space) Tree {
-	t := Tree{View: View{Memory: v.Memory, Root: Root{Plain: v.Root.Plain}}, Space: space}
-	if v.Root.Node != 0 {
-		t.Root.Node = t.clone(v.Root.Node)
-		t.Root.Height, t.Root.Count = v.Root.Height, v.Root.Count
+// Clone makes t, which has a memory and a space, a copy of the tree of that memory with
+// this root. It copies node by node and does not look at the items.
+func (t *Tree) Clone(root Root) {
+	t.Root = Root{Plain: root.Plain}
+	if root.Node != 0 {
+		t.Root.Node = t.clone(root.Node)
+		t.Root.Height, t.Root.Count = root.Height, root.Count
 	}
-	return t
 }
 
 // clone returns a copy of a node of whatever tree and of all that is under it.

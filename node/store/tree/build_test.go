@@ -19,7 +19,7 @@ func TestCopies(t *testing.T) {
 		clone := *w
 		clone.snapshots, clone.retired = nil, nil
 		clone.tree.Space.Retirer, clone.tree.Space.Frozen = &clone, false
-		clone.tree = w.tree.Clone(clone.tree.Space)
+		clone.tree.Clone(w.tree.Root)
 		built := clone
 		built.tree.Space.Retirer = &built
 		empty := built.tree

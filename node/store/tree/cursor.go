@@ -2,6 +2,8 @@ package tree
 
 import (
 	"math/bits"
+	"sync/atomic"
+	"unsafe"
 
 	"slotmesh/node/store/arena"
 )
@@ -71,7 +73,7 @@ func (v *View) trace(path *[maxHeight]step, prefix uint64, compare func(item []b
 		path[level] = newStep(r, i)
 		children := n.children()
 		if level == height-1 {
-			near = guess(children, i, prefix)
+			near = v.approach(children, i, prefix)
 		}
 		r = children[i].node
 	}
@@ -97,7 +99,7 @@ func (v *View) Lookup(prefix uint64) (item []byte, found bool) {
 		i := v.findChild(n, prefix, nil)
 		children := n.children()
 		if level == 1 {
-			near = guess(children, i, prefix)
+			near = v.approach(children, i, prefix)
 		}
 		r = children[i].node
 	}
@@ -181,6 +183,21 @@ func guess(children []child, i int, prefix uint64) int {
 		return int(float64(int64(at-first)) / float64(int64(next-first)) * float64(int64(children[i].count)))
 	}
 	return unknown
+}
+
+// approach is guess that asks for the memory in which the offset of that item is: else
+// the processor would ask for it when the prefixes have come.
+func (v *View) approach(children []child, i int, prefix uint64) int {
+	near := guess(children, i, prefix)
+	if near != unknown {
+		touch(v.node(children[i].node).at(nodeHeader + 8*int(children[i].count) + 2*near))
+	}
+	return near
+}
+
+// touch asks for the memory at p. Nothing waits for it.
+func touch(p unsafe.Pointer) {
+	atomic.LoadUint32((*uint32)(unsafe.Add(p, -int(uintptr(p)&3))))
 }
 
 // nearSteps is how far a guess is expected to be wrong.
@@ -350,6 +367,27 @@ func (v *View) PrefixAt(p Place) uint64 { return v.node(step(p).node()).prefix(s
 func (c *Cursor) Prefix() uint64 {
 	s := c.path[c.view.Root.Height]
 	return c.view.node(s.node()).prefix(s.at())
+}
+
+// Below counts the items from the cursor on whose prefixes are below high, in a tree
+// that has prefixes. It counts no more than most.
+func (c *Cursor) Below(high uint64, most int) (n int) {
+	if !c.Valid() {
+		return 0
+	}
+	at := c.path[c.view.Root.Height].at()
+	prefixes := c.leaf().prefixes()[at:]
+	for n < most && n < len(prefixes) && prefixes[n] < high {
+		n++
+	}
+	if n == most || n < len(prefixes) {
+		return n
+	}
+	next := *c
+	next.path[c.view.Root.Height] += step(len(prefixes) - 1)
+	next.rank = unknown
+	next.Next()
+	return n + next.Below(high, most-n)
 }
 
 // Next moves to the following item and reports whether there is one.

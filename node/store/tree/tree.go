@@ -60,12 +60,17 @@ func (r Root) Put(b []byte) {
 }
 
 // ParseRoot decodes what Put wrote.
-func ParseRoot(b []byte) Root {
+func ParseRoot(b []byte) (r Root) {
+	r.Parse(b)
+	return r
+}
+
+// Parse makes r what Put wrote, where r lies.
+func (r *Root) Parse(b []byte) {
+	b = b[:RootSize]
 	word := binary.LittleEndian.Uint64(b)
-	return Root{
-		Node: arena.Ref(word & (1<<arena.RefBits - 1)), Height: uint8(word >> 48 & 0x7f), Plain: word>>63 != 0,
-		Count: binary.LittleEndian.Uint64(b[8:]), Bytes: binary.LittleEndian.Uint64(b[16:]),
-	}
+	r.Node, r.Height, r.Plain = arena.Ref(word&(1<<arena.RefBits-1)), uint8(word>>48&0x7f), word>>63 != 0
+	r.Count, r.Bytes = binary.LittleEndian.Uint64(b[8:]), binary.LittleEndian.Uint64(b[16:])
 }
 
 // View reads a tree. Items and cursors that it gives are good until the tree

@@ -49,19 +49,20 @@ func (v Value) Clone(space tree.Space) *Draft {
 	d := NewDraft(space, v.Kind, v.Enc)
 	copy(d.Splice(0, 0, len(v.Bytes)), v.Bytes)
 	d.Cell.SetRoots(int(v.Roots))
-	v.cloneTrees(d.space, d.Edit())
+	d.CloneTrees()
 	return d
 }
 
 // CloneTrees makes the trees of the record, which are another value's too, its own: it
 // puts copies in their place.
-func (c *Cell) CloneTrees() { c.Value().cloneTrees(c.Space(), c.Edit()) }
-
-// cloneTrees puts the roots of copies of the trees of v into payload, which is that of
-// v or a copy of it.
-func (v Value) cloneTrees(space tree.Space, payload []byte) {
-	for i := range int(v.Roots) {
-		v.Tree(i).Clone(space).Root.Put(payload[i*tree.RootSize:])
+func (c *Cell) CloneTrees() {
+	var t tree.Tree
+	t.Memory, t.Space = c.Memory(), c.Space()
+	payload := c.Edit()
+	for i := range c.Roots() {
+		root := payload[i*tree.RootSize:]
+		t.Clone(tree.ParseRoot(root))
+		t.Root.Put(root)
 	}
 }
 
