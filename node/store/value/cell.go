@@ -159,6 +159,39 @@ func (c *Cell) rewrite(old, h *Header, at, remove, insert, room int) {
 	}
 }
 
+// Adopt makes the record one of home with another key, and takes a block of heap if that
+// of it is not right for the length, or if a snapshot may still read it: c is where the
+// record is then. Neither home is told, and what they know of the record is the
+// caller's concern. key is no view of the record.
+func (c *Cell) Adopt(home Home, heap *arena.Heap, key []byte) {
+	old := c.Header()
+	h := old
+	h.KeyLen, h.Lent = len(key), false
+	size := h.layout()
+	m := c.Memory()
+	if end := old.payloadAt + old.PayloadLen; old.Lent || !c.fits(size) {
+		at := heap.Alloc(size)
+		b := m.Bytes(at, size)
+		h.put(b)
+		copy(b[h.keyAt:], key)
+		copy(b[h.payloadAt:], m.Bytes(c.at, end)[old.payloadAt:])
+		if old.Lent {
+			c.home.Retire(c.at)
+		} else {
+			heap.Free(c.at)
+		}
+		c.at = at
+	} else {
+		b := m.Bytes(c.at, max(size, end))
+		if h.payloadAt != old.payloadAt {
+			copy(b[h.payloadAt:size], b[old.payloadAt:end])
+			h.put(b)
+		}
+		copy(b[h.keyAt:], key)
+	}
+	c.home, c.heap = home, heap
+}
+
 // fits reports whether the record's block is right for size bytes: large
 // enough, and not far too large.
 func (c *Cell) fits(size int) bool {
