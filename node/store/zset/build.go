@@ -231,30 +231,35 @@ func Packed(lp []byte, limits Limits) (ok bool, err error) {
 	var rooms [2][20]byte
 	var last []byte
 	var seen listpack.Few
-	lastScore := math.Inf(-1)
+	lastScore, rising := math.Inf(-1), true
 	n := 0
-	for pos, end := listpack.HeaderSize, listpack.End(lp); pos < end; n++ {
+	for pos, end := listpack.HeaderSize, listpack.End(lp); ; n++ {
+		if rising && exact {
+			// Most members are short, and most scores short numbers that differ.
+			next, at, score, pairs := seen.AddRising(lp, pos, lastScore, most-n)
+			if pairs > 0 {
+				pos, lastScore = next, score
+				last, _, _ = listpack.ShortText(lp, at)
+				n += pairs
+			}
+		}
+		if pos == end {
+			break
+		}
 		member, at, ok := listpack.CheckedText(lp, pos)
 		if !ok {
-			if at, _ = listpack.CheckEntries(lp, pos, 1); at < 0 {
+			if member, at = foreignMember(lp, pos, &rooms[n%2]); at < 0 {
 				return false, ErrCorrupt
 			}
-			var number int64
-			var isInt bool
-			if member, number, isInt, _ = listpack.Entry(lp, pos); isInt {
-				member = strconv.AppendInt(rooms[n%2][:0], number, 10)
-			}
 		}
-		var score float64
 		number, next, ok := listpack.CheckedInt(lp, at)
-		if score = float64(number); !ok {
-			if next, have := listpack.CheckEntries(lp, at, 1); next < 0 || have == 0 {
-				return false, ErrCorrupt
-			}
-			if score, next, ok = foreignScore(lp, at); !ok {
+		score := float64(number)
+		if !ok {
+			if score, next = foreignScore(lp, at); next < 0 {
 				return false, ErrCorrupt
 			}
 		}
+		rising = score > lastScore && next-at <= listpack.RisingSize
 		exact = exact && n < most && (score > lastScore || n == 0 || score == lastScore && bytes.Compare(member, last) > 0) &&
 			!isNegativeZero(score) && seen.Add(lp, pos, member)
 		last, lastScore = member, score
@@ -264,6 +269,41 @@ func Packed(lp []byte, limits Limits) (ok bool, err error) {
 		return false, ErrCorrupt
 	}
 	return exact && n > 0, nil
+}
+
+// foreignMember returns the text of the member at pos of what Packed looks at, where
+// something is, and what is behind it: at < 0 if it is broken. An integer is written into
+// room.
+func foreignMember(lp []byte, pos int, room *[20]byte) (member []byte, at int) {
+	if at, _ = listpack.CheckEntries(lp, pos, 1); at < 0 {
+		return nil, -1
+	}
+	member, n, isInt, _ := listpack.Entry(lp, pos)
+	if isInt {
+		member = strconv.AppendInt(room[:0], n, 10)
+	}
+	return member, at
+}
+
+// foreignScore returns the score at pos of what Packed looks at, and what is behind it:
+// next < 0 if it is not there, or no score.
+func foreignScore(lp []byte, pos int) (score float64, next int) {
+	text, next, ok := listpack.CheckedText(lp, pos)
+	if !ok {
+		n := 0
+		if next, n = listpack.CheckEntries(lp, pos, 1); next < 0 || n == 0 {
+			return 0, -1
+		}
+		var number int64
+		var isInt bool
+		if text, number, isInt, _ = listpack.Entry(lp, pos); isInt {
+			return float64(number), next
+		}
+	}
+	if score, ok = ParseScore(text); !ok {
+		return 0, -1
+	}
+	return score, next
 }
 
 // SetListpack fills the empty set with what Packed is about. On error the set is in
@@ -295,16 +335,4 @@ func (z *ZSet) SetListpack(lp []byte) error {
 	}
 	z.limits = limits
 	return nil
-}
-
-// foreignScore reads the score at pos of a listpack that is valid as such, and tells
-// where it ends.
-func foreignScore(lp []byte, pos int) (score float64, next int, ok bool) {
-	next = listpack.Skip(lp, pos, 1)
-	text, n, isInt, _ := listpack.Entry(lp, pos)
-	if isInt {
-		return float64(n), next, true
-	}
-	score, ok = ParseScore(text)
-	return score, next, ok
 }

@@ -46,14 +46,25 @@ func Open(c *value.Cell, limits Limits) ZSet {
 
 func (z *ZSet) refresh() { z.v = z.cell.Value() }
 
-// trees opens both trees of a large set for change. Only their roots come from z,
-// so that the compiler sees that z and the cell can stay on the stack.
-func (z *ZSet) trees() (scores, members tree.Tree) {
-	scores = tree.Tree{View: tree.View{Memory: z.cell.Memory(), Root: tree.ParseRoot(z.v.Bytes)}, Space: z.cell.Space()}
-	members = scores
-	members.Root = tree.ParseRoot(z.v.Bytes[byMember*tree.RootSize:])
-	return scores, members
+// trees are both trees of a large set, for change. They differ in their roots alone:
+// one of them is in turn, which begins as the tree by members.
+type trees struct {
+	tree.Tree
+	// other is the root of the tree that is not in turn.
+	other tree.Root
 }
+
+// trees opens both. Only their roots come from z, so that the compiler sees that z and
+// the cell can stay on the stack.
+func (z *ZSet) trees() (t trees) {
+	t.Memory, t.Space = z.cell.Memory(), z.cell.Space()
+	t.Root = tree.ParseRoot(z.v.Bytes[byMember*tree.RootSize:])
+	t.other = tree.ParseRoot(z.v.Bytes[byScore*tree.RootSize:])
+	return t
+}
+
+// turn puts the other tree in turn.
+func (t *trees) turn() { t.Root, t.other = t.other, t.Root }
 
 // Mode says which changes Add makes.
 type Mode uint8
@@ -91,19 +102,20 @@ func (z *ZSet) Add(member []byte, score float64, mode Mode) (float64, Outcome) {
 	if z.packed() {
 		return z.addPacked(member, score, mode)
 	}
-	scores, members := z.trees()
-	hash := members.Memory.Hash(member)
+	t := z.trees()
+	hash := t.Memory.Hash(member)
 	var at tree.Cursor
-	if !seekHashed(&at, &members.View, hash, member) {
+	if !seekHashed(&at, &t.View, hash, member) {
 		if mode&OnlyOld != 0 {
 			return 0, Left
 		}
 		stored := z.grow(member, score)
-		item := members.Insert(&at, hash, scoreSize+len(member))
+		item := t.Insert(&at, hash, scoreSize+len(member))
 		putScore(item, stored)
 		copy(item[scoreSize:], member)
-		insertScore(&scores, member, stored)
-		z.keep(&scores, &members, stored)
+		t.turn()
+		insertScore(&t.Tree, member, stored)
+		z.keep(t.Root, t.other, stored)
 		return score, Added
 	}
 	old := getScore(at.Item())
@@ -112,11 +124,12 @@ func (z *ZSet) Add(member []byte, score float64, mode Mode) (float64, Outcome) {
 		return score, outcome
 	}
 	stored := z.storable(score)
-	putScore(members.Resize(&at, scoreSize+len(member)), stored)
-	seekScore(&at, &scores.View, old, member)
-	scores.Delete(&at)
-	insertScore(&scores, member, stored)
-	z.keep(&scores, &members, stored)
+	putScore(t.Resize(&at, scoreSize+len(member)), stored)
+	t.turn()
+	seekScore(&at, &t.View, old, member)
+	t.Delete(&at)
+	insertScore(&t.Tree, member, stored)
+	z.keep(t.Root, t.other, stored)
 	return score, Updated
 }
 
@@ -165,14 +178,14 @@ func insertScore(scores *tree.Tree, member []byte, score float64) {
 }
 
 // keep writes the roots back after a change that gave a member this score.
-func (z *ZSet) keep(scores, members *tree.Tree, score float64) {
+func (z *ZSet) keep(scores, members tree.Root, score float64) {
 	b := z.cell.Edit()
 	if isNegativeZero(score) && !z.signed() {
 		b = z.cell.Splice(len(b), 0, 1)
 		b[len(b)-1] = 1
 	}
-	scores.Root.Put(b[byScore*tree.RootSize:])
-	members.Root.Put(b[byMember*tree.RootSize:])
+	scores.Put(b[byScore*tree.RootSize:])
+	members.Put(b[byMember*tree.RootSize:])
 	z.v.Bytes = b
 }
 
@@ -311,26 +324,18 @@ func (z *ZSet) Remove(member []byte) bool {
 		z.cutPacked(pos, listpack.Skip(lp, pos, 2), 1)
 		return true
 	}
-	scores, members := z.trees()
-	var at, next tree.Cursor
-	if !seekHashed(&at, &members.View, members.Memory.Hash(member), member) {
+	t := z.trees()
+	var at tree.Cursor
+	if !seekHashed(&at, &t.View, t.Memory.Hash(member), member) {
 		return false
 	}
-	removeFound(&scores, &members, &at, &next, member)
-	z.keep(&scores, &members, 0)
-	return true
-}
-
-// removeFound removes the member at a place in the tree by members from both trees. next
-// is then the place in the tree by scores behind the member, and before it may be where
-// that is: of members that go together many stand side by side.
-func removeFound(scores, members *tree.Tree, at, next *tree.Cursor, member []byte) {
 	score := getScore(at.Item())
-	members.Delete(at)
-	if !next.Valid() || next.Prefix() != order(score) || string(next.Item()) != string(member) {
-		seekScore(next, &scores.View, score, member)
-	}
-	scores.Delete(next)
+	t.Delete(&at)
+	t.turn()
+	seekScore(&at, &t.View, score, member)
+	t.Delete(&at)
+	z.keep(t.Root, t.other, 0)
+	return true
 }
 
 // RemoveAll is Remove of several members, one after the other, until none is left. It
@@ -344,17 +349,25 @@ func (z *ZSet) RemoveAll(members [][]byte) (removed int) {
 		}
 		return removed
 	}
-	scores, byMember := z.trees()
+	t := z.trees()
 	var at, next tree.Cursor
-	for i := 0; i < len(members) && byMember.Len() > 0; i++ {
-		if !seekHashed(&at, &byMember.View, byMember.Memory.Hash(members[i]), members[i]) {
+	for i := 0; i < len(members) && t.Len() > 0; i++ {
+		if !seekHashed(&at, &t.View, t.Memory.Hash(members[i]), members[i]) {
 			continue
 		}
-		removeFound(&scores, &byMember, &at, &next, members[i])
+		score := getScore(at.Item())
+		t.Delete(&at)
+		t.turn()
+		// Of members that go together many stand side by side.
+		if !next.Valid() || next.Prefix() != order(score) || string(next.Item()) != string(members[i]) {
+			seekScore(&next, &t.View, score, members[i])
+		}
+		t.Delete(&next)
+		t.turn()
 		removed++
 	}
 	if removed > 0 {
-		z.keep(&scores, &byMember, 0)
+		z.keep(t.other, t.Root, 0)
 	}
 	return removed
 }
@@ -370,16 +383,20 @@ func (z *ZSet) RemoveRanks(from, to int) {
 		z.cutPacked(start, listpack.Skip(lp, start, 2*(to-from)), to-from)
 		return
 	}
-	if to-from <= few {
-		first := z.v.Tree(byScore).At(from)
-		if _, ok := z.removeFew(&first, to-from); ok {
-			return
-		}
+	t := z.trees()
+	if n := to - from; n <= few && n < t.Len() {
+		t.turn()
+		var first tree.Cursor
+		t.SeekAt(&first, from)
+		z.removeFew(&t, &first, n)
+		return
 	}
-	scores, members := z.trees()
-	removeMembers(&members, &scores.View, from, to)
-	scores.DeleteRange(from, to)
-	z.keep(&scores, &members, 0)
+	scores := t.View
+	scores.Root = t.other
+	removeMembers(&t.Tree, &scores, from, to)
+	t.turn()
+	t.DeleteRange(from, to)
+	z.keep(t.Root, t.other, 0)
 }
 
 // few is how many members are removed from the first of them on.
@@ -392,14 +409,12 @@ func (z *ZSet) RemoveScores(s ScoreRange) (n int, ok bool) {
 	if z.packed() || s.empty() {
 		return 0, false
 	}
-	v := z.v.Tree(byScore)
+	t := z.trees()
+	t.turn()
 	low, high := s.ends()
-	first, _ := v.Find(low, nil)
-	n = 0
-	for c := first; n <= few && c.Valid() && c.Prefix() < high; c.Next() {
-		n++
-	}
-	return z.removeFew(&first, n)
+	var first tree.Cursor
+	t.Seek(&first, low, nil)
+	return z.removeFew(&t, &first, first.Below(high, few+1))
 }
 
 // RemoveLex is RemoveScores for the members in l. It needs all scores to be equal.
@@ -407,13 +422,14 @@ func (z *ZSet) RemoveLex(l LexRange) (n int, ok bool) {
 	if z.packed() || l.empty() {
 		return 0, false
 	}
-	v := z.v.Tree(byScore)
-	begin, end := v.At(0), v.At(v.Len()-1)
+	t := z.trees()
+	t.turn()
+	begin, end := t.At(0), t.At(t.Len()-1)
 	score := begin.Prefix()
 	if score != end.Prefix() {
 		return 0, false
 	}
-	first, _ := v.Find(score, func(item []byte) int {
+	first, _ := t.Find(score, func(item []byte) int {
 		if l.afterMin(item) {
 			return 1
 		}
@@ -423,22 +439,23 @@ func (z *ZSet) RemoveLex(l LexRange) (n int, ok bool) {
 	for c := first; n <= few && c.Valid() && l.beforeMax(c.Item()); c.Next() {
 		n++
 	}
-	return z.removeFew(&first, n)
+	return z.removeFew(&t, &first, n)
 }
 
-// removeFew removes n members from first on.
-func (z *ZSet) removeFew(first *tree.Cursor, n int) (int, bool) {
-	if n > few || n == z.Len() {
+// removeFew removes n members from first on, a place in the tree by scores, which is in
+// turn.
+func (z *ZSet) removeFew(t *trees, first *tree.Cursor, n int) (int, bool) {
+	if n > few || n == t.Len() {
 		return 0, false
 	}
 	if n == 0 {
 		return 0, true
 	}
-	scores, members := z.trees()
-	c := *first
-	removeWalked(&members, &c, n)
-	scores.DeleteRun(first, n)
-	z.keep(&scores, &members, 0)
+	t.turn()
+	removeWalked(&t.Tree, first, n)
+	t.turn()
+	t.DeleteRun(first, n)
+	z.keep(t.Root, t.other, 0)
 	return n, true
 }
 
@@ -454,10 +471,10 @@ func (r *Reader) MembersWithout(from, to int, space tree.Space) tree.Tree {
 // RemoveRanksAs is RemoveRanks with the tree that MembersWithout made of the set as
 // it is.
 func (z *ZSet) RemoveRanksAs(from, to int, root tree.Root) {
-	scores, members := z.trees()
-	members.Root = root
-	scores.DeleteRange(from, to)
-	z.keep(&scores, &members, 0)
+	t := z.trees()
+	t.turn()
+	t.DeleteRange(from, to)
+	z.keep(t.Root, root, 0)
 }
 
 // removeMembers removes the members of ranks from up to, without it, to of scores
@@ -467,19 +484,26 @@ func removeMembers(members *tree.Tree, scores *tree.View, from, to int) {
 		thinMembers(members, scores, from, to)
 		return
 	}
-	c := scores.At(from)
-	removeWalked(members, &c, to-from)
+	first := scores.At(from)
+	removeWalked(members, &first, to-from)
 }
 
-// removeWalked removes the n members from c, a place in the tree by scores, on from the
-// tree by members.
-func removeWalked(members *tree.Tree, c *tree.Cursor, n int) {
+// removeWalked removes the n members from a place in the tree by scores on from the tree
+// by members.
+func removeWalked(members *tree.Tree, first *tree.Cursor, n int) {
 	var at tree.Cursor
-	for range n {
-		if member := c.Item(); seekHashed(&at, &members.View, members.Memory.Hash(member), member) {
+	remove := func(member []byte) {
+		if seekHashed(&at, &members.View, members.Memory.Hash(member), member) {
 			members.Delete(&at)
 		}
+	}
+	remove(first.Item())
+	if n == 1 {
+		return
+	}
+	for c := *first; n > 1; n-- {
 		c.Next()
+		remove(c.Item())
 	}
 }
 

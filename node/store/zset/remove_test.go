@@ -49,8 +49,8 @@ func TestRemoveManyRanks(t *testing.T) {
 			want = slices.Delete(want, from, to)
 			if z.Len() != len(want) {
 				t.Fatalf("%d members are left, want %d", z.Len(), len(want))
-			} else if byScore, byMember := z.trees(); byScore.Len() != byMember.Len() {
-				t.Fatalf("%d members by score and %d by hash", byScore.Len(), byMember.Len())
+			} else if both := z.trees(); both.Root.Count != both.other.Count {
+				t.Fatalf("%d members by hash and %d by score", both.Root.Count, both.other.Count)
 			}
 			c := z.At(0)
 			for rank, m := range want {
@@ -196,7 +196,7 @@ func TestRemoveNeighbours(t *testing.T) {
 			t.Fatalf("%q is at rank %d, %q at %d", left[from], rank, c.Member(), from)
 		}
 	}
-	if scores, members := z.trees(); scores.Len() != 0 || members.Len() != 0 {
-		t.Fatalf("%d members are left by score and %d by hash", scores.Len(), members.Len())
+	if both := z.trees(); both.Root.Count != 0 || both.other.Count != 0 {
+		t.Fatalf("%d members are left by hash and %d by score", both.Root.Count, both.other.Count)
 	}
 }

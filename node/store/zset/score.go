@@ -81,6 +81,9 @@ func ParseScore(text []byte) (float64, bool) {
 // it, nothing at all (zero), and numbers out of range (infinite, or zero) are
 // taken; a zero byte ends it. Source: the reference's zslParseRange.
 func ParseBound(text []byte) (float64, bool) {
+	if f, ok := smallNumber(text); ok {
+		return f, true
+	}
 	for i, c := range text {
 		if c == 0 {
 			text = text[:i]
@@ -143,44 +146,6 @@ func parseFloat(text []byte) (f float64, rest int, lost bool) {
 	}
 	return f, 0, f == 0 && !zero
 }
-
-// smallNumber reads the short numbers that most scores are: both what stands there
-// without the point and the power of ten that it is divided by are exact.
-func smallNumber(text []byte) (float64, bool) {
-	digits := text
-	negative := len(digits) > 1 && digits[0] == '-'
-	if negative {
-		digits = digits[1:]
-	}
-	if len(digits) == 0 || len(digits) > 16 {
-		return 0, false
-	}
-	n, point := int64(0), -1
-	for i, c := range digits {
-		switch {
-		case '0' <= c && c <= '9':
-			n = n*10 + int64(c-'0')
-		case c == '.' && point < 0 && len(digits) > 1:
-			point = i
-		default:
-			return 0, false
-		}
-	}
-	f := float64(n)
-	switch {
-	case point >= 0:
-		f /= powers[len(digits)-1-point]
-	case len(digits) > 15:
-		return 0, false
-	}
-	if negative {
-		f = -f
-	}
-	return f, true
-}
-
-// powers are those of ten that smallNumber divides by.
-var powers = [16]float64{1, 1e1, 1e2, 1e3, 1e4, 1e5, 1e6, 1e7, 1e8, 1e9, 1e10, 1e11, 1e12, 1e13, 1e14, 1e15}
 
 func isName(text []byte, name string) bool {
 	if len(text) != len(name) {

@@ -432,7 +432,7 @@ func TestScoreText(t *testing.T) {
 func TestSmallNumbers(t *testing.T) {
 	short := 0
 	rapid.Check(t, func(t *rapid.T) {
-		text := rapid.StringMatching(`-?[0-9]{0,10}\.?[0-9]{0,9}`).Draw(t, "number")
+		text := rapid.StringMatching(`-?[0-9]{0,10}\.?[0-9]{0,18}`).Draw(t, "number")
 		f, ok := smallNumber([]byte(text))
 		if !ok {
 			return
