@@ -20,6 +20,29 @@ type Filter struct {
 	// places are those in the first others, if both they and the first set are
 	// intsets: all are in the order of numbers.
 	places [4]int
+	// Ahead, if not nil, is room for members that are looked up together in the first
+	// other, if that is large and the first set is not. Then ahead is the same.
+	Ahead, ahead *LookedAhead
+}
+
+// LookedAhead are members of a small set from where an iterator was, and what a large
+// one has of the same hashes. It is room that may be used again.
+type LookedAhead struct {
+	at, n   uint
+	members [tree.Together]smallMember
+	hashes  [tree.Together]uint64
+	items   [tree.Together][]byte
+	found   uint
+}
+
+// has reports whether the large set has something of the hash of the member at hand.
+func (a *LookedAhead) has() bool { return a.found>>(a.at%tree.Together)&1 != 0 }
+
+// smallMember is what an Iterator tells of a member of a small set.
+type smallMember struct {
+	text  []byte
+	n     int64
+	isInt bool
 }
 
 // Intersect makes f, which is zero, a walk over what all of sets have, of which
@@ -43,7 +66,7 @@ func (f *Filter) Subtract(first *Reader, others []Reader) {
 func bySize(sets []Reader, sign int) {
 	for gap := len(sets) / 2; gap > 0; gap /= 2 {
 		for i := gap; i < len(sets); i++ {
-			for j := i; j >= gap && sign*sets[j].Len() < sign*sets[j-gap].Len(); j -= gap {
+			for j := i; j >= gap && sign*sets[j].size() < sign*sets[j-gap].size(); j -= gap {
 				sets[j], sets[j-gap] = sets[j-gap], sets[j]
 			}
 		}
@@ -54,6 +77,10 @@ func bySize(sets []Reader, sign int) {
 func (f *Filter) start(first *Reader, others []Reader, all bool) {
 	f.others, f.all, f.walkers, f.places = others, all, nil, [4]int{}
 	f.begin(first)
+	if f.ahead = nil; f.Ahead != nil && first.form != formTree && len(others) > 0 && others[0].form == formTree && others[0].tree.Root.Height > 1 {
+		f.ahead = f.Ahead
+		f.ahead.at, f.ahead.n = 0, 0
+	}
 	if first.form == formTree && len(others) > 0 {
 		f.walkers = make([]tree.Walker, len(others))
 		for i := range others {
@@ -67,7 +94,7 @@ func (f *Filter) start(first *Reader, others []Reader, all bool) {
 // Next goes on to the next member and reports whether there is one.
 func (f *Filter) Next() bool {
 next:
-	for f.Iterator.Next() {
+	for f.nextMember() {
 		for i := range f.others {
 			if f.has(i) != f.all {
 				continue next
@@ -76,6 +103,41 @@ next:
 		return true
 	}
 	return false
+}
+
+// nextMember goes on to the next member of the first set, or to the next that may be
+// wanted.
+func (f *Filter) nextMember() bool {
+	a := f.ahead
+	if a == nil {
+		return f.Iterator.Next()
+	}
+	for {
+		if a.at++; a.at >= a.n && !f.lookAhead() {
+			return false
+		}
+		if !f.all || a.has() {
+			break
+		}
+	}
+	m := &a.members[a.at]
+	f.text, f.n, f.isInt = m.text, m.n, m.isInt
+	return true
+}
+
+// lookAhead looks the next members up in the first other, and reports whether there is
+// any.
+func (f *Filter) lookAhead() bool {
+	a := f.ahead
+	a.at, a.n = 0, 0
+	for a.n < tree.Together && f.Iterator.Next() {
+		m := &a.members[a.n]
+		m.text, m.n, m.isInt = f.text, f.n, f.isInt
+		a.hashes[a.n] = f.Hash()
+		a.n++
+	}
+	a.found = f.others[0].tree.LookupAll(a.hashes[:a.n], &a.items)
+	return a.n > 0
 }
 
 // has reports whether other i has the member.
@@ -95,6 +157,15 @@ func (f *Filter) has(i int) bool {
 	case formPacked:
 		return findPacked(r.bytes, it.Member()) >= 0
 	}
+	if a := f.ahead; a != nil && i == 0 {
+		if !a.has() {
+			return false
+		}
+		if string(a.items[a.at]) == string(it.Member()) {
+			return true
+		}
+		return hasMember(&r.tree, a.hashes[a.at], it.Member())
+	}
 	hash := it.Hash()
 	if f.walkers == nil {
 		return hasMember(&r.tree, hash, it.Member())
@@ -106,8 +177,7 @@ func (f *Filter) has(i int) bool {
 	if string(w.Item()) == string(it.Member()) {
 		return true
 	}
-	_, found := findMember(&r.tree, hash, it.Member())
-	return found
+	return hasMember(&r.tree, hash, it.Member())
 }
 
 // SubtractByRemoval copies first into b and removes the members of others: the
@@ -131,9 +201,9 @@ func SubtractByRemoval(first Reader, others []Reader, b *Builder) {
 // the result, so it is that of the reference's sunionDiffGenericCommand.
 func RemovalIsBetter(sets []Reader) bool {
 	lookups, removals := 0, 0
-	for _, r := range sets {
-		lookups += sets[0].Len()
-		removals += r.Len()
+	for i := range sets {
+		lookups += sets[0].size()
+		removals += sets[i].size()
 	}
 	// A look-up is cheaper, and may end the search early.
 	return lookups/2 > removals

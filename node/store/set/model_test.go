@@ -583,3 +583,69 @@ func TestReach(t *testing.T) {
 		}
 	}
 }
+
+// TestSmallWithLarge combines small sets of all forms with one whose tree is high, so
+// that members are looked up together: with every number of them that is in it.
+func TestSmallWithLarge(t *testing.T) {
+	memory, limits := valuetest.NewMemory(t), DefaultLimits()
+	build := func(members [][]byte) *value.Draft {
+		draft := value.NewDraft(tree.Space{Heap: memory.Heap(0)}, value.KindSet, Encoding(members[0]))
+		s := Open(&draft.Cell)
+		for _, member := range members {
+			s.Add(member, &limits)
+		}
+		return draft
+	}
+	var members [][]byte
+	for i := range 20_000 {
+		members = append(members, fmt.Append(nil, "m", i), fmt.Append(nil, i))
+	}
+	large, other := Read(build(members).Value()), Read(build(members[:30]).Value())
+	if large.tree.Root.Height < 2 {
+		t.Fatalf("the tree has a height of %d", large.tree.Root.Height)
+	}
+	var ahead LookedAhead
+	for _, prefix := range []string{"", "m"} {
+		for n := 1; n < 40; n++ {
+			var some [][]byte
+			want := 0
+			for i := range n {
+				at := i
+				if i%3 == 1 {
+					at += 100_000
+				} else {
+					want++
+				}
+				some = append(some, fmt.Append(nil, prefix, at))
+			}
+			draft := build(some)
+			small := Read(draft.Value())
+			count := func(f *Filter, start func()) (n int) {
+				for start(); f.Next(); n++ {
+					if !small.Has(f.Member()) || f.Hash() != small.Hash(f.Member()) {
+						t.Fatalf("%d: %q is none of its members", n, f.Member())
+					}
+				}
+				return n
+			}
+			f := Filter{Ahead: &ahead}
+			if got := count(&f, func() { f.Intersect([]Reader{large, small}) }); got != want {
+				t.Errorf("%d members %q: %d in common, want %d", n, prefix, got, want)
+			}
+			f = Filter{Ahead: &ahead}
+			if got := count(&f, func() { f.Subtract(&small, []Reader{large}) }); got != n-want {
+				t.Errorf("%d members %q: %d are left, want %d", n, prefix, got, n-want)
+			}
+			f = Filter{Ahead: &ahead}
+			if got := count(&f, func() { f.Subtract(&small, []Reader{other, large}) }); got != n-want {
+				t.Errorf("%d members %q: %d are left of two, want %d", n, prefix, got, n-want)
+			}
+			f = Filter{Ahead: &ahead}
+			sets := []Reader{large, small, large}
+			if got := count(&f, func() { f.Intersect(sets) }); got != want {
+				t.Errorf("%d members %q: %d in common of three, want %d", n, prefix, got, want)
+			}
+			draft.Discard()
+		}
+	}
+}

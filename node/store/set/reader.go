@@ -1,6 +1,7 @@
 package set
 
 import (
+	"slices"
 	"strconv"
 
 	"slotmesh/node/store/arena"
@@ -28,19 +29,38 @@ type Reader struct {
 }
 
 // Read returns a reader of v, which is a set.
-func Read(v value.Value) Reader {
-	r := Reader{bytes: v.Bytes, tree: tree.View{Memory: v.Memory}}
-	switch {
-	case v.Roots > 0:
-		r.form, r.tree = formTree, v.Tree(0)
-	case v.Enc != value.EncIntset:
-		r.form = formPacked
-	}
+func Read(v value.Value) (r Reader) {
+	r.read(&v)
 	return r
 }
 
+// Append appends a reader of v to sets. It is made where it lies: moving it about takes
+// as long as looking a member up.
+func Append(sets []Reader, v *value.Value) []Reader {
+	n := len(sets)
+	sets = slices.Grow(sets, 1)[:n+1]
+	sets[n].read(v)
+	return sets
+}
+
+// read makes r, whatever it was, a reader of v.
+func (r *Reader) read(v *value.Value) {
+	r.bytes, r.tree.Memory = v.Bytes, v.Memory
+	switch {
+	case v.Roots > 0:
+		r.form = formTree
+		r.tree.Root.Parse(v.Bytes)
+	case v.Enc != value.EncIntset:
+		r.form = formPacked
+	default:
+		r.form = formInts
+	}
+}
+
 // Len is the number of members.
-func (r Reader) Len() int {
+func (r Reader) Len() int { return r.size() }
+
+func (r *Reader) size() int {
 	switch r.form {
 	case formInts:
 		return intset(r.bytes).len()
@@ -50,7 +70,19 @@ func (r Reader) Len() int {
 		}
 		return listpack.Len(r.bytes)
 	}
-	return r.tree.Len()
+	return int(r.tree.Root.Count)
+}
+
+// Sizes returns the number of members of the smallest of some sets, and of all together.
+func Sizes(sets []Reader) (least, all int) {
+	for i := range sets {
+		n := sets[i].size()
+		all += n
+		if i == 0 || n < least {
+			least = n
+		}
+	}
+	return least, all
 }
 
 // Ints returns the bytes of the intset, if the set is one: what an RDB file

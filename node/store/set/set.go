@@ -62,7 +62,20 @@ func (s Set) insert(at, n int) []byte {
 }
 
 // Reader reads the set as it is now.
-func (s Set) Reader() Reader { return Read(s.cell.Value()) }
+func (s Set) Reader() (r Reader) {
+	v := s.cell.Value()
+	r.read(&v)
+	return r
+}
+
+// Empty reports whether there is no member left.
+func (s Set) Empty() bool {
+	if s.cell.Roots() > 0 {
+		return tree.ParseRoot(s.cell.Payload()).Count == 0
+	}
+	r := s.Reader()
+	return r.size() == 0
+}
 
 // Add adds member and reports whether it was missing. member is no view of the
 // set itself.
