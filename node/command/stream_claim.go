@@ -26,20 +26,21 @@ func errNoGroup(key, group []byte) error {
 	return textErr("NOGROUP No such key '", cText(key), "' or consumer group '", cText(group), "'")
 }
 
-// claimGroup returns the stream and the group of XAUTOCLAIM.
-func claimGroup(c *Call, ref *store.Ref) (s stream.Stream, g stream.Group, err error) {
-	if *ref, err = c.writeStream(c.Args[1]); err != nil {
-		return s, g, err
+// claimGroup reads the stream of XCLAIM and XAUTOCLAIM into s, which is zero, and
+// returns the group.
+func claimGroup(c *Call, s *stream.Reader) (ref store.Ref, g stream.Group, err error) {
+	if ref, err = c.writeStream(c.Args[1]); err != nil {
+		return ref, g, err
 	}
 	ok := ref.OK()
 	if ok {
-		s = stream.Open(&ref.Cell)
+		*s = stream.Read(ref.Value())
 		g, ok = s.Group(c.Args[2])
 	}
 	if !ok {
-		return s, g, errNoGroup(c.Args[1], c.Args[2])
+		return ref, g, errNoGroup(c.Args[1], c.Args[2])
 	}
-	return s, g, nil
+	return ref, g, nil
 }
 
 // claimOptions are the options of XCLAIM.
@@ -104,19 +105,10 @@ func parseClaim(c *Call, words [][]byte) (o claimOptions, err error) {
 }
 
 func runXClaim(c *Call) error {
-	ref, err := c.WriteKind(c.Args[1], value.KindStream)
+	var s stream.Reader
+	ref, g, err := claimGroup(c, &s)
 	if err != nil {
 		return err
-	}
-	var s stream.Reader
-	var g stream.Group
-	found := false
-	if ref.OK() {
-		s = stream.Read(ref.Value())
-		g, found = s.Group(c.Args[2])
-	}
-	if !found {
-		return errNoGroup(c.Args[1], c.Args[2])
 	}
 	minIdle, ok := value.ParseInt(c.Args[4])
 	if !ok {
@@ -182,8 +174,8 @@ func claimAll(c *Call, ref store.Ref, g stream.Group, ids []stream.ID, minIdle i
 	out.close(c.Reply)
 	if c.Applied && o.told {
 		// The effect of a command that saw the consumer then.
-		if _, ok := s.Consumer(g.Number, r.name); ok {
-			s.SetSeen(g.Number, r.name, o.at)
+		if _, ok := s.Consumer(&r.group, r.name); ok {
+			s.SetSeen(&r.group, r.name, o.at)
 			cl.changed++
 		}
 	}
@@ -255,53 +247,112 @@ func (cl *claimer) finish() {
 // maxClaimCount is the greatest COUNT of XAUTOCLAIM.
 const maxClaimCount = math.MaxInt64 / 16
 
-func runXAutoClaim(c *Call) error {
-	minIdle, ok := value.ParseInt(c.Args[4])
-	if !ok {
-		return errAutoClaimIdle
+// autoClaim is what XAUTOCLAIM asks for, and how far it has come.
+type autoClaim struct {
+	start          stream.ID
+	minIdle, count int64
+	justID         bool
+	// attempts is how many more entries it may look at.
+	attempts int64
+}
+
+func parseAutoClaim(args [][]byte) (o autoClaim, err error) {
+	var ok bool
+	if o.minIdle, ok = value.ParseInt(args[4]); !ok {
+		return o, errAutoClaimIdle
 	}
-	start, err := parseFrom(c.Args[5])
-	if err != nil {
-		return err
+	if o.start, err = parseFrom(args[5]); err != nil {
+		return o, err
 	}
-	count, justID := int64(100), false
-	for i := 6; i < len(c.Args); i++ {
+	o.count = 100
+	for i := 6; i < len(args); i++ {
 		switch {
-		case i+1 < len(c.Args) && IsWord(c.Args[i], "count"):
+		case i+1 < len(args) && IsWord(args[i], "count"):
 			i++
-			n, ok := value.ParseInt(c.Args[i])
-			if !ok || n < 1 || n > maxClaimCount {
-				return errCountPositive
+			if o.count, ok = value.ParseInt(args[i]); !ok || o.count < 1 || o.count > maxClaimCount {
+				return o, errCountPositive
 			}
-			count = n
-		case IsWord(c.Args[i], "justid"):
-			justID = true
+		case IsWord(args[i], "justid"):
+			o.justID = true
 		default:
-			return resp.ErrSyntax
+			return o, resp.ErrSyntax
 		}
 	}
-	var ref store.Ref
-	s, g, err := claimGroup(c, &ref)
+	// It looks at ten times as many as it claims.
+	o.attempts = 10 * o.count
+	return o, nil
+}
+
+// due reports whether d has been pending for long enough.
+func (o *autoClaim) due(c *Call, d *stream.Delivery) bool {
+	return o.minIdle <= 0 || c.Now-d.TimeMs >= o.minIdle
+}
+
+// pass goes to the first entry that is to be claimed or dropped, and reports whether
+// there is one. Else next is where a later call goes on.
+func (o *autoClaim) pass(c *Call, r *stream.Reader, g *stream.Group) (next stream.ID, found bool) {
+	it := r.Pending(g.Number, o.start)
+	for ; it.Next(); o.attempts-- {
+		d := &it.Delivery
+		if o.attempts == 0 {
+			return d.ID, false
+		}
+		if o.start = d.ID; o.due(c, d) {
+			return next, true
+		}
+		if _, exists := r.Get(d.ID); !exists {
+			return next, true
+		}
+	}
+	return next, false
+}
+
+func runXAutoClaim(c *Call) error {
+	o, err := parseAutoClaim(c.Args)
+	if err != nil {
+		// The key is looked up all the same: an expired one goes.
+		c.Read(c.Args[1])
+		return err
+	}
+	var s stream.Reader
+	ref, g, err := claimGroup(c, &s)
 	if err != nil {
 		return err
 	}
-	// It looks at ten times as many as it claims.
-	if count > heavyEntries/5 && c.manyPending(&s.Reader) {
+	if o.count > heavyEntries/5 && c.manyPending(&s) {
 		return ErrLong
 	}
-	if count > 1<<40 {
+	if o.count > 1<<40 {
 		// The reference makes room for as many ids.
 		return errCountMemory
 	}
+	next, found := o.pass(c, &s, &g)
+	if !found {
+		// Those who ask again and again mostly find nothing.
+		w := c.Reply
+		w.Array(3)
+		replyID(w, next)
+		w.Array(0)
+		w.Array(0)
+		c.NoEffect()
+		return nil
+	}
+	o.run(c, ref, g)
+	return nil
+}
+
+// run claims and drops, from the first entry on for which there is that to do.
+func (o *autoClaim) run(c *Call, ref store.Ref, g stream.Group) {
+	s := stream.Open(&ref.Cell)
 	r := groupReader{c: c, s: &s, key: c.Args[1], groupName: c.Args[2], group: g, name: c.Args[3]}
-	cl := claimer{groupReader: &r, justID: justID, at: c.Now, retries: -1}
+	cl := claimer{groupReader: &r, justID: o.justID, at: c.Now, retries: -1}
 	w := c.Reply
 	w.Array(3)
 	head := len(w.Buf)
 	out := openArray(w)
-	it := s.Pending(g.Number, start)
+	it := s.Pending(g.Number, o.start)
 	more := it.Next()
-	for attempts := 10 * count; attempts > 0 && count > 0 && more; attempts-- {
+	for count := o.count; o.attempts > 0 && count > 0 && more; o.attempts-- {
 		d := it.Delivery
 		e, exists := s.Get(d.ID)
 		switch {
@@ -309,7 +360,7 @@ func runXAutoClaim(c *Call) error {
 			cl.drop(d.ID)
 			count--
 			it.At(&s.Reader, d.ID)
-		case minIdle <= 0 || c.Now-d.TimeMs >= minIdle:
+		case o.due(c, &d):
 			cl.claim(d, &e)
 			out.n++
 			count--
@@ -328,7 +379,6 @@ func runXAutoClaim(c *Call) error {
 		replyID(w, id)
 	}
 	cl.finish()
-	return nil
 }
 
 // insertID writes an id in front of what was written from at on.
@@ -417,7 +467,7 @@ func runXPending(c *Call) error {
 		replyPending(c, &r, g, &o)
 		return nil
 	}
-	consumer, ok := r.Consumer(g.Number, o.consumer)
+	consumer, ok := r.Consumer(&g, o.consumer)
 	if !ok {
 		c.Reply.Array(0)
 		return nil

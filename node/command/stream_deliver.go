@@ -53,12 +53,12 @@ type groupReader struct {
 
 // findConsumer finds the consumer, or makes it, and marks it as seen.
 func (r *groupReader) findConsumer() {
-	consumer, ok := r.s.Consumer(r.group.Number, r.name)
+	consumer, ok := r.s.Consumer(&r.group, r.name)
 	if !ok {
-		consumer, _ = r.s.CreateConsumer(r.group.Number, r.name, r.c.Now)
+		consumer, _ = r.s.CreateConsumer(&r.group, r.name, r.c.Now)
 		r.created = true
 	} else if consumer.SeenMs != r.c.Now {
-		r.s.SetSeen(r.group.Number, r.name, r.c.Now)
+		r.s.SetSeen(&r.group, r.name, r.c.Now)
 	}
 	r.number = consumer.Number
 }
@@ -158,7 +158,7 @@ func (r *groupReader) end() {
 		r.c.Effect(wordXGroup, wordCreateConsumer, r.key, r.groupName, r.name)
 	}
 	if r.moved {
-		r.s.SetGroup(r.groupName, r.group)
+		r.s.SetGroup(r.groupName, &r.group)
 		r.c.tellGroup(r.key, r.groupName, r.group)
 	}
 	if r.number != 0 && !r.seen {

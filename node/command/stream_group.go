@@ -233,7 +233,7 @@ func xGroupSetID(c *Call) error {
 		return err
 	}
 	g.EntriesRead = read
-	s.SetGroup(c.Args[3], g)
+	s.SetGroup(c.Args[3], &g)
 	s.Save()
 	c.dirty++
 	c.Reply.OK()
@@ -274,7 +274,7 @@ func xGroupCreateConsumer(c *Call) error {
 	if err != nil {
 		return err
 	}
-	if _, created := s.CreateConsumer(g.Number, c.Args[4], c.Now); !created {
+	if _, created := s.CreateConsumer(&g, c.Args[4], c.Now); !created {
 		c.Reply.Int(0)
 		return nil
 	}
@@ -299,7 +299,7 @@ func xGroupDelConsumer(c *Call) error {
 	if c.manyPending(&s.Reader) {
 		return ErrLong
 	}
-	pending, ok := s.DeleteConsumer(g.Number, c.Args[4])
+	pending, ok := s.DeleteConsumer(&g, c.Args[4])
 	if ok {
 		s.Save()
 		c.dirty++

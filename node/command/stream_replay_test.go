@@ -101,6 +101,37 @@ func TestStreamEffects(t *testing.T) {
 	}
 }
 
+// TestAutoClaimGoesOn looks at where XAUTOCLAIM ends: it looks at ten times as many
+// entries as it may claim, whether or not it finds any.
+func TestAutoClaimGoesOn(t *testing.T) {
+	n := newNode(t)
+	n.do("XGROUP", "CREATE", "s", "g", "0", "MKSTREAM")
+	for i := range 25 {
+		n.do("XADD", "s", fmt.Sprint(i+1, "-0"), "a", "1")
+	}
+	n.do("XREADGROUP", "GROUP", "g", "a", "COUNT", "25", "STREAMS", "s", ">")
+	n.now.Add(1000)
+	n.do("XCLAIM", "s", "g", "a", "0", "24-0", "JUSTID", "IDLE", "5000")
+	n.do("XDEL", "s", "14-0")
+	n.entries()
+	for _, c := range []struct{ command, want, effects string }{
+		{"XAUTOCLAIM s g b 2000 0 COUNT 1 JUSTID", "*3\r\n$4\r\n11-0\r\n*0\r\n*0\r\n", ""},
+		{"XAUTOCLAIM s g b 2000 25 COUNT 1 JUSTID", "*3\r\n$3\r\n0-0\r\n*0\r\n*0\r\n", ""},
+		{"XAUTOCLAIM s g b 2000 26 COUNT 1 JUSTID", "*3\r\n$3\r\n0-0\r\n*0\r\n*0\r\n", ""},
+		{"XAUTOCLAIM s g b 2000 4 COUNT 1 JUSTID", "*3\r\n$4\r\n14-0\r\n*0\r\n*0\r\n", ""},
+		{"XAUTOCLAIM s g b 2000 5 COUNT 1 JUSTID", "*3\r\n$4\r\n15-0\r\n*0\r\n*1\r\n$4\r\n14-0\r\n", "0 XACK s g 14-0"},
+		{"XAUTOCLAIM s g b 2000 16 COUNT 2 JUSTID", "*3\r\n$3\r\n0-0\r\n*1\r\n$4\r\n24-0\r\n*0\r\n", "0 XCLAIM s g b 0 24-0 TIME 1700000001000 RETRYCOUNT 1 FORCE JUSTID LASTID 25-0"},
+		{"XAUTOCLAIM s g b 500 13 COUNT 1 JUSTID", "*3\r\n$4\r\n15-0\r\n*1\r\n$4\r\n13-0\r\n*0\r\n", "0 XCLAIM s g b 0 13-0 TIME 1700000001000 RETRYCOUNT 1 FORCE JUSTID LASTID 25-0"},
+	} {
+		if got := n.do(strings.Fields(c.command)...); got != c.want {
+			t.Errorf("%s: %q, want %q", c.command, got, c.want)
+		}
+		if got := n.entries(); got != c.effects {
+			t.Errorf("%s: journaled\n %s, want\n %s", c.command, got, c.effects)
+		}
+	}
+}
+
 // TestServedStreamEffects looks at what is journaled of those who waited for a
 // stream.
 func TestServedStreamEffects(t *testing.T) {
@@ -147,10 +178,14 @@ func TestStreamAllocations(t *testing.T) {
 		{"xrange", "-", "+", "COUNT", "10"},
 		{"xdel", "1-1"},
 		{"xack", "g", "1-1"},
+		{"xautoclaim", "g", "c", "0", "0"},
 	} {
 		n := newNode(t)
 		n.journal.on = false
 		calls := streamCalls(n, args...)
+		for _, c := range calls {
+			n.do("XGROUP", "CREATE", string(c.Args[1]), "g", "0", "MKSTREAM")
+		}
 		resume := func() {}
 		run := func() {
 			for _, c := range calls {

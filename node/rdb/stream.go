@@ -64,7 +64,11 @@ func (d *decoder) readStream(t Type, b *build) error {
 	s := stream.Open(b.cell())
 	// What was read so far is the draft's, to be discarded with it on an error.
 	defer s.Save()
-	err := d.times(func() error {
+	blocks, err := d.plainLength()
+	if err != nil {
+		return err
+	}
+	for ; blocks > 0; blocks-- {
 		name, err := d.element(&d.first)
 		if err != nil {
 			return err
@@ -77,10 +81,9 @@ func (d *decoder) readStream(t Type, b *build) error {
 		if err != nil {
 			return err
 		}
-		return s.AppendBlock(id, lp)
-	})
-	if err != nil {
-		return err
+		if err := s.AppendBlock(id, lp, blocks == 1); err != nil {
+			return err
+		}
 	}
 	if err := d.readStreamFacts(t, &s); err != nil {
 		return err
@@ -150,13 +153,13 @@ func (d *decoder) readGroup(t Type, s *stream.Stream) error {
 	if err != nil {
 		return err
 	}
-	if err := d.times(func() error { return d.readConsumer(t, s, g.Number) }); err != nil {
+	if err := d.times(func() error { return d.readConsumer(t, s, &g) }); err != nil {
 		return err
 	}
 	return s.CheckGroup(g.Number)
 }
 
-func (d *decoder) readConsumer(t Type, s *stream.Stream, group uint32) error {
+func (d *decoder) readConsumer(t Type, s *stream.Stream, g *stream.Group) error {
 	name, err := d.content()
 	if err != nil {
 		return err
@@ -171,7 +174,7 @@ func (d *decoder) readConsumer(t Type, s *stream.Stream, group uint32) error {
 			return err
 		}
 	}
-	consumer, err := s.AddConsumer(group, name, seen)
+	consumer, err := s.AddConsumer(g, name, seen)
 	if err != nil {
 		return err
 	}
@@ -180,7 +183,7 @@ func (d *decoder) readConsumer(t Type, s *stream.Stream, group uint32) error {
 		if err != nil {
 			return err
 		}
-		return s.Assign(group, consumer.Number, id)
+		return s.Assign(g.Number, consumer.Number, id)
 	})
 }
 

@@ -66,7 +66,7 @@ func BenchmarkDeliverAcknowledge(b *testing.B) {
 	d := newDraft(b)
 	s := Open(&d.Cell)
 	g, _ := s.CreateGroup([]byte("group"), ID{}, 0)
-	c, _ := s.CreateConsumer(g.Number, []byte("consumer"), 0)
+	c, _ := s.CreateConsumer(&g, []byte("consumer"), 0)
 	s.Save()
 	const behind = 10_000
 	b.ReportAllocs()
@@ -85,7 +85,7 @@ func TestAllocations(t *testing.T) {
 	d := newDraft(t)
 	s := Open(&d.Cell)
 	g, _ := s.CreateGroup([]byte("group"), ID{}, 0)
-	c, _ := s.CreateConsumer(g.Number, []byte("consumer"), 0)
+	c, _ := s.CreateConsumer(&g, []byte("consumer"), 0)
 	s.Save()
 	id := ID{Ms: 1}
 	n := testing.AllocsPerRun(2000, func() {
@@ -110,5 +110,19 @@ func TestAllocations(t *testing.T) {
 	})
 	if n > 0 {
 		t.Errorf("%v allocations", n)
+	}
+}
+
+// BenchmarkValidateBlock looks through blocks as RESTORE gets them.
+func BenchmarkValidateBlock(b *testing.B) {
+	for _, kind := range blockKinds() {
+		lp := kind.block(b)
+		b.Run(kind.name, func(b *testing.B) {
+			for b.Loop() {
+				if _, err := ValidateBlock(lp); err != nil {
+					b.Fatal(err)
+				}
+			}
+		})
 	}
 }

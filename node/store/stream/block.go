@@ -303,18 +303,29 @@ func ValidateBlock(lp []byte) (count int64, err error) {
 		if flags > flagDeleted|flagSame {
 			return 0, ErrBlock
 		}
-		var n, pieces, told int64
-		next := listpack.CheckInts(lp, pos, 3) // the flags and the id
-		if n, pieces = fields, fields+3; flags&flagSame == 0 {
+		next := checkHead(lp, pos)
+		n, pieces := fields, fields+3
+		if flags&flagSame == 0 {
 			if n, next = checkNext(lp, next); n < 0 || n > math.MaxInt32 {
 				return 0, ErrBlock
 			}
 			n *= 2
 			pieces = n + 4
 		}
-		next = checkSkip(lp, next, n)
-		if told, pos = checkNext(lp, next); pos < 0 || told != pieces {
+		if next < 0 || n > int64(len(lp)) {
 			return 0, ErrBlock
+		}
+		next, have := listpack.CheckEntries(lp, next, int(n))
+		if int64(have) != n {
+			return 0, ErrBlock
+		}
+		if pieces < 128 && lp[next] == byte(pieces) && lp[next+1] == 1 {
+			pos = next + 2
+		} else {
+			var told int64
+			if told, pos = checkNext(lp, next); pos < 0 || told != pieces {
+				return 0, ErrBlock
+			}
 		}
 		entries += pieces + 1
 		if flags&flagDeleted != 0 {
@@ -327,6 +338,32 @@ func ValidateBlock(lp []byte) (count int64, err error) {
 		return 0, ErrBlock
 	}
 	return count, nil
+}
+
+// The flags, milliseconds and sequence of nearly all entries, as the eight bytes that
+// they begin with: a byte of a number and the length behind it, 1, three times, but that
+// the milliseconds may have 13 bits (110 and 5 of them, a byte more, 2) or 16 (f1, two
+// bytes, 3). The masks leave out what is the number's.
+const (
+	headMask, head     = 0x0000_ff80_ff80_ff80, 0x0000_0100_0100_0100
+	headMask13, head13 = 0x00ff_80ff_00e0_ff80, 0x0001_0002_00c0_0100
+	headMask16, head16 = 0xff80_ff00_00ff_ff80, 0x0100_0300_00f1_0100
+)
+
+// checkHead checks the three integers at pos of a block, which is Framed, that an entry
+// begins with, and returns what is behind them; next < 0 if they are none.
+func checkHead(lp []byte, pos int) (next int) {
+	if pos+8 <= len(lp) {
+		switch w := binary.LittleEndian.Uint64(lp[pos:]); {
+		case w&headMask == head:
+			return pos + 6
+		case w&headMask13 == head13:
+			return pos + 7
+		case w&headMask16 == head16:
+			return pos + 8
+		}
+	}
+	return listpack.CheckInts(lp, pos, 3)
 }
 
 // checkNext is listpack.CheckInt for what is behind something that may be broken, with

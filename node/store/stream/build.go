@@ -37,17 +37,26 @@ func (it *Blocks) Next() bool {
 	return true
 }
 
-// AppendBlock adds a block as it is, behind those that are there. It looks at
-// every byte, and counts its entries as the stream's.
-func (s *Stream) AppendBlock(id ID, lp []byte) error {
+// AppendBlock adds a block as it is to a stream that is being built, behind those that
+// are there; behind the last one comes none. It looks at every byte, and counts its
+// entries as the stream's.
+func (s *Stream) AppendBlock(id ID, lp []byte, last bool) error {
 	count, err := ValidateBlock(lp)
 	if err != nil {
 		return err
 	}
-	if o := s.lastBlock(); o.there && !o.id.Less(id) {
-		return ErrOrder
+	t := s.tree(treeBlocks)
+	if n := t.Len(); n > 0 || s.tail != nil {
+		if c := t.At(n - 1); s.tail != nil || !(ID{c.Prefix(), itemSeq(c.Item())}).Less(id) {
+			return ErrOrder
+		}
 	}
-	copy(s.newBlock(id, len(lp)), lp)
+	if last && len(lp) <= maxTail {
+		copy(s.replaceTail(id, len(lp)), lp)
+	} else {
+		putBlock(&t, id, len(lp), lp)
+		s.roots[treeBlocks] = t.Root
+	}
 	s.meta.length += uint64(count)
 	return nil
 }
@@ -72,6 +81,7 @@ func (s *Stream) SetFacts(f Facts) error {
 		return ErrLength
 	}
 	s.meta.added, s.meta.last, s.meta.first, s.meta.maxDeleted = f.Added, f.Last, f.First, f.MaxDeleted
+	s.meta.nodes = s.radixOfLast(s.Blocks())
 	return nil
 }
 
@@ -91,8 +101,8 @@ func (s *Stream) AddGroup(name []byte, last ID, entriesRead int64) (Group, error
 	return g, nil
 }
 
-func (s *Stream) AddConsumer(group uint32, name []byte, seenMs int64) (Consumer, error) {
-	c, ok := s.CreateConsumer(group, name, seenMs)
+func (s *Stream) AddConsumer(g *Group, name []byte, seenMs int64) (Consumer, error) {
+	c, ok := s.CreateConsumer(g, name, seenMs)
 	if !ok {
 		return c, ErrTwice
 	}

@@ -11,7 +11,7 @@
 // trees are
 //
 //   - blocks but the last one, by id;
-//   - names of groups and consumers, with what is known of them (group.go);
+//   - names of groups and consumers, with what is known of them (names.go);
 //   - their numbers, with the names;
 //   - what is pending, by group and id, and by consumer and id (pending.go).
 //
@@ -30,8 +30,8 @@
 // # How to read it
 //
 // id.go, block.go, stream.go, range.go, trim.go, append.go (the quick way to add an
-// entry), then group.go, pending.go and lag.go; radix.go counts nodes of a tree that is not there; build.go is for
-// files and dumps.
+// entry), then names.go, group.go, pending.go and lag.go; radix.go counts nodes of a
+// tree that is not there; build.go is for files and dumps.
 //
 // # Imports
 //

@@ -77,7 +77,7 @@ func FuzzBlock(f *testing.F) {
 		defer d.Discard()
 		s := Open(&d.Cell)
 		defer s.Save()
-		if s.AppendBlock(ID{1, 0}, lp) != nil {
+		if s.AppendBlock(ID{1, 0}, lp, true) != nil {
 			return
 		}
 		for _, reverse := range []bool{false, true} {

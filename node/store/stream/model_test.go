@@ -284,7 +284,21 @@ func (w *world) drawGroup() string {
 }
 
 func (w *world) drawConsumer() string {
-	return []string{"a", "b", "", "a\x00", "consumer 1", "consumer 2"}[w.draw(6)]
+	if w.draw(2) == 0 {
+		return []string{"a", "b", "", "a\x00", "consumer 1", "consumer 2"}[w.draw(6)]
+	}
+	return drawName(w.draw)
+}
+
+// drawName draws a consumer's name from many of which most begin alike, some for long,
+// and some are what others begin with.
+func drawName(draw func(int) int) string {
+	begin := []string{"consumer:0000", "consumer:0001", strings.Repeat("long", 12), "c\xff\xff\xff\xff\xff", "c\x00\x00\x00\x00\x00"}[draw(5)]
+	name := begin + []string{"", "\x00", "\xff", fmt.Sprint(draw(1000)), fmt.Sprint(draw(1000)), fmt.Sprint(draw(1000))}[draw(6)]
+	if draw(10) == 0 {
+		name = name[:draw(len(name)+1)]
+	}
+	return name
 }
 
 func (w *world) groups() {
@@ -327,18 +341,29 @@ func (w *world) inGroup(s *Stream, name string, g *modelGroup, found Group) {
 		}
 		_, there := g.consumers[consumer]
 		delete(g.consumers, consumer)
-		if n, ok := s.DeleteConsumer(found.Number, []byte(consumer)); n != want || ok != there {
+		if n, ok := s.DeleteConsumer(&found, []byte(consumer)); n != want || ok != there {
 			panic(fmt.Sprintf("consumer had %d %v, want %d %v", n, ok, want, there))
 		}
 	case 2:
 		g.last, g.read = w.drawID(), int64(w.draw(100))-1
-		s.SetGroup([]byte(name), Group{found.Number, g.last, g.read})
+		found.LastID, found.EntriesRead = g.last, g.read
+		s.SetGroup([]byte(name), &found)
 	case 3:
 		if _, there := g.consumers[consumer]; there {
 			g.consumers[consumer] = int64(w.draw(1000))
-			s.SetSeen(found.Number, []byte(consumer), g.consumers[consumer])
+			s.SetSeen(&found, []byte(consumer), g.consumers[consumer])
 		}
-	case 4, 5:
+	case 4:
+		for range w.draw(100) {
+			consumer = w.drawConsumer()
+			_, there := g.consumers[consumer]
+			if _, ok := s.CreateConsumer(&found, []byte(consumer), 8); ok == there {
+				panic("consumer made?")
+			} else if ok {
+				g.consumers[consumer] = 8
+			}
+		}
+	case 5:
 		id := w.drawID()
 		for known := range g.pending {
 			id = known
@@ -350,11 +375,11 @@ func (w *world) inGroup(s *Stream, name string, g *modelGroup, found Group) {
 			panic("acknowledged?")
 		}
 	default:
-		c, ok := s.Consumer(found.Number, []byte(consumer))
+		c, ok := s.Consumer(&found, []byte(consumer))
 		if _, there := g.consumers[consumer]; ok != there {
 			panic("consumer is there?")
 		} else if !there {
-			c, _ = s.CreateConsumer(found.Number, []byte(consumer), 7)
+			c, _ = s.CreateConsumer(&found, []byte(consumer), 7)
 			g.consumers[consumer] = 7
 		}
 		for range 1 + w.draw(10) {
@@ -467,6 +492,10 @@ func (g *modelGroup) check(r *Reader, found Group, what string) {
 		name := string(it.Name)
 		consumers = append(consumers, name)
 		same(what+" seen", it.Consumer.SeenMs, g.consumers[name])
+		same(what+" prefix", it.cursor.Prefix(), found.consumerPrefix(it.Name))
+		if c, ok := r.Consumer(&found, it.Name); !ok || c != it.Consumer {
+			panic(what + ": consumer is not found")
+		}
 		if string(r.ConsumerName(it.Consumer.Number)) != name {
 			panic(what + ": name of number")
 		}
@@ -576,8 +605,9 @@ func (w *world) rebuild() {
 			panic(err)
 		}
 	}
-	for it := old.EachBlock(); it.Next(); {
-		must(s.AppendBlock(it.ID, it.Listpack))
+	left := old.Blocks()
+	for it := old.EachBlock(); it.Next(); left-- {
+		must(s.AppendBlock(it.ID, it.Listpack, left == 1))
 	}
 	must(s.SetFacts(old.Facts()))
 	for it := old.Groups(); it.Next(); {
@@ -590,7 +620,7 @@ func (w *world) rebuild() {
 			panic("nobody owns what is pending")
 		}
 		for names := old.Consumers(it.Group.Number); names.Next(); {
-			consumer, err := s.AddConsumer(g.Number, names.Name, names.Consumer.SeenMs)
+			consumer, err := s.AddConsumer(&g, names.Name, names.Consumer.SeenMs)
 			must(err)
 			for o := old.Owned(names.Consumer.Number, ID{}); o.Next(); {
 				must(s.Assign(g.Number, consumer.Number, o.ID))

@@ -121,17 +121,23 @@ func (r *Reader) radixGain(id ID) uint64 {
 // the last one first, so that each comes to the front of those behind it.
 func (r *Reader) radixWithout(n int) uint64 {
 	blocks := r.Blocks()
-	switch {
-	case n == blocks:
-		return 1
-	case n <= blocks/2:
-		f := r.frontAt(n)
-		return r.meta.nodes - r.radixGains(&f, n-1, n)
+	if blocks == 0 || n > blocks/2 {
+		return r.radixOfLast(blocks - n)
 	}
+	f := r.frontAt(n)
+	return r.meta.nodes - r.radixGains(&f, n-1, n)
+}
+
+// radixOfLast is the number of nodes of a tree of the last n blocks.
+func (r *Reader) radixOfLast(n int) uint64 {
+	// The root, which leads to the key's end.
+	if n <= 1 {
+		return 1 + uint64(n)
+	}
+	blocks := r.Blocks()
 	last := r.blockAt(blocks - 1)
-	// The root leads to the key's end.
 	f := radixFront{first: last.id()}
-	return 2 + r.radixGains(&f, blocks-2, blocks-1-n)
+	return 2 + r.radixGains(&f, blocks-2, n-1)
 }
 
 // radixGains adds n blocks to the front, the one of that rank first and then those

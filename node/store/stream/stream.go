@@ -94,7 +94,7 @@ func (r *Reader) read(v value.Value) {
 		return
 	}
 	for i := range int(v.Roots) {
-		r.roots[i] = tree.ParseRoot(v.Bytes[i*tree.RootSize:])
+		r.roots[i].Parse(v.Bytes[i*tree.RootSize:])
 	}
 	rest := v.Rest()
 	r.meta.parse(rest)
@@ -183,21 +183,19 @@ func (s *Stream) View() Reader {
 
 // Save writes what changed into the cell.
 func (s *Stream) Save() {
-	had, roots := int(s.v.Roots), 1
-	if had == treeCount || s.roots[treeNames].Count > 0 {
-		roots = treeCount
-	}
-	if had == roots && s.edited {
+	had, roots := int(s.v.Roots), s.rootCount()
+	switch {
+	case had == 0:
+		s.begin(roots, 0)
+		return
+	case had == roots && s.edited:
 		s.write(s.v.Bytes, roots)
 		return
 	}
 	var b []byte
-	switch had {
-	case roots:
+	if had == roots {
 		b = s.cell.Edit()
-	case 0:
-		b = s.cell.Splice(0, 0, roots*tree.RootSize+metaSize)
-	default:
+	} else {
 		b = s.cell.Splice(0, had*tree.RootSize, roots*tree.RootSize)
 	}
 	s.write(b, roots)
@@ -206,6 +204,23 @@ func (s *Stream) Save() {
 		b = s.cell.Edit()
 	}
 	s.refresh(b, roots)
+}
+
+// rootCount is how many roots the payload is to have.
+func (s *Stream) rootCount() int {
+	if s.v.Roots == treeCount || s.roots[treeNames].Count > 0 {
+		return treeCount
+	}
+	return 1
+}
+
+// begin gives a stream without a payload one, with room for so many bytes of a tail.
+func (s *Stream) begin(roots, tail int) {
+	base := roots*tree.RootSize + metaSize
+	b := s.cell.SpliceRoom(0, 0, base+tail, tailRoom(base, base, base+tail))
+	s.write(b, roots)
+	s.cell.SetRoots(roots)
+	s.refresh(s.cell.Edit(), roots)
 }
 
 // write puts roots and numbers into a payload.
@@ -239,14 +254,16 @@ func (s *Stream) resizeTail(size int) []byte {
 // bytes of its listpack are to be filled.
 func (s *Stream) replaceTail(id ID, size int) []byte {
 	if s.v.Roots == 0 {
-		s.Save()
+		s.begin(s.rootCount(), tailIDSize+size)
+	} else {
+		base := int(s.v.Roots)*tree.RootSize + metaSize
+		s.spliceTail(base, len(s.v.Bytes)-base, base+tailIDSize+size)
 	}
 	base := int(s.v.Roots)*tree.RootSize + metaSize
-	lp := s.spliceTail(base, len(s.v.Bytes)-base, base+tailIDSize+size)
 	binary.LittleEndian.PutUint64(s.v.Bytes[base:], id.Ms)
 	binary.LittleEndian.PutUint64(s.v.Bytes[base+8:], id.Seq)
 	s.tailID = id
-	return lp
+	return s.tail
 }
 
 // spliceTail replaces the last bytes of the payload, remove of them from at on, so

@@ -45,8 +45,8 @@ func TestCutsAgree(t *testing.T) {
 		d := newDraftIn(memory)
 		s := Open(&d.Cell)
 		id := ID{5, 0}
-		for range 1 + r.IntN(12) {
-			if err := s.AppendBlock(id, blocks[r.IntN(4)*r.IntN(2)]); err != nil {
+		for left := 1 + r.IntN(12); left > 0; left-- {
+			if err := s.AppendBlock(id, blocks[r.IntN(4)*r.IntN(2)], left == 1); err != nil {
 				t.Fatal(err)
 			}
 			id.Seq += 10
