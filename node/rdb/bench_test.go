@@ -80,6 +80,9 @@ func BenchmarkParser(b *testing.B) {
 	}
 	member := func(i int) []string { return []string{fmt.Sprint("member", i)} }
 	scored := func(i int) []string { return []string{fmt.Sprint("member", i), fmt.Sprint(i)} }
+	priced := func(i int) []string { return []string{fmt.Sprint("member", i), fmt.Sprintf("%.17g", float64(i)+0.14)} }
+	halves := func(i int) []string { return []string{fmt.Sprint("member", i), fmt.Sprint(i, ".5")} }
+	tied := func(i int) []string { return []string{fmt.Sprintf("member%03d", i), "0"} }
 	field := func(i int) []string { return []string{fmt.Sprint("field", i), "value"} }
 	set := func(n int) string {
 		body := string(byte(typeSet)) + lengths(uint64(n))
@@ -110,6 +113,9 @@ func BenchmarkParser(b *testing.B) {
 		{"set of 100", set(100)},
 		{"set of 1,000", set(1000)},
 		{"zset of 100", pack(typeZSetListpack, words(100, scored))},
+		{"zset of 100 halves", pack(typeZSetListpack, words(100, halves))},
+		{"zset of 100 prices", pack(typeZSetListpack, words(100, priced))},
+		{"zset of 100 equal scores", pack(typeZSetListpack, words(100, tied))},
 		{"zset of 1,000", zset(1000)},
 		{"list of 20", list(20)},
 		{"list of 500", list(500)},

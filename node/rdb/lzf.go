@@ -158,57 +158,77 @@ func lzfLiteral(out []byte, n int, src []byte, from, to int) int {
 	return size
 }
 
+// lzfSlack is how far behind its output lzfDecompress may write: sixteen bytes for a
+// literal and eight for a match.
+const lzfSlack = 16 + 8
+
 // lzfDecompress appends the size bytes that src stands for to dst. A size that
 // src cannot stand for is refused before anything is allocated.
 func lzfDecompress(dst, src []byte, size uint64) ([]byte, error) {
 	if size == 0 || size > uint64(len(src))*lzfMaxExpansion {
 		return nil, errBadLZF
 	}
-	start := len(dst)
-	dst = slices.Grow(dst, int(size))[:start+int(size)]
+	start, full := len(dst), int(size)
+	dst = slices.Grow(dst, full+lzfSlack)[:start+full]
 	out := dst[start:]
 	from, to := unsafe.Pointer(unsafe.SliceData(src)), unsafe.Pointer(unsafe.SliceData(out))
 	at, in := 0, 0 // out[:at] is written, src[:in] was read
-	for in < len(src) {
-		// Away from the ends, 17 bytes can be loaded at in and 16 written at at: what is
-		// written too much is written over later. Of the items, the frequent ones go here.
-		if in+17 <= len(src) && at+16 <= len(out) {
-			control := int(*(*byte)(unsafe.Add(from, in)))
-			if control < 16 {
-				*(*[16]byte)(unsafe.Add(to, at)) = *(*[16]byte)(unsafe.Add(from, in+1))
-				at, in = at+control+1, in+control+2
+	// Most often a literal and a match come in turn, both short. Up to here their bytes can
+	// be loaded without asking whether they are there: the control byte, sixteen of the
+	// literal, three of the match. What is written too much is written over later, or lies
+	// in the slack.
+	frequent := len(src) - (1 + 16 + 3)
+	for in <= frequent && at <= full {
+		control := int(*(*byte)(unsafe.Add(from, in)))
+		if control < lzfMaxLiteral {
+			if control >= 16 {
+				if at, in = lzfItem(out, at, src, in); in < 0 {
+					return nil, errBadLZF
+				}
 				continue
 			}
-			if control >= lzfMaxLiteral && control < 7<<5 {
-				distance := (control&31<<8 | int(*(*byte)(unsafe.Add(from, in+1)))) + 1
-				if distance <= at && distance >= 8 {
-					*(*[8]byte)(unsafe.Add(to, at)) = *(*[8]byte)(unsafe.Add(to, at-distance))
-					at, in = at+control>>5+2, in+2
-					continue
-				}
-			}
-			if control >= 7<<5 {
-				end := at + 9 + int(*(*byte)(unsafe.Add(from, in+1)))
-				distance := (control&31<<8 | int(*(*byte)(unsafe.Add(from, in+2)))) + 1
-				if distance <= at && distance >= 8 && end+8 <= len(out) {
-					for ; at+3 < end; at += 8 {
-						*(*[8]byte)(unsafe.Add(to, at)) = *(*[8]byte)(unsafe.Add(to, at-distance))
-					}
-					// A few bytes that were written by different stores are there sooner one
-					// by one.
-					for ; at < end; at++ {
-						*(*byte)(unsafe.Add(to, at)) = *(*byte)(unsafe.Add(to, at-distance))
-					}
-					at, in = end, in+3
-					continue
-				}
+			*(*[16]byte)(unsafe.Add(to, at)) = *(*[16]byte)(unsafe.Add(from, in+1))
+			at, in = at+control+1, in+control+2
+			if control = int(*(*byte)(unsafe.Add(from, in))); control < lzfMaxLiteral {
+				continue
 			}
 		}
+		low := int(*(*byte)(unsafe.Add(from, in+1)))
+		if control < 7<<5 {
+			distance := (control&31<<8 | low) + 1
+			if distance < 8 || distance > at {
+				if at, in = lzfItem(out, at, src, in); in < 0 {
+					return nil, errBadLZF
+				}
+				continue
+			}
+			*(*[8]byte)(unsafe.Add(to, at)) = *(*[8]byte)(unsafe.Add(to, at-distance))
+			at, in = at+control>>5+2, in+2
+			continue
+		}
+		end := at + 9 + low
+		distance := (control&31<<8 | int(*(*byte)(unsafe.Add(from, in+2)))) + 1
+		if distance < 8 || distance > at || end > full {
+			if at, in = lzfItem(out, at, src, in); in < 0 {
+				return nil, errBadLZF
+			}
+			continue
+		}
+		for ; at+3 < end; at += 8 {
+			*(*[8]byte)(unsafe.Add(to, at)) = *(*[8]byte)(unsafe.Add(to, at-distance))
+		}
+		// A few bytes that were written by different stores are there sooner one by one.
+		for ; at < end; at++ {
+			*(*byte)(unsafe.Add(to, at)) = *(*byte)(unsafe.Add(to, at-distance))
+		}
+		at, in = end, in+3
+	}
+	for in < len(src) && at <= full {
 		if at, in = lzfItem(out, at, src, in); in < 0 {
 			return nil, errBadLZF
 		}
 	}
-	if at != len(out) {
+	if at != full {
 		return nil, errBadLZF
 	}
 	return dst, nil
