@@ -112,8 +112,11 @@ func (e *Engine) Store() *store.Store { return e.store }
 func (e *Engine) Place(key []byte) Place { return e.store.Place(key) }
 
 // Warm touches what looking up keys of db will need, see Store.Warm, and the locks
-// of their slots.
+// of their slots. A database that there is not has nothing to touch.
 func (e *Engine) Warm(db int, places []Place) (used uint64) {
+	if db < 0 || db >= e.databases {
+		return 0
+	}
 	for len(places) > 0 {
 		some := places[:min(len(places), store.WarmKeys)]
 		places = places[len(some):]
@@ -123,6 +126,15 @@ func (e *Engine) Warm(db int, places []Place) (used uint64) {
 		used += e.store.Warm(db, some)
 	}
 	return used
+}
+
+// WarmChange touches what the coming and going of keys of db will need beside what Warm
+// did, see Store.WarmChange.
+func (e *Engine) WarmChange(db int, places []Place) (used uint64) {
+	if db < 0 || db >= e.databases {
+		return 0
+	}
+	return e.store.WarmChange(db, places)
 }
 
 // SetRouting swaps the slot table; nil, as at first, means not in cluster mode.

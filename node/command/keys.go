@@ -60,6 +60,10 @@ func keyRows() []Spec {
 			Name: "move", Syntax: "key db", Arity: 3, Flags: Write | Fast,
 			Keys:  []KeySpec{{Flags: KeyRW | KeyAccess | KeyUpdate, Begin: 1, Step: 1}},
 			Since: "1.0.0", Complexity: "O(1)", Summary: "Moves a key to another database.", Run: runMove,
+			Elsewhere: func(args [][]byte) (int, bool) {
+				n, ok := value.ParseInt(args[len(args)-1])
+				return int(n), ok
+			},
 		},
 		{
 			Name: "rename", Syntax: "key newkey", Arity: 3, Flags: Write, Keys: renamed(KeyUpdate),
@@ -231,33 +235,51 @@ func runMove(c *Call) error {
 	if db == c.DB {
 		return resp.ErrSameObject
 	}
-	if !c.Write(key).OK() || c.PeekIn(db, key).OK() {
+	ref, place := c.Write(key), c.placeOf(key)
+	if !ref.OK() || c.taken(db, key, key, &ref) {
 		c.Reply.Int(0)
 		return nil
 	}
-	c.engine.store.Move(c.Peek(key), db, c.placeOf(key), key, c.Now)
+	c.engine.store.Move(ref, place, db, place, key, c.Now)
 	c.Changed(key)
 	c.touch(db, key)
 	c.Reply.Int(1)
 	return nil
 }
 
+// taken reports whether key of db is there, for a command that has found from. Looking
+// it up may delete it, and that move from: ref is where it is then.
+func (c *Call) taken(db int, key, from []byte, ref *store.Ref) bool {
+	there := c.engine.store.FindAt(db, c.placeOf(key), key)
+	if !there.OK() {
+		return false
+	}
+	if there.Expires() {
+		there = c.unexpired(there, db, there.Slot(), key)
+		*ref = c.Peek(from)
+	}
+	return there.OK()
+}
+
 func rename(c *Call, onlyFree bool) error {
 	from, to := c.Args[1], c.Args[2]
-	if !c.Write(from).OK() {
+	ref := c.Write(from)
+	if !ref.OK() {
 		return resp.ErrNoSuchKey
 	}
 	same := string(from) == string(to)
-	taken := same || c.Write(to).OK()
-	switch {
+	switch taken := same || c.taken(c.DB, to, from, &ref); {
 	case onlyFree && taken:
+		if !same {
+			c.Write(to) // the mark of access
+		}
 		c.Reply.Int(0)
 		return nil
 	case same:
 		c.Reply.OK()
 		return nil
 	}
-	c.engine.store.Move(c.Peek(from), c.DB, c.placeOf(to), to, c.Now)
+	c.engine.store.Move(ref, c.placeOf(from), c.DB, c.placeOf(to), to, c.Now)
 	c.Changed(from)
 	c.touch(c.DB, to)
 	if onlyFree {
@@ -490,8 +512,7 @@ func runRestore(c *Call) error {
 	if err != nil {
 		return err
 	}
-	found := c.Write(key).OK()
-	if found && !o.replace {
+	if !o.replace && c.Write(key).OK() {
 		return resp.ErrBusyKey
 	}
 	at, ok := value.ParseInt(c.Args[2])
@@ -514,6 +535,8 @@ func runRestore(c *Call) error {
 	case u.err != nil:
 		return resp.ErrBadDataFormat
 	}
+	// What is replaced is looked for only now: a refused payload leaves it, expired or not.
+	found := o.replace && c.Write(key).OK()
 	if at > 0 && !o.absolute {
 		at += c.Now
 	}

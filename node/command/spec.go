@@ -53,6 +53,10 @@ type Spec struct {
 	// the loop has its slots, and leaves what it made in Call.ahead.
 	Ahead func(*Call)
 
+	// Elsewhere, if set, names the other database in which this call looks its only key up
+	// too, or returns false if it is none. What it says is believed for nothing but Warm.
+	Elsewhere func(args [][]byte) (db int, ok bool)
+
 	// Exclusive marks a command without keys that runs while nothing else does:
 	// FLUSHALL, SWAPDB. Walks marks one that visits slots by Call.WithSlot: KEYS,
 	// SCAN. Inside EXEC both make the whole transaction exclusive.

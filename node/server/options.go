@@ -84,6 +84,7 @@ type Engine interface {
 	Background() int
 	Place(key []byte) command.Place
 	Warm(db int, places []command.Place) uint64
+	WarmChange(db int, places []command.Place) uint64
 	Leave(c *command.Call)
 	Recover(c *command.Call)
 }

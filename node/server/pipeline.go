@@ -25,8 +25,20 @@ type pipeline struct {
 	// distinct is room for those that are to be warmed, and warmed how many there are.
 	distinct [resp.BatchLen * command.FewKeys]command.Place
 	warmed   int
+	// changing is true when a request of several keys may change some: then keys mostly
+	// come and go, which touches more than is worth touching for everybody.
+	changing bool
+	// elsewhere are the places of those that are looked up in another database too: see
+	// command.Spec.Elsewhere.
+	elsewhere places
 	// warmth is what Warm read: it means nothing.
 	warmth uint64
+}
+
+// places are keys of one database that are to be warmed.
+type places struct {
+	db, n int
+	of    [resp.BatchLen]command.Place
 }
 
 // drop forgets what was found.
@@ -35,7 +47,7 @@ func (p *pipeline) drop() { p.requests, p.taken = nil, 0 }
 // fill looks ahead in the input of s.
 func (p *pipeline) fill(s *session) {
 	p.requests, p.taken = s.scan.Ahead(s.data, &p.batch), 0
-	p.warmed = 0
+	p.warmed, p.elsewhere.n, p.changing = 0, 0, false
 	var last []byte
 	var place command.Place
 	for i := range p.requests {
@@ -57,10 +69,31 @@ func (p *pipeline) fill(s *session) {
 			p.warm(place)
 		}
 		p.places[i] = place
+		if r.spec.Elsewhere != nil {
+			p.findElsewhere(r, args, place)
+		}
 	}
 	if p.warmed > 1 {
 		p.warmth += s.srv.engine.Warm(s.db, p.distinct[:p.warmed])
+		if p.changing {
+			p.warmth += s.srv.engine.WarmChange(s.db, p.distinct[:p.warmed])
+		}
 	}
+	if e := &p.elsewhere; e.n > 0 {
+		p.warmth += s.srv.engine.Warm(e.db, e.of[:e.n])
+	}
+}
+
+// findElsewhere notes that place is to be warmed in another database, if it is the same
+// as for requests before.
+func (p *pipeline) findElsewhere(r *row, args [][]byte, place command.Place) {
+	e := &p.elsewhere
+	db, ok := r.spec.Elsewhere(args)
+	if !ok || e.n > 0 && db != e.db {
+		return
+	}
+	e.db, e.of[e.n] = db, place
+	e.n++
 }
 
 // warm notes that what lies at place is to be warmed.
@@ -76,6 +109,7 @@ func (p *pipeline) findFew(s *session, i int, r *row) {
 	if p.positions = positions; err != nil || len(positions) > command.FewKeys {
 		return
 	}
+	p.changing = p.changing || r.spec.Flags&command.Write != 0
 	for _, at := range positions {
 		place := s.srv.engine.Place(args[at])
 		p.few[i].Add(place)

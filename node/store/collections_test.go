@@ -106,7 +106,7 @@ func TestSnapshotsOfCollections(t *testing.T) {
 					s.Copy(ref, 0, s.PlaceIn(slotOf(to), []byte(to)), []byte(to), 0)
 					model[to] = maps.Clone(model[key])
 				} else {
-					s.Move(ref, 0, s.PlaceIn(slotOf(to), []byte(to)), []byte(to), 0)
+					s.Move(ref, s.PlaceIn(ref.Slot(), ref.Key()), 0, s.PlaceIn(slotOf(to), []byte(to)), []byte(to), 0)
 					model[to] = model[key]
 					delete(model, key)
 				}
@@ -190,4 +190,55 @@ func TestSnapshotsOfCollections(t *testing.T) {
 		t.Error("nothing was ever moved out of a sparse page")
 	}
 	t.Logf("%d blocks were moved out of sparse pages", moved)
+}
+
+// TestMoveKeepsTheRecord moves a key to other names, databases and slots: its deadlines
+// and its mark of access go with it, and the record stays where it is if the name is as
+// long.
+func TestMoveKeepsTheRecord(t *testing.T) {
+	s := store.New(store.Options{})
+	ref := s.Set(0, 1, []byte("first"), value.Value{Kind: value.KindHash, Enc: value.EncListpack, Bytes: []byte("some payload")}, false, 0)
+	ref.SetExpire(5000)
+	ref.FieldsExpire(3000)
+	ref = s.Find(0, 1, []byte("first"))
+	ref.SetAccess(77, -1, 1_000_000)
+	other := s.Set(0, 1, []byte("other"), value.IntValue(1), false, 0)
+	other.SetExpire(4000)
+
+	was, at := s.PlaceIn(1, []byte("first")), s.Find(0, 1, []byte("first")).At()
+	for _, to := range []struct {
+		db   int
+		slot slots.Slot
+		key  string
+	}{{3, 1, "first"}, {3, 1, "again"}, {3, 2, "third"}, {0, 2, "third"}, {0, 1, "a much longer name that no small block has room for"}} {
+		from := ref
+		ref = s.Move(from, was, to.db, s.PlaceIn(to.slot, []byte(to.key)), []byte(to.key), 1_000_000)
+		if len(to.key) == len("first") && ref.At() != at {
+			t.Errorf("%v: the record was at %d and is at %d", to, at, ref.At())
+		}
+		found := s.Find(to.db, to.slot, []byte(to.key))
+		if !found.OK() || found.ExpireAt() != 5000 || found.FieldsExpireAt() != 3000 || string(found.Key()) != to.key || string(found.Payload()) != "some payload" || found.DB() != to.db || found.Slot() != to.slot {
+			t.Errorf("%v: %d %d %q %q", to, found.ExpireAt(), found.FieldsExpireAt(), found.Key(), found.Payload())
+		}
+		if idle := found.Entry(1_000_000).IdleSec; idle != 77 {
+			t.Errorf("%v: idle for %d seconds", to, idle)
+		}
+		if db := to.db; s.Expires(0) != 1+b2i(db == 0) || s.Expires(3) != b2i(db == 3) || s.FieldsExpire(0) != (db == 0) || s.FieldsExpire(3) != (db == 3) || s.Len(0) != 1+b2i(db == 0) || s.Len(3) != b2i(db == 3) {
+			t.Errorf("%v: %d and %d keys, %d and %d expire, fields %v %v", to, s.Len(0), s.Len(3), s.Expires(0), s.Expires(3), s.FieldsExpire(0), s.FieldsExpire(3))
+		}
+		if slot, ok := s.NextDue(0, 3000); !ok || slot != to.slot {
+			t.Errorf("%v: slot %d is due, %v", to, slot, ok)
+		}
+		was, ref = s.PlaceIn(to.slot, []byte(to.key)), found
+	}
+	if found := s.Find(0, 1, []byte("other")); found.ExpireAt() != 4000 {
+		t.Errorf("the other key expires at %d", found.ExpireAt())
+	}
+}
+
+func b2i(b bool) int {
+	if b {
+		return 1
+	}
+	return 0
 }

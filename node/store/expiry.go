@@ -13,11 +13,12 @@ import (
 // what did not. Each record knows its place in it. It lies in the arena, in
 // pieces of deadlinesLen; the first grows by doubling.
 type deadlines struct {
-	heap     *arena.Heap
-	ofFields bool
-	pieces   []arena.Ref
+	heap   *arena.Heap
+	pieces []arena.Ref
+	n      int
 	// room is how many deadlines the first piece has room for.
-	room, n int
+	room     uint16
+	ofFields bool
 }
 
 const (
@@ -91,10 +92,10 @@ func (d *deadlines) grow() {
 	switch {
 	case d.n == 0 && d.room == 0:
 		d.room = 4
-		d.pieces = append(d.pieces, d.heap.Alloc(d.room*deadlineLen))
-	case d.n == d.room && d.room < deadlinesLen:
+		d.pieces = append(d.pieces, d.heap.Alloc(int(d.room)*deadlineLen))
+	case d.n == int(d.room) && d.room < deadlinesLen:
 		old := d.pieces[0]
-		d.pieces[0] = d.heap.Alloc(2 * d.room * deadlineLen)
+		d.pieces[0] = d.heap.Alloc(2 * int(d.room) * deadlineLen)
 		m := d.heap.Memory()
 		copy(m.Bytes(d.pieces[0], d.n*deadlineLen), m.Bytes(old, d.n*deadlineLen))
 		d.heap.Free(old)
@@ -116,7 +117,7 @@ func (d *deadlines) compact(from, limit int) (next, moved int) {
 		}
 		size := deadlinesLen * deadlineLen
 		if from == 0 {
-			size = d.room * deadlineLen
+			size = int(d.room) * deadlineLen
 		}
 		m, to := d.heap.Memory(), d.heap.Alloc(size)
 		copy(m.Bytes(to, size), m.Bytes(old, size))
@@ -219,30 +220,52 @@ func (sp *space) setDeadline(d *deadlines, record arena.Ref, at int64) arena.Ref
 	if place == 0 && at == 0 {
 		return record
 	}
-	due := sp.dueBefore()
 	switch {
 	case place == 0:
-		d.grow()
-		record = d.tell(sp, record, uint32(d.n))
-		sp.enter(d, record, at)
+		record = sp.addDeadline(d, record, at)
 	case at == 0:
-		i := int(place - 1)
-		sp.count(d, -1, -d.get(i).at)
+		sp.giveUpDeadline(d, place)
 		record = d.tell(sp, record, 0)
-		last := d.get(d.n - 1)
-		d.shrink()
-		if i < d.n {
-			d.set(sp, i, last)
-			d.fix(sp, i)
-		}
 	default:
+		due := sp.dueBefore()
 		i := int(place - 1)
 		sp.count(d, 0, at-d.get(i).at)
 		binary.LittleEndian.PutUint64(d.bytes(i), uint64(at))
 		d.fix(sp, i)
+		sp.dueAfter(due)
 	}
+	return record
+}
+
+// addDeadline sets a deadline of a record that had none here, and returns where the
+// record is then.
+func (sp *space) addDeadline(d *deadlines, record arena.Ref, at int64) arena.Ref {
+	due := sp.dueBefore()
+	d.grow()
+	record = d.tell(sp, record, uint32(d.n))
+	sp.enter(d, record, at)
 	sp.dueAfter(due)
 	return record
+}
+
+// giveUpDeadline ends the deadline at place, if any, and returns when it was, 0 for
+// never. Its record is not told.
+func (sp *space) giveUpDeadline(d *deadlines, place uint32) (at int64) {
+	if place == 0 {
+		return 0
+	}
+	due := sp.dueBefore()
+	i := int(place - 1)
+	at = d.get(i).at
+	sp.count(d, -1, -at)
+	last := d.get(d.n - 1)
+	d.shrink()
+	if i < d.n {
+		d.set(sp, i, last)
+		d.fix(sp, i)
+	}
+	sp.dueAfter(due)
+	return at
 }
 
 // enter puts in the last deadline, for which there is room and whose record knows

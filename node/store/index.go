@@ -2,11 +2,11 @@ package store
 
 import (
 	"bytes"
-	"sync/atomic"
 	"unsafe"
 
 	"slotmesh/node/store/arena"
 	"slotmesh/node/store/value"
+	"slotmesh/slots"
 )
 
 // index finds the record of a key by the hash of the key. All entries are in
@@ -16,21 +16,26 @@ import (
 // It is resized step by step. While old is there, the entries of hashes below
 // moved are in current and the others in old, and every change moves a few
 // more.
+//
+// What is looked up reads moved, growing and current; a change reads what comes before
+// old too. See space for what lies beside it.
 type index struct {
 	moved uint32
-	// growing says that there is an old table, and lies where it is read together
-	// with current.
-	growing      bool
-	current, old table
-	heap         *arena.Heap
+	// slot of home is where the records are of; Warm is told there where current is.
+	slot slots.Slot
+	// growing says that there is an old table.
+	growing bool
+	current table
+
+	n    int
+	home *database
+	heap *arena.Heap
 	// oldAt is where the first entry of old that was not moved is, or a place
 	// before it.
-	oldAt int
-	n     int
+	oldAt uint32
 	// least is how many homes the first table gets: see Expect.
-	least int
-	// hint tells Warm where current is.
-	hint *atomic.Uint64
+	least int32
+	old   table
 }
 
 // hashBits is how many bits of a key's hash an entry keeps.
@@ -49,7 +54,6 @@ type table struct {
 	entries []uint64
 	// size is the number of homes; entries has some places more, for the last.
 	size uint64
-	n    int
 }
 
 const (
@@ -133,8 +137,8 @@ func (x *index) in(hash uint32) *table {
 // insert adds an entry.
 func (x *index) insert(hash uint32, at arena.Ref) {
 	x.n++
-	if x.old.block == 0 && x.n*fullDen > int(x.current.size)*fullNum {
-		x.resize(max(grown(x.n), x.least))
+	if !x.growing && x.n*fullDen > int(x.current.size)*fullNum {
+		x.resize(max(grown(x.n), int(x.least)))
 		x.least = 0
 	}
 	x.put(entryOf(hash, at))
@@ -179,7 +183,6 @@ func (t *table) insert(entry uint64) bool {
 	}
 	copy(t.entries[i+1:end+1], t.entries[i:end])
 	t.entries[i] = entry
-	t.n++
 	return true
 }
 
@@ -204,7 +207,7 @@ func (x *index) replace(hash uint32, from, to arena.Ref) {
 	}
 	low := t.home(hash)
 	if t == &x.old {
-		low = max(low, x.oldAt)
+		low = max(low, int(x.oldAt))
 	}
 	for ; i > low && t.entries[i-1] != 0 && hashOf(t.entries[i-1]) == hash && t.entries[i-1] > entry; i-- {
 		t.entries[i] = t.entries[i-1]
@@ -217,7 +220,7 @@ func (x *index) remove(hash uint32, at arena.Ref) {
 	t := x.in(hash)
 	t.removeAt(t.place(entryOf(hash, at)))
 	x.n--
-	if x.old.block == 0 && x.n*sparseDen < int(x.current.size) && x.current.size > 2*smallestTable {
+	if !x.growing && x.n*sparseDen < int(x.current.size) && x.current.size > 2*smallestTable {
 		x.resize(max(smallestTable, x.n+x.n/2))
 	}
 	x.step()
@@ -232,34 +235,33 @@ func (t *table) removeAt(i int) {
 	}
 	copy(t.entries[i:], t.entries[i+1:end])
 	t.entries[end-1] = 0
-	t.n--
 }
 
 func (x *index) resize(size int) {
 	x.finish()
 	x.old, x.current = x.current, newTable(x.heap, size)
-	x.hint.Store(x.current.hint())
+	x.tell(&x.current)
 	x.moved, x.oldAt, x.growing = 0, 0, x.old.block != 0
-	if x.old.n == 0 {
-		x.drop()
-	}
 }
+
+// tell has Warm know where the current table is.
+func (x *index) tell(current *table) { x.home.hints[x.slot].table.Store(current.hint()) }
 
 // finish moves all that is left in old.
 func (x *index) finish() {
-	for x.old.block != 0 {
+	for x.growing {
 		x.step()
 	}
 }
 
 // step moves a few entries from old to current.
 func (x *index) step() {
-	if x.old.block == 0 {
+	if !x.growing {
 		return
 	}
 	moved := 0
 	var last uint32
-	for ; x.oldAt < len(x.old.entries); x.oldAt++ {
+	for ; int(x.oldAt) < len(x.old.entries); x.oldAt++ {
 		entry := x.old.entries[x.oldAt]
 		if entry == 0 {
 			continue
@@ -293,7 +295,7 @@ func (t *table) mustInsert(x *index, entry uint64) {
 		}
 		x.heap.Free(t.block)
 		*t = bigger
-		x.hint.Store(t.hint())
+		x.tell(t)
 	}
 }
 
@@ -321,7 +323,7 @@ func (x *index) free() {
 func (x *index) each(from uint32, limit int, visit func(arena.Ref)) (next uint32) {
 	w := walk{limit: limit, visit: visit}
 	split := uint32(hashEnd)
-	if x.old.block != 0 {
+	if x.growing {
 		split = x.moved
 	}
 	if next, more := w.over(&x.current, from, split); more {
@@ -430,7 +432,7 @@ func (x *index) compact() (moved int) {
 		moved++
 	}
 	if moved > 0 {
-		x.hint.Store(x.current.hint())
+		x.tell(&x.current)
 	}
 	return moved
 }

@@ -33,7 +33,7 @@ func (s *Store) AddIndexStats(stats *IndexStats, db int, slot slots.Slot) {
 		return
 	}
 	// What was moved stands in old still, up to oldAt and below moved.
-	stats.Main.add(&x.old, x.oldAt, x.moved)
+	stats.Main.add(&x.old, int(x.oldAt), x.moved)
 	stats.Target.add(&x.current, 0, 0)
 }
 

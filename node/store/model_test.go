@@ -140,8 +140,14 @@ func (x *machine) step(t *rapid.T) {
 		if to == at {
 			return
 		}
-		x.s.Copy(ref, to.db, x.s.PlaceIn(slotFor(to.key), []byte(to.key)), []byte(to.key), modelNow)
+		place := x.s.PlaceIn(slotFor(to.key), []byte(to.key))
 		x.m[to] = old
+		if rapid.Bool().Draw(t, "move") {
+			x.s.Move(ref, x.s.PlaceIn(slot, []byte(key)), to.db, place, []byte(to.key), modelNow)
+			delete(x.m, at)
+			return
+		}
+		x.s.Copy(ref, to.db, place, []byte(to.key), modelNow)
 	case 11:
 		switch rapid.IntRange(0, 5).Draw(t, "whole") {
 		case 0:

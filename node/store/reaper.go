@@ -97,8 +97,12 @@ func (r *reaper) add(g garbage) {
 
 // discardTrees gives the trees of a value back that was deleted.
 func (sp *space) discardTrees(c *value.Cell) {
+	var t tree.Tree
+	sp.spaceOf(&t.Space)
+	t.Memory = sp.store.memory
+	payload := c.Payload()
 	for i := range c.Roots() {
-		t := c.Tree(i)
+		t.Root = tree.ParseRoot(payload[i*tree.RootSize:])
 		if t.Root.Node == 0 {
 			continue
 		}

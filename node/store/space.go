@@ -9,15 +9,15 @@ import (
 
 // space is one database's part of one slot: the index of its records, and the
 // heaps of their deadlines. It is the Home of its records.
+//
+// There may be one for each slot, and a key that is cold waits for it. It is four
+// lines of a cache, with what is read to look a key up in the first one (see Warm) and
+// what is needed to add or delete one in the second: processors fetch lines in pairs.
 type space struct {
-	// What looking up a key reads comes first, and in one line of a cache: see
-	// Warm.
 	heap  *arena.Heap
 	store *Store
-	index index
+	index
 
-	home *database
-	slot slots.Slot
 	// keys are the deadlines of keys, fields those of the first fields of hashes.
 	keys, fields deadlines
 	// untold is what the database has not been told of the sum of deadlines: see
@@ -28,9 +28,8 @@ type space struct {
 
 func newSpace(s *Store, d *database, slot slots.Slot) *space {
 	heap := s.memory.Heap(int(slot))
-	sp := &space{store: s, home: d, slot: slot, heap: heap, random: uint32(slot)*2654435761 | 1}
-	sp.index.heap, sp.index.hint = heap, &d.hints[slot].table
-	sp.index.least = int(d.expected.Load())
+	sp := &space{store: s, heap: heap, random: uint32(slot)*2654435761 | 1}
+	sp.index = index{heap: heap, home: d, slot: slot, least: d.expected.Load()}
 	sp.keys = deadlines{heap: heap}
 	sp.fields = deadlines{heap: heap, ofFields: true}
 	return sp
@@ -74,13 +73,19 @@ func (sp *space) Retire(block arena.Ref) { sp.store.retire(sp.heap, block) }
 func (sp *space) RetireTree(t tree.Tree) { sp.store.discard(garbage{tree: t}) }
 
 // Space is where the nodes of trees come from.
-func (sp *space) Space() tree.Space {
+func (sp *space) Space() (t tree.Space) {
+	sp.spaceOf(&t)
+	return t
+}
+
+// spaceOf is Space into where it is needed: what is put together and then copied is waited
+// for.
+func (sp *space) spaceOf(t *tree.Space) {
 	s := sp.store
-	t := tree.Space{Heap: sp.heap, Version: s.version, Retirer: sp}
+	t.Heap, t.Version, t.Retirer = sp.heap, s.version, sp
 	if open := s.open.Load(); open != nil {
 		t.Frozen, t.Floor = true, (*open)[len(*open)-1].cut
 	}
-	return t
 }
 
 // next is a random number (xorshift); the slot is locked.

@@ -484,18 +484,46 @@ func (s *Store) copyAs(from Ref, v *value.Value, db int, p Place, key []byte, no
 	return s.settled(s.SetAt(db, p, key, v, false, now), at, mark)
 }
 
-// Move makes key of db at p what from is, which is another key, and removes from:
-// value, expiry and marks of access. An old value of key goes. Both slots are
-// locked; from is good until this call only.
-func (s *Store) Move(from Ref, db int, p Place, key []byte, now int64) Ref {
+// Move makes key of db at p what from is, which is another key and lies at was, and
+// removes from: value, expiry and marks of access. An old value of key goes. Both slots
+// are locked; from is good until this call only.
+func (s *Store) Move(from Ref, was Place, db int, p Place, key []byte, now int64) Ref {
+	to := s.makeSpace(db, p.Slot)
+	if to.find(p.hash, key) == 0 {
+		return to.adopt(from, was.hash, p.hash, key)
+	}
 	v, mark := from.Value(), from.mark()
 	v.FieldsExpireAt = from.FieldsExpireAt()
 	// The value is a view of from, which stays where it is while key is written, and
 	// its trees are for a moment those of both.
-	ref := s.SetUntilAt(db, p, key, &v, from.ExpireAt(), now)
+	ref := to.ref(to.set(p.hash, key, &v, from.ExpireAt(), now))
 	value.SetClock(s.memory, ref.At(), mark)
-	from.space().delete(s.hash(from.Key()), from.At(), false)
+	from.space().delete(was.hash, from.At(), false)
 	return ref
+}
+
+// adopt makes the record of from, which is another key and has the hash was, that of
+// key, which sp has not.
+func (sp *space) adopt(from Ref, was, hash uint32, key []byte) Ref {
+	old, at := from.space(), from.At()
+	old.Preserve(at)
+	h := from.Header()
+	keyDue := old.giveUpDeadline(&old.keys, h.Deadline)
+	fieldDue := old.giveUpDeadline(&old.fields, h.FieldDeadline)
+	old.index.remove(was, at)
+	from.Adopt(sp, sp.heap, key)
+	sp.index.insert(hash, from.At())
+	if sp != old && !sp.store.unsettled {
+		sp.home.keys.add(sp.slot, 1)
+		old.home.keys.add(old.slot, -1)
+	}
+	if keyDue != 0 {
+		sp.addDeadline(&sp.keys, from.At(), keyDue)
+	}
+	if fieldDue != 0 {
+		sp.addDeadline(&sp.fields, from.At(), fieldDue)
+	}
+	return from
 }
 
 // Remove deletes the key of ref, whose place is p.
@@ -518,9 +546,12 @@ func (r Ref) FieldsExpireAt() int64 { return r.space().fields.of(r.Header().Fiel
 // included, in bytes.
 func (r Ref) Size() int64 {
 	size := int64(r.space().heap.Size(r.At())) + int64(r.space().index.bytes()/max(r.space().index.n, 1))
-	v := r.Value()
-	for i := range int(v.Roots) {
-		size += int64(v.Tree(i).Root.Bytes)
+	// Neither a value nor a tree is put together for that.
+	if n := r.Roots(); n > 0 {
+		payload := r.Payload()
+		for i := range n {
+			size += int64(tree.ParseRoot(payload[i*tree.RootSize:]).Bytes)
+		}
 	}
 	return size
 }

@@ -54,6 +54,24 @@ func (s *Store) Warm(db int, places []Place) (used uint64) {
 	return used
 }
 
+// WarmChange is Warm for what else is touched when the keys of db at places come or go,
+// which Warm has been asked for: the rest of what their slots' indexes know, and the
+// counts of keys.
+func (s *Store) WarmChange(db int, places []Place) (used uint64) {
+	d := s.dbs[db].Load()
+	if d == nil {
+		return 0
+	}
+	for _, p := range places {
+		if sp := d.hints[p.Slot].space.Load(); sp != nil && sp.index.heap != nil {
+			// It never changes either, and lies beside the number of entries.
+			used++
+		}
+		used += uint64(d.keys.of(p.Slot))
+	}
+	return used
+}
+
 // smallHomes is how many homes the tables have that WarmSlots goes through.
 const smallHomes = 32
 

@@ -33,7 +33,7 @@ func TestWarmAmongWriters(t *testing.T) {
 					_ = sum
 					return
 				default:
-					sum += s.Warm(i%2, places[i%48:])
+					sum += s.Warm(i%2, places[i%48:]) + s.WarmChange(i%2, places[i%48:])
 				}
 			}
 		})
