@@ -4,6 +4,7 @@ import (
 	"slotmesh/node/journal"
 	"slotmesh/node/resp"
 	"slotmesh/node/store/set"
+	"slotmesh/node/store/zset"
 	"slotmesh/slots"
 )
 
@@ -63,6 +64,9 @@ type Call struct {
 	inside bool
 	// counted is not yet booked in the lane.
 	counted counted
+	// lapsed counts the keys that were found to have expired, and so were deleted: what
+	// was found before may have moved.
+	lapsed int
 
 	// asking and readOnlyConn are the connection's flags as of the beginning.
 	asking, readOnlyConn bool
@@ -94,6 +98,10 @@ type Call struct {
 	sets []set.Reader
 	// bundle is room for what they store.
 	bundle set.Bundle
+	// looked is room for what they look up together.
+	looked set.LookedAhead
+	// scored is that room for sorted sets.
+	scored zset.Bundle
 	// sorted is room for SORT, places for what a search on the map finds.
 	sorted sortRoom
 	places geoMatches

@@ -152,6 +152,7 @@ func (c *Call) PeekIn(db int, key []byte) store.Ref {
 // slot is locked.
 func (c *Call) unexpired(ref store.Ref, db int, slot slots.Slot, key []byte) store.Ref {
 	if c.hidden(ref) {
+		c.lapsed++
 		if !c.engine.replica.Load() {
 			c.engine.expire(db, slot, key, func(word []byte) { c.note(db, word, c.keep(key)) })
 			c.touchIn(db, slot, key)

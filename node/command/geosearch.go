@@ -475,7 +475,7 @@ func (g *geoSearch) keep(c *Call, found *geoMatches) {
 		return bytes.Equal(t.member(&t.entries[a.at]), t.member(&t.entries[b.at]))
 	})
 	n := len(t.order)
-	c.PutDraft(g.store, t.draft(c, g.store), false)
+	t.store(c, g.store)
 	c.changedTimes(g.store, int64(n))
 	c.Reply.Int(int64(len(found.list)))
 }

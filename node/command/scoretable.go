@@ -250,6 +250,22 @@ func (t *scoreTable) mergeRuns(out, a, b []scoreKey) {
 	}
 }
 
+// store makes a sorted set of the entries, which are sorted, the value of key.
+func (t *scoreTable) store(c *Call, key []byte) {
+	limits, b := &c.Limits().ZSet, &c.scored
+	b.Reset()
+	for _, key := range t.order {
+		if !b.Add(t.member(&t.entries[key.at]), key.score, limits) {
+			break
+		}
+	}
+	if b.Len() == len(t.order) {
+		c.Put(key, b.Value(), false)
+	} else {
+		c.PutDraft(key, t.draft(c, key), false)
+	}
+}
+
 // draft makes a sorted set of the entries, which are sorted.
 func (t *scoreTable) draft(c *Call, key []byte) *value.Draft {
 	d := c.Draft(key, value.KindZSet, value.EncListpack)

@@ -169,7 +169,7 @@ func runSRem(c *Call) error {
 	removed := 0
 	if ref.OK() {
 		s := set.Open(&ref.Cell)
-		if removed = s.RemoveAll(c.Args[2:]); removed > 0 && s.Reader().Len() == 0 {
+		if removed = s.RemoveAll(c.Args[2:]); removed > 0 && s.Empty() {
 			c.Delete(key)
 		}
 	}
@@ -269,12 +269,15 @@ func runSMove(c *Call) error {
 		c.Reply.Int(0)
 		return nil
 	}
-	if s.Reader().Len() == 0 {
+	if s.Empty() {
 		c.Delete(from)
 	}
 	c.Changed(from)
-	// What was found before may have moved.
-	if c.addMember(c.Peek(to), to, member) {
+	if target.OK() && target.Slot() == source.Slot() {
+		// What was found before may have moved.
+		target = c.Peek(to)
+	}
+	if c.addMember(target, to, member) {
 		c.Changed(to)
 	}
 	c.Reply.Int(1)

@@ -16,8 +16,10 @@ import (
 // not there are left out; missing says how many.
 func (c *Call) readSets(keys [][]byte) (sets []set.Reader, missing int, err error) {
 	sets, missing, err = c.addSets(c.sets[:0], keys)
-	if err == nil && c.OnLoop && c.tooLong(membersOf(sets), loopMembers) {
-		err = ErrLong
+	if err == nil && c.OnLoop {
+		if _, all := set.Sizes(sets); c.tooLong(all, loopMembers) {
+			err = ErrLong
+		}
 	}
 	return sets, missing, err
 }
@@ -26,15 +28,11 @@ func (c *Call) readSets(keys [][]byte) (sets []set.Reader, missing int, err erro
 // members of the smallest one up in the others.
 func (c *Call) readCommon(keys [][]byte) (sets []set.Reader, missing int, err error) {
 	sets, missing, err = c.addSets(c.sets[:0], keys)
-	if err != nil || missing > 0 || !c.OnLoop {
-		return sets, missing, err
-	}
-	least := sets[0].Len()
-	for i := range sets {
-		least = min(least, sets[i].Len())
-	}
-	if c.tooLong(min(membersOf(sets), lookedUp(least, len(sets)-1)), loopMembers) {
-		err = ErrLong
+	if err == nil && missing == 0 && c.OnLoop {
+		least, all := set.Sizes(sets)
+		if c.tooLong(min(all, lookedUp(least, len(sets)-1)), loopMembers) {
+			err = ErrLong
+		}
 	}
 	return sets, missing, err
 }
@@ -43,16 +41,8 @@ func (c *Call) readCommon(keys [][]byte) (sets []set.Reader, missing int, err er
 // up in each of so many other sets.
 func lookedUp(n, others int) int { return n + 4*n*others }
 
-func membersOf(sets []set.Reader) (n int) {
-	for i := range sets {
-		n += sets[i].Len()
-	}
-	return n
-}
-
 // addSets adds the sets of keys to sets.
 func (c *Call) addSets(sets []set.Reader, keys [][]byte) (all []set.Reader, missing int, err error) {
-	defer func() { c.sets = sets[:0] }()
 	for _, key := range keys {
 		ref, err := c.ReadKind(key, value.KindSet)
 		if err != nil {
@@ -62,8 +52,10 @@ func (c *Call) addSets(sets []set.Reader, keys [][]byte) (all []set.Reader, miss
 			missing++
 			continue
 		}
-		sets = append(sets, set.Read(ref.Value()))
+		v := ref.Value()
+		sets = set.Append(sets, &v)
 	}
+	c.sets = sets[:0]
 	return sets, missing, nil
 }
 
@@ -220,7 +212,7 @@ func runSInter(c *Call) error {
 		replyMembers(c, &sets[0])
 	default:
 		reply := c.openSetReply()
-		var f set.Filter
+		f := set.Filter{Ahead: &c.looked}
 		for f.Intersect(sets); f.Next(); {
 			reply.add(f.Member())
 		}
@@ -239,7 +231,7 @@ func runSInterStore(c *Call) error {
 		return nil
 	}
 	result := c.newSetResult(c.Args[1])
-	var f set.Filter
+	f := set.Filter{Ahead: &c.looked}
 	for f.Intersect(sets); f.Next(); {
 		result.add(&f.Iterator)
 	}
@@ -271,7 +263,7 @@ func runSInterCard(c *Call) error {
 	}
 	n := int64(0)
 	if missing == 0 {
-		var f set.Filter
+		f := set.Filter{Ahead: &c.looked}
 		for f.Intersect(sets); (limit == 0 || n < limit) && f.Next(); {
 			n++
 		}
@@ -349,7 +341,7 @@ func (c *Call) readDifference(keys [][]byte) (all []set.Reader, some bool, err e
 		some = some && string(key) != string(keys[0])
 	}
 	if some && c.OnLoop {
-		work := membersOf(all)
+		_, work := set.Sizes(all)
 		if !set.RemovalIsBetter(all) {
 			work = min(work, lookedUp(all[0].Len(), len(all)-1))
 		}
@@ -376,7 +368,7 @@ func runSDiff(c *Call) error {
 		d.reply(c)
 	default:
 		reply := c.openSetReply()
-		var f set.Filter
+		f := set.Filter{Ahead: &c.looked}
 		for f.Subtract(&sets[0], sets[1:]); f.Next(); {
 			reply.add(f.Member())
 		}
@@ -401,7 +393,7 @@ func runSDiffStore(c *Call) error {
 		return nil
 	}
 	result := c.newSetResult(c.Args[1])
-	var f set.Filter
+	f := set.Filter{Ahead: &c.looked}
 	for f.Subtract(&sets[0], sets[1:]); f.Next(); {
 		result.add(&f.Iterator)
 	}

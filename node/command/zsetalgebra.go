@@ -88,6 +88,9 @@ type zsetInput struct {
 	// walker is the place in a large sorted set, if the members that are looked
 	// for come in the order of their hashes.
 	walker zset.Walker
+	// matcher, if not nil, has the scores in a large sorted set of the members of the
+	// small one that it walks.
+	matcher *zset.Matcher
 	// walk is the place of each, which one input uses at a time.
 	walk *zsetWalk
 }
@@ -97,6 +100,7 @@ type zsetInput struct {
 type zsetWalk struct {
 	at      zset.Cursor
 	members set.Iterator
+	matcher zset.Matcher
 }
 
 // The ways to make one score of two. What is no number becomes 0, and does not
@@ -140,6 +144,7 @@ func (a *zsetAlgebra) parse(c *Call) error {
 		return resp.ErrSyntax
 	}
 	a.inputs = c.zsets.take(int(n))
+	lapsed := c.lapsed
 	for i := range a.inputs {
 		in := &a.inputs[i]
 		in.key, in.weight = c.Args[number+1+i], 1
@@ -147,14 +152,17 @@ func (a *zsetAlgebra) parse(c *Call) error {
 		if ref.OK() && ref.Kind() != value.KindZSet && ref.Kind() != value.KindSet {
 			return resp.ErrWrongType
 		}
+		in.open(ref)
 	}
 	a.aggregate = addScores
 	if err := a.parseOptions(c, c.Args[number+1+int(n):]); err != nil {
 		return err
 	}
-	// An expired key is gone by now, so that this does not move the others.
-	for i := range a.inputs {
-		a.inputs[i].open(c.Peek(a.inputs[i].key))
+	if c.lapsed != lapsed {
+		// An expired key is gone by now, which may have moved the others.
+		for i := range a.inputs {
+			a.inputs[i].open(c.Peek(a.inputs[i].key))
+		}
 	}
 	if c.OnLoop && c.tooLong(a.work(), zsetTurn) {
 		return ErrLong
@@ -222,8 +230,9 @@ func (a *zsetAlgebra) parseOptions(c *Call, words [][]byte) error {
 	return nil
 }
 
+// open makes the value of ref the input, which is empty if there is none.
 func (in *zsetInput) open(ref store.Ref) {
-	if !ref.OK() {
+	if in.n = 0; !ref.OK() {
 		return
 	}
 	v := ref.Value()
@@ -240,6 +249,8 @@ func (in *zsetInput) open(ref store.Ref) {
 // the order of their hashes.
 func (in *zsetInput) score(member []byte, hash uint64) (float64, bool) {
 	switch {
+	case in.matcher != nil:
+		return in.matcher.Other()
 	case in.isSet:
 		return 1, in.n > 0 && in.set.Has(member)
 	case hash != 0 && in.isLarge():
@@ -255,6 +266,9 @@ func (in *zsetInput) score(member []byte, hash uint64) (float64, bool) {
 
 // isLarge reports whether the input is a sorted set with an order by hash.
 func (in *zsetInput) isLarge() bool { return in.n > 0 && !in.isSet && !in.zset.Packed() }
+
+// isSmall reports whether the input is a sorted set in the packed form.
+func (in *zsetInput) isSmall() bool { return in.n > 0 && !in.isSet && in.zset.Packed() }
 
 // A packed set of more members than the first is asked for more of them than the
 // second is worth an index.
@@ -308,8 +322,16 @@ func (in *zsetInput) each(visit func(member []byte, score float64) bool) {
 
 // eachFor visits the members to look them up in others: in the order of their
 // hashes if the input and one of those are large, for then they lie in that
-// order there. Else hash is 0.
+// order there. Else hash is 0. The members of a small sorted set are looked up together
+// in the first of others, if that is large.
 func (in *zsetInput) eachFor(others []zsetInput, visit func(member []byte, score float64, hash uint64) bool) {
+	if in.isSmall() && len(others) > 0 && others[0].isLarge() {
+		m := &in.walk.matcher
+		others[0].matcher = m
+		for m.Begin(&in.zset, &others[0].zset); m.Next() && visit(m.Member(), m.Score(), 0); {
+		}
+		return
+	}
 	ordered := false
 	for i := range others {
 		if other := &others[i]; in.isLarge() && other.isLarge() {
@@ -367,7 +389,9 @@ func zsetAlgebraCall(c *Call, a zsetAlgebra) error {
 		c.storeNothing(key)
 		return nil
 	}
-	c.storeZSet(key, found.draft(c, key))
+	found.store(c, key)
+	c.Changed(key)
+	c.Reply.Int(int64(len(found.order)))
 	return nil
 }
 
@@ -499,10 +523,12 @@ type zsetRoom struct {
 	walk    zsetWalk
 }
 
-// take hands out n inputs.
+// take hands out n inputs, which giveBack has left empty.
 func (m *zsetRoom) take(n int) []zsetInput {
-	m.inputs = slices.Grow(m.inputs[:0], n)[:n]
-	clear(m.inputs)
+	if n > cap(m.inputs) {
+		m.inputs = make([]zsetInput, n)
+	}
+	m.inputs = m.inputs[:n]
 	for i := range m.inputs {
 		m.inputs[i].walk = &m.walk
 	}

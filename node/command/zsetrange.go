@@ -147,7 +147,12 @@ func (z *zsetRange) parseEnds(low, high []byte) error {
 	switch z.by {
 	case byScore:
 		z.scores.Min, z.scores.WithoutMin, ok1 = parseScoreEnd(low)
-		z.scores.Max, z.scores.WithoutMax, ok2 = parseScoreEnd(high)
+		if string(low) == string(high) {
+			// One score, as who takes from a queue by time says it.
+			z.scores.Max, z.scores.WithoutMax, ok2 = z.scores.Min, z.scores.WithoutMin, ok1
+		} else {
+			z.scores.Max, z.scores.WithoutMax, ok2 = parseScoreEnd(high)
+		}
 		if !ok1 || !ok2 {
 			return resp.Error("ERR min or max is not a float")
 		}
@@ -271,6 +276,12 @@ func (z *zsetRange) storeRange(c *Call, r *zset.Reader, from, to int) {
 		return
 	}
 	limits := c.Limits().ZSet
+	if c.bundleRange(r, from, to, &limits) {
+		c.Put(key, c.scored.Value(), false)
+		c.Changed(key)
+		c.Reply.Int(int64(n))
+		return
+	}
 	d := c.Draft(key, value.KindZSet, value.EncListpack)
 	// The reference adds one after the other, in the order of the range, to a
 	// listpack, which has no zero with a sign, until that is no longer one. A range
@@ -308,17 +319,27 @@ func (z *zsetRange) storeRange(c *Call, r *zset.Reader, from, to int) {
 		at.Next()
 	}
 	b.Close()
-	c.storeZSet(key, d)
-}
-
-// storeZSet makes the set in d, which has members, the value of key and replies
-// with their number.
-func (c *Call) storeZSet(key []byte, d *value.Draft) {
-	r := zset.Read(d.Value())
-	n := r.Len()
 	c.PutDraft(key, d, false)
 	c.Changed(key)
 	c.Reply.Int(int64(n))
+}
+
+// bundleRange gathers a range of ranks in the call's room, if it is one that the result
+// of a command stays in as it is.
+func (c *Call) bundleRange(r *zset.Reader, from, to int, limits *zset.Limits) bool {
+	b := &c.scored
+	b.Reset()
+	if to-from > limits.Entries {
+		return false
+	}
+	at := r.At(from)
+	for range to - from {
+		if !b.Add(at.Member(), at.Score(), limits) {
+			return false
+		}
+		at.Next()
+	}
+	return true
 }
 
 func zcount(c *Call, by zsetBy) error {
