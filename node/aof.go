@@ -127,8 +127,7 @@ func (a *appendOnly) failing() error {
 
 // health follows the state of the disk.
 func (a *appendOnly) health() {
-	// It returns nil: nothing is validated.
-	_ = a.n.refreshRefusals()
+	a.n.refreshRefusals()
 	a.wakeAll()
 }
 

@@ -68,7 +68,8 @@ func (n *Node) configSet(c *command.Call) error {
 	if len(c.Args)%2 != 0 {
 		return resp.ErrSyntax
 	}
-	var pairs []config.Pair
+	var room [4]config.Pair
+	pairs := room[:0]
 	for i := 2; i < len(c.Args); i += 2 {
 		pairs = append(pairs, config.Pair{Name: string(c.Args[i]), Value: string(c.Args[i+1])})
 	}
@@ -94,7 +95,9 @@ func (n *Node) configSet(c *command.Call) error {
 }
 
 // oneLine keeps what a client sent from breaking the line of an error.
-func oneLine(text string) string { return strings.NewReplacer("\r", " ", "\n", " ").Replace(text) }
+func oneLine(text string) string {
+	return strings.ReplaceAll(strings.ReplaceAll(text, "\r", " "), "\n", " ")
+}
 
 // remote is a connection that knows where it came from.
 type remote interface{ RemoteAddr() string }
@@ -164,7 +167,7 @@ func configHelp(c *command.Call) error {
 func (n *Node) watchConfig() {
 	n.cfg.OnChange("port", n.relisten)
 	n.cfg.OnChange("bind", n.relisten)
-	n.cfg.OnChange("maxclients", n.fitMaxClients)
+	n.cfg.OnChangeAtOnce("maxclients", n.fitMaxClients)
 	n.cfg.OnChange("repl-backlog-size", func() error {
 		n.journal.SetBacklogBytes(n.cfg.Int("repl-backlog-size").Load())
 		return nil
@@ -175,29 +178,25 @@ func (n *Node) watchConfig() {
 		}
 		return nil
 	})
-	for _, name := range []string{"maxmemory-policy", "lfu-log-factor", "lfu-decay-time"} {
-		n.cfg.OnChangeAtOnce(name, func() error {
-			n.followAccessPolicy()
-			return nil
-		})
-	}
-	n.followAccessPolicy()
-	for _, name := range limitDirectives {
-		n.cfg.OnChangeAtOnce(name, n.followLimits)
-	}
-	if err := n.followLimits(); err != nil {
-		panic(err)
-	}
+	followAccessPolicy := n.accessPolicyFollower()
+	followAccessPolicy()
+	n.follow(followAccessPolicy, "maxmemory-policy", "lfu-log-factor", "lfu-decay-time")
+	followLimits := n.limitsFollower()
+	followLimits()
+	n.follow(followLimits, limitDirectives...)
 	n.cfg.OnChange("appendonly", n.appendOnly.follow)
 	n.gates.refuse = n.refuse
-	for _, name := range []string{
-		"save", "stop-writes-on-bgsave-error", "maxmemory", "min-replicas-to-write", "min-replicas-max-lag",
-	} {
-		n.cfg.OnChange(name, n.refreshRefusals)
-	}
-	for _, name := range evictionDirectives {
+	n.follow(n.followRefusals, "save", "stop-writes-on-bgsave-error", "maxmemory", "min-replicas-to-write", "min-replicas-max-lag")
+	n.refusals.followEviction = n.evictionFollower()
+	n.follow(n.refusals.followEviction, evictionDirectives...)
+}
+
+// follow has fn called whenever one of the directives was changed. fn neither waits
+// nor takes any time.
+func (n *Node) follow(fn func(), directives ...string) {
+	for _, name := range directives {
 		n.cfg.OnChangeAtOnce(name, func() error {
-			n.followEviction()
+			fn()
 			return nil
 		})
 	}
@@ -218,11 +217,14 @@ func (n *Node) showPrimary() {
 	}
 }
 
-// followAccessPolicy has the store keep the clocks that OBJECT IDLETIME or FREQ
-// shows.
-func (n *Node) followAccessPolicy() {
-	lfu := strings.HasSuffix(n.cfg.Enum("maxmemory-policy").Load(), "-lfu")
-	n.store.SetAccessPolicy(lfu, int(n.cfg.Int("lfu-log-factor").Load()), int(n.cfg.Int("lfu-decay-time").Load()))
+// accessPolicyFollower returns what has the store keep the clocks that OBJECT IDLETIME
+// or FREQ shows.
+func (n *Node) accessPolicyFollower() func() {
+	policy, logFactor, decayTime := n.cfg.Enum("maxmemory-policy"), n.cfg.Int("lfu-log-factor"), n.cfg.Int("lfu-decay-time")
+	return func() {
+		lfu := strings.HasSuffix(policy.Load(), "-lfu")
+		n.store.SetAccessPolicy(lfu, int(logFactor.Load()), int(decayTime.Load()))
+	}
 }
 
 // limitDirectives are the directives that command.Limits come from.
@@ -231,17 +233,22 @@ var limitDirectives = []string{
 	"stream-node-max-bytes", "stream-node-max-entries", "zset-max-listpack-entries", "zset-max-listpack-value",
 }
 
-// followLimits tells the engine up to what size values are small.
-func (n *Node) followLimits() error {
-	number := func(name string) int { return int(min(n.cfg.Int(name).Load(), math.MaxInt32)) }
-	l := command.DefaultLimits()
-	l.Hash.Entries, l.Hash.Value = number("hash-max-listpack-entries"), number("hash-max-listpack-value")
-	l.Set.IntsetEntries = number("set-max-intset-entries")
-	l.Stream.MaxBytes, l.Stream.MaxEntries = n.cfg.Int("stream-node-max-bytes").Load(), n.cfg.Int("stream-node-max-entries").Load()
-	l.ZSet.Entries, l.ZSet.Value = number("zset-max-listpack-entries"), number("zset-max-listpack-value")
-	l.HLLSparseBytes = number("hll-sparse-max-bytes")
-	n.engine.SetLimits(l)
-	return nil
+// limitsFollower returns what tells the engine up to what size values are small.
+func (n *Node) limitsFollower() func() {
+	hashEntries, hashValue := n.cfg.Int("hash-max-listpack-entries"), n.cfg.Int("hash-max-listpack-value")
+	intsetEntries, hllBytes := n.cfg.Int("set-max-intset-entries"), n.cfg.Int("hll-sparse-max-bytes")
+	streamBytes, streamEntries := n.cfg.Int("stream-node-max-bytes"), n.cfg.Int("stream-node-max-entries")
+	zsetEntries, zsetValue := n.cfg.Int("zset-max-listpack-entries"), n.cfg.Int("zset-max-listpack-value")
+	number := func(h *config.Int) int { return int(min(h.Load(), math.MaxInt32)) }
+	return func() {
+		l := command.DefaultLimits()
+		l.Hash.Entries, l.Hash.Value = number(hashEntries), number(hashValue)
+		l.Set.IntsetEntries = number(intsetEntries)
+		l.Stream.MaxBytes, l.Stream.MaxEntries = streamBytes.Load(), streamEntries.Load()
+		l.ZSet.Entries, l.ZSet.Value = number(zsetEntries), number(zsetValue)
+		l.HLLSparseBytes = number(hllBytes)
+		n.engine.SetLimits(l)
+	}
 }
 
 // relisten opens what bind and port ask for now and then closes what they do

@@ -191,8 +191,7 @@ func (p *persistence) saveInBackground() {
 
 func (p *persistence) setFailing(failing bool) {
 	p.failing.Store(failing)
-	// It returns nil: nothing is validated.
-	_ = p.n.refreshRefusals()
+	p.n.refreshRefusals()
 }
 
 // refuses reports whether writes are to be refused because the disk fails.

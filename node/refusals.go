@@ -19,14 +19,19 @@ type refusals struct {
 	fewReplicas atomic.Bool
 	// brokenDisk: the data could not be saved.
 	brokenDisk atomic.Bool
-	// besides is the memory in use that is not data, in bytes: as of ten times a
-	// second and of every besidesEvery commands that want memory. asked counts
-	// those, looking is held by who looks.
+	// limit is the maxmemory that the memory is being looked at for, 0 if it is not.
+	limit atomic.Int64
+	// besides is the memory in use that neither is data nor surrounds them, in bytes: as
+	// of ten times a second and of every besidesEvery commands that want memory. asked
+	// counts those, looking is held by who looks.
 	besides atomic.Int64
-	// around is the part of it that surrounds the data, as of ten times a second.
-	around  atomic.Int64
 	asked   atomic.Int64
 	looking sync.Mutex
+	// surroundings is the memory that surrounds the data, as of ten times a second, and
+	// around what counts of it.
+	surroundings, around atomic.Int64
+	// followEviction has eviction follow the configuration.
+	followEviction func()
 	// tight says that the collector keeps to tightPercent, and usualPercent is what
 	// it kept to before. tuning guards both.
 	tuning       sync.Mutex
@@ -40,38 +45,60 @@ type refusals struct {
 // does.
 const besidesEvery = 64
 
-// refreshRefusals looks at the conditions.
-func (n *Node) refreshRefusals() error {
+// refreshRefusals looks at the conditions, and at the memory if it has a limit.
+func (n *Node) refreshRefusals() {
+	limit := n.cfg.Int("maxmemory").Load()
+	n.spareGarbage(limit > 0)
+	if limit > 0 {
+		n.lookAtMemory()
+	}
+	n.followRefusals()
+}
+
+// followRefusals looks at the conditions. Of the memory it takes what is known, if it
+// had a limit before.
+func (n *Node) followRefusals() {
+	r := &n.refusals
 	wanted := int(n.cfg.Int("min-replicas-to-write").Load())
 	lag := time.Duration(n.cfg.Int("min-replicas-max-lag").Load()) * time.Second
 	few := wanted > 0 && lag > 0 && !n.replication.IsReplica() && n.replication.primary.Online(lag) < wanted
+	r.fewReplicas.Store(few)
 	limit := n.cfg.Int("maxmemory").Load()
-	n.spareGarbage(limit > 0)
-	n.refusals.fewReplicas.Store(few)
-	if limit > 0 {
-		n.refusals.around.Store(n.surroundings(limit))
-		n.refusals.besides.Store(n.memoryBesides())
+	if before := r.limit.Swap(limit); before == 0 && limit > 0 {
+		n.lookAtMemory()
 	}
-	n.followEviction()
+	r.around.Store(aroundThatCounts(r.surroundings.Load(), limit))
+	r.followEviction()
 	broken := n.persistence.refuses()
-	n.refusals.brokenDisk.Store(broken)
+	r.brokenDisk.Store(broken)
 	n.gates.set(server.GateRefuse, few || limit > 0 || broken || n.appendOnly.failing() != nil)
-	return nil
+}
+
+// lookAtMemory takes the memory that is not data. It takes some microseconds.
+func (n *Node) lookAtMemory() {
+	n.refusals.surroundings.Store(n.surroundings())
+	n.refusals.besides.Store(n.memoryBesides())
 }
 
 // evictionDirectives are those that say how memory is won back, but not from which use of
 // it on.
 var evictionDirectives = []string{"maxmemory-policy", "maxmemory-samples", "lazyfree-lazy-eviction"}
 
-// followEviction tells the engine how much memory there is and how it is won back.
-func (n *Node) followEviction() {
-	n.engine.SetMemoryLimit(command.MemoryLimit{
-		Max:     n.cfg.Int("maxmemory").Load(),
-		Policy:  command.ParseEvictionPolicy(n.cfg.Enum("maxmemory-policy").Load()),
-		Samples: int(n.cfg.Int("maxmemory-samples").Load()),
-		Lazy:    n.cfg.Bool("lazyfree-lazy-eviction").Load(),
-		Used:    n.countedMemory,
-	})
+// evictionFollower returns what tells the engine how much memory there is and how it is
+// won back.
+func (n *Node) evictionFollower() func() {
+	limit, samples := n.cfg.Int("maxmemory"), n.cfg.Int("maxmemory-samples")
+	policy, lazy := n.cfg.Enum("maxmemory-policy"), n.cfg.Bool("lazyfree-lazy-eviction")
+	used := n.countedMemory
+	return func() {
+		n.engine.SetMemoryLimit(command.MemoryLimit{
+			Max:     limit.Load(),
+			Policy:  command.ParseEvictionPolicy(policy.Load()),
+			Samples: int(samples.Load()),
+			Lazy:    lazy.Load(),
+			Used:    used,
+		})
+	}
 }
 
 // tightPercent is how much garbage Go's heap may gather beside what it holds while
@@ -95,7 +122,9 @@ func (n *Node) spareGarbage(tight bool) {
 
 // countedMemory is what maxmemory counts: the data, which grow with every
 // command, and all the rest as of the last look.
-func (n *Node) countedMemory() int64 { return n.store.Used() + n.refusals.besides.Load() }
+func (n *Node) countedMemory() int64 {
+	return n.store.Used() + n.refusals.besides.Load() + n.refusals.around.Load()
+}
 
 // refuse answers for server.GateRefuse.
 func (n *Node) refuse(spec *command.Spec) resp.Error {
@@ -125,17 +154,27 @@ func (n *Node) makeRoom() bool {
 }
 
 // memoryBesides is the process's memory that is not data: all that the runtime
-// has of the system's and did not give back, and most of what surrounds the data.
-// What garbage and headroom take is not there for data, so it counts. What replicas
-// have yet to fetch does not: the effects of evictions would make it more, and so on
-// until nothing is left.
+// has of the system's and did not give back. What garbage and headroom take is not
+// there for data, so it counts. What replicas have yet to fetch does not: the effects
+// of evictions would make it more, and so on until nothing is left.
 func (n *Node) memoryBesides() int64 {
 	slow := int64(0)
 	if j := n.journal; j.Active() {
 		slow = max(j.RetainedBytes()-max(j.Offset()-j.FirstOffset(), 0), 0)
 	}
 	owned, room := runtimeBytes()
-	return max(owned+room+n.refusals.around.Load()-slow, 0)
+	return max(owned+room-slow, 0)
+}
+
+// surroundings is the resident memory that is neither the runtime's nor in blocks, and
+// that eviction cannot make less: the program itself, the tables of pages, and the ends
+// of pages, of which each size of blocks has one that is not full yet. Sparse pages, and
+// what such pages gave up, are not among it: the more is evicted the more they are, so
+// that counting them would evict still more. Defragmentation sees to those.
+func (n *Node) surroundings() int64 {
+	m := n.store.Memory()
+	owned, _ := runtimeBytes()
+	return residentBytes() - owned - m.Used() - m.Excess() - m.Spare()
 }
 
 const (
@@ -147,15 +186,7 @@ const (
 	aroundMost = 16
 )
 
-// surroundings is what counts of the resident memory that is neither the runtime's
-// nor in blocks, and that eviction cannot make less: the program itself, the tables of
-// pages, and the ends of pages, of which each size of blocks has one that is not full
-// yet. Sparse pages, and what such pages gave up, are not among it: the more is
-// evicted the more they are, so that counting them would evict still more.
-// Defragmentation sees to those.
-func (n *Node) surroundings(limit int64) int64 {
-	m := n.store.Memory()
-	owned, _ := runtimeBytes()
-	around := residentBytes() - owned - m.Used() - m.Excess() - m.Spare()
-	return min(max(around-limit/aroundFree, 0), limit/aroundMost)
+// aroundThatCounts is what counts of the surroundings of the data.
+func aroundThatCounts(surroundings, limit int64) int64 {
+	return min(max(surroundings-limit/aroundFree, 0), limit/aroundMost)
 }

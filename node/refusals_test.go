@@ -58,13 +58,20 @@ func TestSurroundingsCount(t *testing.T) {
 		{256 << 20, 1 << 20, 16 << 20},
 		{1 << 40, 0, 0},
 	} {
-		if got := n.surroundings(tt.limit); got < tt.least || got > tt.most {
+		if got := aroundThatCounts(n.surroundings(), tt.limit); got < tt.least || got > tt.most {
 			t.Errorf("with a limit of %d bytes, %d count, not %d to %d", tt.limit, got, tt.least, tt.most)
 		}
 	}
-	dial().do("config", "set", "maxmemory", "256mb")
+	c := dial()
+	c.do("config", "set", "maxmemory", "256mb")
 	owned, _ := runtimeBytes()
-	if around, besides := n.refusals.around.Load(), n.refusals.besides.Load(); around < 1<<20 || besides < around+owned/2 {
-		t.Errorf("%d bytes around the data and %d of the runtime, but only %d count", around, owned, besides)
+	around, besides := n.refusals.around.Load(), n.refusals.besides.Load()
+	if around < 1<<20 || besides < owned/2 || n.countedMemory() < around+besides {
+		t.Errorf("%d bytes around the data and %d of the runtime, but only %d and %d count", around, owned, besides, n.countedMemory())
+	}
+	// Another limit is in force with the reply, before anybody looks at memory again.
+	c.do("config", "set", "maxmemory", "1mb")
+	if around := n.refusals.around.Load(); around > 1<<16 {
+		t.Errorf("%d bytes around the data count of a limit of a megabyte", around)
 	}
 }

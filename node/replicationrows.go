@@ -99,6 +99,10 @@ func (r *Replication) replicaOf(c *command.Call) error {
 			}
 		}
 	}
+	if promote && r.isTop() {
+		c.Reply.OK()
+		return nil
+	}
 	change := func() {
 		if promote {
 			r.Promote()
@@ -120,6 +124,15 @@ func (r *Replication) replicaOf(c *command.Call) error {
 		return nil
 	})
 	return nil
+}
+
+// isTop reports whether this is a primary, and nobody is about to change that.
+func (r *Replication) isTop() bool {
+	if !r.mu.TryLock() {
+		return false
+	}
+	defer r.mu.Unlock()
+	return r.link.Load() == nil
 }
 
 // peer is what REPLCONF has told about the connection so far.

@@ -23,6 +23,8 @@ type Config struct {
 	// statements are the lines that are no directives: user, rename-command,
 	// loadmodule.
 	statements []Statement
+	// word is the value of a directive of one word while Set parses it. mu guards it.
+	word [1]string
 }
 
 // directive is a row and its current value.
@@ -43,9 +45,21 @@ type value struct {
 	n int64
 	// words is what CONFIG GET shows, joined by spaces.
 	words []string
+	// word has room for words if it is but one.
+	word [1]string
+}
+
+// oneWord returns a value that is shown as one word.
+func oneWord(n int64, word string) *value {
+	v := &value{n: n, word: [1]string{word}}
+	v.words = v.word[:]
+	return v
 }
 
 func (v *value) text() string { return strings.Join(v.words, " ") }
+
+// is reports whether v is a value that was parsed, and has the number n.
+func (v *value) is(n int64) bool { return v.n == n && len(v.words) > 0 }
 
 func (d *directive) store(v *value) {
 	d.n.Store(v.n)

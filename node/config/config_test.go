@@ -298,3 +298,67 @@ func TestTrySetWaitsForNobody(t *testing.T) {
 		t.Error(err)
 	}
 }
+
+// A tool that sets what is set already, over and over, leaves no garbage behind.
+func TestSetOfTheSameMakesNoGarbage(t *testing.T) {
+	c := New()
+	c.OnChange("maxmemory", func() error { t.Error("maxmemory has changed"); return nil })
+	pairs := []Pair{
+		{"maxmemory", "0"},
+		{"hz", "10"},
+		{"appendonly", "NO"},
+		{"maxmemory-policy", "noeviction"},
+		{"maxmemory-clients", "0"},
+		{"requirepass", ""},
+		{"loglevel", "NOTICE"},
+	}
+	set := func() {
+		if ran, err := c.TrySet(pairs, false); !ran || err != nil {
+			t.Fatal(ran, err)
+		}
+	}
+	set()
+	if n := testing.AllocsPerRun(100, set); n > 0 {
+		t.Errorf("%v allocations", n)
+	}
+}
+
+// What reads the same is the value that stands; what reads differently is shown so,
+// whatever was set before.
+func TestSetAndSetBack(t *testing.T) {
+	c := New()
+	for _, test := range []struct{ name, text, shown string }{
+		{"maxmemory", "1gb", "1073741824"},
+		{"maxmemory", "1073741824", "1073741824"},
+		{"maxmemory", "0", "0"},
+		{"maxmemory", "9223372036854775807", "9223372036854775807"},
+		{"maxmemory", "9223372036854775808", "9223372036854775808"},
+		{"maxmemory", "9223372036854775807", "9223372036854775807"},
+		{"maxmemory-clients", "5%", "5%"},
+		{"maxmemory-clients", "5", "5"},
+		{"maxmemory-clients", "5%", "5%"},
+		{"maxmemory-clients", "0%", "0"},
+		{"maxmemory-clients", "0", "0"},
+		{"hz", "501", "500"},
+		{"hz", "500", "500"},
+		{"hz", "0", "1"},
+		{"notify-keyspace-events", "KA", "AK"},
+		{"notify-keyspace-events", "AK", "AK"},
+		{"notify-keyspace-events", "", ""},
+		{"activerehashing", "no", "no"},
+		{"activerehashing", "YES", "yes"},
+		{"activerehashing", "yes", "yes"},
+		{"maxmemory-policy", "allkeys-lru", "allkeys-lru"},
+		{"maxmemory-policy", "Allkeys-LRU", "allkeys-lru"},
+		{"save", "10 1", "10 1"},
+		{"save", "10 1 20 2", "10 1 20 2"},
+		{"save", "", ""},
+	} {
+		if err := c.Set([]Pair{{test.name, test.text}}, false); err != nil {
+			t.Errorf("%s %q: %v", test.name, test.text, err)
+		}
+		if got := c.Get(test.name)[0].Value; got != test.shown {
+			t.Errorf("%s %q is shown as %q, want %q", test.name, test.text, got, test.shown)
+		}
+	}
+}

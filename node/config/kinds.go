@@ -29,7 +29,8 @@ type Row struct {
 // reference's reasons, word for word: tools match on them.
 type kind interface {
 	// parse reads the words that follow the name. old is the current value, for
-	// directives that change only a part of it.
+	// directives that change only a part of it. It is what the kinds of one word
+	// return if they read the same, and args is of no use to them afterwards.
 	parse(args []string, old *value) (*value, error)
 	// multi reports whether more than one word may follow the name.
 	multi() bool
@@ -81,7 +82,7 @@ type integer struct {
 	adjust func(int64) int64
 }
 
-func (k integer) parse(args []string, _ *value) (*value, error) {
+func (k integer) parse(args []string, old *value) (*value, error) {
 	if len(args) != 1 {
 		return nil, errArgumentCount
 	}
@@ -105,14 +106,21 @@ func (k integer) parse(args []string, _ *value) (*value, error) {
 	if k.adjust != nil {
 		n = k.adjust(n)
 	}
-	return &value{n: n, words: []string{strconv.FormatInt(n, base)}}, nil
+	if old.is(n) {
+		return old, nil
+	}
+	return oneWord(n, strconv.FormatInt(n, base)), nil
 }
 
 // parseInt reads a number written the one canonical way: no plus, no leading
 // zero, no blanks.
 func parseInt(s string) (int64, bool) {
 	n, err := strconv.ParseInt(s, 10, 64)
-	return n, err == nil && strconv.FormatInt(n, 10) == s
+	if err != nil {
+		return n, false
+	}
+	var room [20]byte
+	return n, string(strconv.AppendInt(room[:0], n, 10)) == s
 }
 
 // mustInt reads a number that a parse has accepted.
@@ -144,7 +152,7 @@ type memory struct {
 	adjust  func(int64) int64
 }
 
-func (k memory) parse(args []string, _ *value) (*value, error) {
+func (k memory) parse(args []string, old *value) (*value, error) {
 	if len(args) != 1 {
 		return nil, errArgumentCount
 	}
@@ -156,9 +164,12 @@ func (k memory) parse(args []string, _ *value) (*value, error) {
 		case n > 100:
 			return nil, errPercentRange
 		case n == 0:
-			return &value{words: []string{"0"}}, nil
+			return oneWord(0, "0"), nil
 		}
-		return &value{n: -n, words: []string{args[0]}}, nil
+		if old.is(-n) {
+			return old, nil
+		}
+		return oneWord(-n, args[0]), nil
 	}
 	bytes, ok := ParseBytes(args[0])
 	if !ok {
@@ -175,7 +186,11 @@ func (k memory) parse(args []string, _ *value) (*value, error) {
 		n = k.adjust(n)
 		bytes = uint64(n)
 	}
-	return &value{n: n, words: []string{strconv.FormatUint(bytes, 10)}}, nil
+	// Numbers beyond int64 are shown as they are.
+	if bytes < math.MaxInt64 && old.is(n) {
+		return old, nil
+	}
+	return oneWord(n, strconv.FormatUint(bytes, 10)), nil
 }
 
 func (k memory) lines(name string, v *value) []string {
@@ -241,25 +256,27 @@ type boolean struct {
 	check func(bool) error
 }
 
-func (k boolean) parse(args []string, _ *value) (*value, error) {
+func (k boolean) parse(args []string, old *value) (*value, error) {
 	if len(args) != 1 {
 		return nil, errArgumentCount
 	}
-	var v value
-	switch word := strings.ToLower(args[0]); word {
-	case "yes":
-		v = value{n: 1, words: []string{word}}
-	case "no":
-		v = value{words: []string{word}}
-	default:
+	yes := strings.EqualFold(args[0], "yes")
+	if !yes && !strings.EqualFold(args[0], "no") {
 		return nil, errNotYesNo
 	}
 	if k.check != nil {
-		if err := k.check(v.n == 1); err != nil {
+		if err := k.check(yes); err != nil {
 			return nil, err
 		}
 	}
-	return &v, nil
+	n, word := int64(0), "no"
+	if yes {
+		n, word = 1, "yes"
+	}
+	if old.is(n) {
+		return old, nil
+	}
+	return oneWord(n, word), nil
 }
 
 // text is any string.
@@ -270,7 +287,7 @@ type text struct {
 	resolve func(string) (string, error)
 }
 
-func (k text) parse(args []string, _ *value) (*value, error) {
+func (k text) parse(args []string, old *value) (*value, error) {
 	if len(args) != 1 {
 		return nil, errArgumentCount
 	}
@@ -286,7 +303,10 @@ func (k text) parse(args []string, _ *value) (*value, error) {
 			return nil, err
 		}
 	}
-	return &value{words: []string{s}}, nil
+	if len(old.words) == 1 && old.words[0] == s {
+		return old, nil
+	}
+	return oneWord(0, s), nil
 }
 
 func (text) lines(name string, v *value) []string { return []string{name + " " + Quote(v.text())} }
@@ -317,7 +337,7 @@ func choice(words ...string) enum {
 
 func (k enum) multi() bool { return k.set }
 
-func (k enum) parse(args []string, _ *value) (*value, error) {
+func (k enum) parse(args []string, old *value) (*value, error) {
 	if len(args) == 0 || !k.set && len(args) != 1 {
 		return nil, k.complaint()
 	}
@@ -339,6 +359,9 @@ func (k enum) parse(args []string, _ *value) (*value, error) {
 		if err := k.conflict(bits); err != nil {
 			return nil, err
 		}
+	}
+	if old.is(bits) {
+		return old, nil
 	}
 	v := &value{n: bits}
 	rest := bits

@@ -227,7 +227,7 @@ func (eventClasses) parse(args []string, _ *value) (*value, error) {
 			shown.WriteRune(letter)
 		}
 	}
-	return &value{n: bits, words: []string{shown.String()}}, nil
+	return oneWord(bits, shown.String()), nil
 }
 
 // checkFileName refuses a path where only a name may stand.

@@ -3,6 +3,7 @@ package config
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 )
 
@@ -129,12 +130,26 @@ func (c *Config) TrySet(pairs []Pair, protected bool) (bool, error) {
 	defer c.mu.Unlock()
 	for _, pair := range pairs {
 		if d := c.lookup(pair.Name); d != nil && d.slow {
-			if _, changes, _ := d.wanted(pair.Value); changes {
+			if _, changes, _ := c.wanted(d, pair.Value); changes {
 				return false, nil
 			}
 		}
 	}
 	return true, c.set(pairs, protected)
+}
+
+// change is a directive that Set gives another value.
+type change struct {
+	name     string
+	d        *directive
+	old, new *value
+}
+
+// undo puts the values of changes back.
+func undo(changes []change) {
+	for i := len(changes) - 1; i >= 0; i-- {
+		changes[i].d.store(changes[i].old)
+	}
 }
 
 // set is Set with mu held.
@@ -144,7 +159,7 @@ func (c *Config) set(pairs []Pair, protected bool) error {
 		d := c.lookup(pair.Name)
 		switch {
 		case d == nil:
-			return fmt.Errorf("ERR Unknown option or number of arguments for CONFIG SET - '%s'", pair.Name)
+			return errors.New("ERR Unknown option or number of arguments for CONFIG SET - '" + pair.Name + "'")
 		case d.row.Immutable:
 			return setFailed(pair.Name, "can't set immutable config")
 		case d.row.Protected && !protected:
@@ -157,22 +172,13 @@ func (c *Config) set(pairs []Pair, protected bool) error {
 		}
 	}
 
-	type change struct {
-		name     string
-		d        *directive
-		old, new *value
-	}
-	var changes []change
-	restore := func() {
-		for i := len(changes) - 1; i >= 0; i-- {
-			changes[i].d.store(changes[i].old)
-		}
-	}
+	var room [2]change
+	changes := room[:0]
 	for _, pair := range pairs {
 		d := c.lookup(pair.Name)
-		v, changed, err := d.wanted(pair.Value)
+		v, changed, err := c.wanted(d, pair.Value)
 		if err != nil {
-			restore()
+			undo(changes)
 			return setFailed(pair.Name, err.Error())
 		}
 		if changed {
@@ -186,14 +192,14 @@ func (c *Config) set(pairs []Pair, protected bool) error {
 			if err == nil {
 				continue
 			}
-			restore()
-			var undo []error
+			undo(changes)
+			var again []error
 			for _, done := range changes[:i+1] {
-				for _, again := range done.d.hooks {
-					undo = append(undo, again())
+				for _, hook := range done.d.hooks {
+					again = append(again, hook())
 				}
 			}
-			if failed := errors.Join(undo...); failed != nil {
+			if failed := errors.Join(again...); failed != nil {
 				err = fmt.Errorf("%w (and not undone: %v)", err, failed)
 			}
 			return setFailed(ch.name, err.Error())
@@ -203,25 +209,28 @@ func (c *Config) set(pairs []Pair, protected bool) error {
 }
 
 // wanted returns the value that text gives the directive, and whether it is another
-// than it has.
-func (d *directive) wanted(text string) (v *value, changed bool, err error) {
+// than it has. The caller holds mu.
+func (c *Config) wanted(d *directive, text string) (v *value, changed bool, err error) {
 	old := d.cur.Load()
-	if v, err = d.row.Kind.parse(setArguments(d, text), setBase(d, old)); err != nil {
+	v, err = d.row.Kind.parse(c.setArguments(d, text), setBase(d, old))
+	c.word[0] = ""
+	if err != nil {
 		return nil, false, err
 	}
-	return v, v.n != old.n || v.text() != old.text(), nil
+	return v, v != old && (v.n != old.n || !slices.Equal(v.words, old.words)), nil
 }
 
 func setFailed(name, reason string) error {
-	return fmt.Errorf("ERR CONFIG SET failed (possibly related to argument '%s') - %s", name, reason)
+	return errors.New("ERR CONFIG SET failed (possibly related to argument '" + name + "') - " + reason)
 }
 
 // setArguments cuts the value of CONFIG SET into words for directives that
-// have several.
-func setArguments(d *directive, text string) []string {
+// have several. The result is good until the next call.
+func (c *Config) setArguments(d *directive, text string) []string {
 	switch {
 	case !d.row.Kind.multi():
-		return []string{text}
+		c.word[0] = text
+		return c.word[:]
 	case text == "":
 		return nil
 	}
