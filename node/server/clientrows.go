@@ -249,6 +249,7 @@ func (srv *Server) clientKill(c *command.Call) error {
 		return nil
 	}
 	filter := ClientFilter{Skip: self.id}
+	var one [1]uint64
 	for at := 2; at < len(c.Args); at += 2 {
 		if at+1 == len(c.Args) {
 			return resp.ErrSyntax
@@ -260,7 +261,7 @@ func (srv *Server) clientKill(c *command.Call) error {
 			if !ok {
 				return resp.ErrClientID
 			}
-			filter.IDs = []uint64{id}
+			filter.IDs = append(one[:0], id)
 		case command.IsWord(option, "type"):
 			kind, err := clientType(value)
 			if err != "" {

@@ -63,8 +63,8 @@ func (f *ClientFilter) matches(s *session) bool {
 
 // chosen returns the sessions that the filter chooses, by id.
 func (srv *Server) chosen(f ClientFilter) []*session {
+	var sessions []*session
 	srv.mu.Lock()
-	sessions := make([]*session, 0, len(srv.clients))
 	if len(f.IDs) > 0 {
 		for _, id := range f.IDs {
 			if s := srv.clients[id]; s != nil {
@@ -72,11 +72,15 @@ func (srv *Server) chosen(f ClientFilter) []*session {
 			}
 		}
 	} else {
+		sessions = make([]*session, 0, len(srv.clients))
 		for _, s := range srv.clients {
 			sessions = append(sessions, s)
 		}
 	}
 	srv.mu.Unlock()
+	if len(sessions) == 0 {
+		return nil
+	}
 	slices.SortFunc(sessions, func(a, b *session) int { return cmp.Compare(a.id, b.id) })
 	sessions = slices.Compact(sessions)
 	return slices.DeleteFunc(sessions, func(s *session) bool { return s.doomed.Load() || !f.matches(s) })

@@ -506,6 +506,7 @@ func TestClientCommands(t *testing.T) {
 	if list := c.do("CLIENT LIST"); strings.Contains(list, "id="+id+" ") {
 		t.Errorf("the victim is listed: %s", list)
 	}
+	c.expect("CLIENT KILL ID "+id, "0")
 	c.expect("CLIENT KILL 1.1.1.1:1", "-ERR No such client")
 	c.expect("CLIENT LIST TYPE x", "-ERR Unknown client type 'x'")
 	c.expect("CLIENT LIST ID 99999", "")

@@ -239,7 +239,8 @@ func (s *session) room() []byte {
 func (s *session) grow(n int) bool {
 	length := len(s.data)
 	need := length + max(n, min(s.scan.Pending(length), length))
-	if cap(s.own) >= 2*need && length <= loopGrowth {
+	if cap(s.own) >= need && length <= loopGrowth {
+		// What is moved is one request, as far as it is there: each byte once.
 		s.data = s.own[:copy(s.own[:cap(s.own)], s.data)]
 		return true
 	}
