@@ -1,8 +1,6 @@
 package command
 
 import (
-	"bufio"
-	"os"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -130,16 +128,7 @@ func tryScripts(t *testing.T) map[string]trial {
 	}
 	for _, file := range files {
 		ref := startReference(t, "--enable-debug-command", "yes")
-		f, err := os.Open(file)
-		if err != nil {
-			t.Fatal(err)
-		}
-		defer f.Close()
-		for scan := bufio.NewScanner(f); scan.Scan(); {
-			line := strings.TrimSpace(scan.Text())
-			if line == "" || strings.HasPrefix(line, "#") {
-				continue
-			}
+		for _, line := range scriptLines(t, file) {
 			args := splitLine(t, line)
 			if slices.Contains([]string{"unordered", "about", "shape"}, args[0]) {
 				args = args[1:]

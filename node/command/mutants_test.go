@@ -1,7 +1,6 @@
 package command
 
 import (
-	"bufio"
 	"fmt"
 	"math/rand/v2"
 	"os"
@@ -93,15 +92,9 @@ func newBreeder(t *testing.T, r *rand.Rand) *breeder {
 }
 
 func (b *breeder) run(file string) {
-	f, err := os.Open(file)
-	if err != nil {
-		b.Fatal(err)
-	}
-	defer f.Close()
-	for lines := bufio.NewScanner(f); lines.Scan() && !b.Failed(); {
-		line := strings.TrimSpace(lines.Text())
-		if line == "" || strings.HasPrefix(line, "#") {
-			continue
+	for _, line := range scriptLines(b.T, file) {
+		if b.Failed() {
+			return
 		}
 		args := splitLine(b.T, line)
 		if slices.Contains([]string{"unordered", "about", "shape"}, args[0]) {

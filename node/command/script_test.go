@@ -1,8 +1,8 @@
 package command
 
 import (
-	"bufio"
 	"fmt"
+	"iter"
 	"os"
 	"path/filepath"
 	"slices"
@@ -43,17 +43,7 @@ func TestScripts(t *testing.T) {
 }
 
 func runScript(t *testing.T, file string, ours *node, ref *reference) (compared, differ int) {
-	f, err := os.Open(file)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer f.Close()
-	lines := bufio.NewScanner(f)
-	for number := 1; lines.Scan(); number++ {
-		line := strings.TrimSpace(lines.Text())
-		if line == "" || strings.HasPrefix(line, "#") {
-			continue
-		}
+	for number, line := range scriptLines(t, file) {
 		args, same := comparison(splitLine(t, line))
 		theirs := ref.do(args...)
 		our := ours.do(args...)
@@ -64,6 +54,24 @@ func runScript(t *testing.T, file string, ours *node, ref *reference) (compared,
 		}
 	}
 	return compared, differ
+}
+
+// scriptLines are the lines of a script that are commands, by their number.
+func scriptLines(t *testing.T, file string) iter.Seq2[int, string] {
+	t.Helper()
+	text, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return func(yield func(int, string) bool) {
+		number := 0
+		for line := range strings.Lines(string(text)) {
+			number++
+			if line = strings.TrimSpace(line); line != "" && !strings.HasPrefix(line, "#") && !yield(number, line) {
+				return
+			}
+		}
+	}
 }
 
 // comparison takes the word that says how to compare off the words of a line.
