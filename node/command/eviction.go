@@ -183,6 +183,8 @@ func (e *Engine) sample(l *MemoryLimit, n int) (last candidate, found bool) {
 // score says how much a key should go.
 func (l *MemoryLimit) score(ref store.Ref, now int64) uint64 {
 	switch l.Policy {
+	case VolatileRandom, AllKeysRandom:
+		return 0
 	case VolatileTTL:
 		return math.MaxUint64 - uint64(ref.ExpireAt())
 	case VolatileLFU, AllKeysLFU:
@@ -236,7 +238,8 @@ func (e *Engine) randomSlot(volatile bool) (db int, slot slots.Slot, ok bool) {
 	return 0, 0, false
 }
 
-// evict deletes a key, if it is still there, still may go and its slot is free.
+// evict deletes a key, if it is still there, still should go as much as when it was
+// sampled and its slot is free.
 func (e *Engine) evict(l *MemoryLimit, victim candidate) bool {
 	if !e.locks.tryLock(victim.slot) {
 		return false
@@ -244,7 +247,7 @@ func (e *Engine) evict(l *MemoryLimit, victim candidate) bool {
 	lane := &e.gate.lanes[e.Background()]
 	lane.RLock()
 	ref := e.store.Find(victim.db, victim.slot, victim.key)
-	gone := ref.OK() && (!l.Policy.volatile() || ref.Expires()) && !e.replica.Load() &&
+	gone := ref.OK() && (!l.Policy.volatile() || ref.Expires()) && l.score(ref, e.now()) >= victim.score && !e.replica.Load() &&
 		!(e.transit.any() && e.transit.find(victim.db, [][]byte{victim.key}) != nil)
 	if gone {
 		word := wordDel

@@ -67,7 +67,7 @@ func replayEverything(t *testing.T, seed uint64, commands int) {
 			n.engine.ExpireCycle(d.IntN(100))
 		}
 		if d.IntN(100) == 0 {
-			evictSome(n.engine, EvictionPolicy(1+d.IntN(7)))
+			evictOneOf(n.engine, EvictionPolicy(1+d.IntN(7)))
 		}
 		for _, group := range kept.groups[replayed:] {
 			for _, other := range others {
@@ -98,10 +98,10 @@ func replayEverything(t *testing.T, seed uint64, commands int) {
 	}
 }
 
-// evictSome evicts one key.
-func evictSome(e *Engine, policy EvictionPolicy) {
-	used := int64(2)
-	e.SetMemoryLimit(MemoryLimit{Max: 1, Policy: policy, Samples: 5, Used: func() int64 { used--; return used + 1 }})
+// evictOneOf evicts one key if there is one that may go.
+func evictOneOf(e *Engine, policy EvictionPolicy) {
+	before := e.eviction.evicted.Load()
+	e.SetMemoryLimit(MemoryLimit{Max: 1, Policy: policy, Samples: 5, Used: func() int64 { return 2 + before - e.eviction.evicted.Load() }})
 	e.MakeRoom()
 	e.SetMemoryLimit(MemoryLimit{})
 }
