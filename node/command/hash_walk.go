@@ -9,26 +9,13 @@ import (
 
 // This file is the commands that return a part of a hash: HSCAN and HRANDFIELD.
 
-func runHScan(c *Call) error {
-	cursor, ok := parseCursor(c.Args[2])
-	if !ok {
-		return resp.ErrInvalidCursor
-	}
-	r, ok, err := c.readHash(c.Args[1])
-	if err != nil {
-		return err
-	}
-	if !ok {
-		return emptyScan(c)
-	}
-	o, err := parseElementScan(c.Args[3:])
-	if err != nil {
-		return err
-	}
+func runHScan(c *Call) error { return scanElements(c, (*Call).readHash, (*Call).scanHash) }
+
+func (c *Call) scanHash(r hash.Reader, o elementScan) {
 	var buf [20]byte
 	w := c.Reply
 	begin, n := len(w.Buf), 0
-	next := r.Scan(cursor, o.count, func(item hash.Item) {
+	next := r.Scan(o.cursor, o.count, func(item hash.Item) {
 		if o.pattern != nil {
 			field := item.Field.Bytes
 			if item.Field.IsInt {
@@ -47,7 +34,6 @@ func runHScan(c *Call) error {
 	bulkText(w, hash.Text{Int: int64(next), IsInt: true})
 	w.Array(n)
 	putFirst(w.Buf[begin:], end-begin)
-	return nil
 }
 
 // putFirst exchanges the first n bytes of b with the rest, which is short: the head
@@ -59,33 +45,11 @@ func putFirst(b []byte, n int) {
 	copy(b, head)
 }
 
-// maxRandom is how many fields HRANDFIELD returns at most when they may be
-// returned again and again. The reference knows no bound and runs out of memory.
-const maxRandom = 1 << 28
-
 func runHRandField(c *Call) error {
 	if len(c.Args) == 2 {
 		return randomField(c)
 	}
-	count, withValues, err := c.parseRandom("withvalues")
-	if err != nil {
-		return err
-	}
-	r, ok, err := c.readHash(c.Args[1])
-	if err != nil {
-		return err
-	}
-	if !ok || count == 0 {
-		c.Reply.Array(0)
-		return nil
-	}
-	if count < -maxRandom {
-		return resp.ErrOutOfRange
-	}
-	if !c.ahead.answered(c) {
-		c.replyRandomFields(&r, count, withValues)
-	}
-	return nil
+	return draw(c, "withvalues", (*Call).readHash, (*Call).replyRandomFields)
 }
 
 // randomFieldsAhead chooses the fields for an HRANDFIELD of many. Where fields may
@@ -105,23 +69,22 @@ func randomFieldsAhead(c *Call) {
 		r := hash.Read(ref.Value(), 0)
 		return drawsMany(count, r.Size())
 	}, func(v value.Value) {
-		r := hash.Read(v, 0)
-		c.replyRandomFields(&r, count, withValues)
+		c.replyRandomFields(hash.Read(v, 0), count, withValues)
 	})
 }
 
 // replyRandomFields answers with fields of r, which has some. count is not 0.
-func (c *Call) replyRandomFields(r *hash.Reader, count int64, withValues bool) {
+func (c *Call) replyRandomFields(r hash.Reader, count int64, withValues bool) {
 	show := randomReply(c, withValues)
 	switch n := int64(r.Len()); {
 	case count < 0:
 		show.open(-count)
-		items := spreadFields(r, -count)
+		items := spreadFields(&r, -count)
 		for range -count {
 			if items != nil {
 				show.item(items[c.below(len(items))])
 			} else {
-				show.item(c.pickField(r))
+				show.item(c.pickField(&r))
 			}
 		}
 	case count >= n:
@@ -132,13 +95,13 @@ func (c *Call) replyRandomFields(r *hash.Reader, count int64, withValues bool) {
 		}
 	default:
 		show.open(count)
-		places := c.distinctFields(r, int(n), int(count))
+		places := c.distinctFields(&r, int(n), int(count))
 		for place := range places {
 			item, _ := r.At(place)
 			show.item(item)
 		}
 		if places == nil {
-			c.sampleFields(r, int(n), int(count), show.item)
+			c.sampleFields(&r, int(n), int(count), show.item)
 		}
 	}
 }

@@ -290,11 +290,38 @@ func runSwapDB(c *Call) error {
 	return nil
 }
 
-// elementScan are the options of HSCAN.
+// elementScan is what HSCAN, SSCAN and ZSCAN are asked for.
 type elementScan struct {
+	cursor uint64
 	// pattern is nil if it would match everything.
 	pattern []byte
 	count   int
+}
+
+// scanElements answers a step through a collection: reply does so if it is there.
+func scanElements[R any](c *Call, read func(*Call, []byte) (R, bool, error), reply func(*Call, R, elementScan)) error {
+	cursor, ok := parseCursor(c.Args[2])
+	if !ok {
+		return resp.ErrInvalidCursor
+	}
+	r, ok, err := read(c, c.Args[1])
+	if err != nil {
+		return err
+	}
+	if !ok {
+		// The reference does not read the options then.
+		c.Reply.Array(2)
+		c.Reply.BulkString("0")
+		c.Reply.Array(0)
+		return nil
+	}
+	o, err := parseElementScan(c.Args[3:])
+	if err != nil {
+		return err
+	}
+	o.cursor = cursor
+	reply(c, r, o)
+	return nil
 }
 
 func parseElementScan(words [][]byte) (o elementScan, err error) {
@@ -323,13 +350,4 @@ func parseElementScan(words [][]byte) (o elementScan, err error) {
 		}
 	}
 	return o, nil
-}
-
-// emptyScan answers a scan of a key that is not there. The reference does not
-// read the options then.
-func emptyScan(c *Call) error {
-	c.Reply.Array(2)
-	c.Reply.BulkString("0")
-	c.Reply.Array(0)
-	return nil
 }

@@ -1,7 +1,6 @@
 package command
 
 import (
-	"slotmesh/node/resp"
 	"slotmesh/node/store"
 	"slotmesh/node/store/set"
 	"slotmesh/node/store/value"
@@ -299,30 +298,16 @@ func (c *Call) addMember(ref store.Ref, key, member []byte) bool {
 	return set.Open(&ref.Cell).Add(member, limits)
 }
 
-func runSScan(c *Call) error {
-	cursor, ok := parseCursor(c.Args[2])
-	if !ok {
-		return resp.ErrInvalidCursor
-	}
-	r, ok, err := c.readSet(c.Args[1])
-	if err != nil {
-		return err
-	}
-	if !ok {
-		return emptyScan(c)
-	}
-	o, err := parseElementScan(c.Args[3:])
-	if err != nil {
-		return err
-	}
+func runSScan(c *Call) error { return scanElements(c, (*Call).readSet, (*Call).scanSet) }
+
+func (c *Call) scanSet(r set.Reader, o elementScan) {
 	reply := c.openSetReply()
-	next := r.Scan(set.Place(cursor), o.count, func(member []byte) {
+	next := r.Scan(set.Place(o.cursor), o.count, func(member []byte) {
 		if o.pattern == nil || Match(o.pattern, member) {
 			reply.add(member)
 		}
 	})
 	reply.closeScan(uint64(next))
-	return nil
 }
 
 // addSet adds the members of a set.

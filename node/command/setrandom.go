@@ -1,7 +1,6 @@
 package command
 
 import (
-	"math"
 	"math/bits"
 	"slices"
 
@@ -163,7 +162,7 @@ func runSRandMember(c *Call) error {
 		return resp.ErrSyntax
 	}
 	if len(c.Args) == 3 {
-		return randomMembers(c)
+		return draw(c, "", (*Call).readSet, func(c *Call, r set.Reader, count int64, _ bool) { c.replyRandomMembers(r, count) })
 	}
 	r, ok, err := c.readSet(c.Args[1])
 	if err != nil {
@@ -178,53 +177,6 @@ func runSRandMember(c *Call) error {
 	return nil
 }
 
-// parseRandom reads how many members are to be chosen, negative for members that may
-// come again and again, and whether option follows, with which each is shown with
-// what belongs to it.
-func (c *Call) parseRandom(option string) (count int64, whole bool, err error) {
-	count, ok := value.ParseInt(c.Args[2])
-	if !ok {
-		return 0, false, resp.ErrNotInteger
-	}
-	if count == math.MinInt64 {
-		return 0, false, resp.Error("ERR value is out of range, value must between -9223372036854775807 and 9223372036854775807")
-	}
-	if len(c.Args) > 3 {
-		if len(c.Args) > 4 || !IsWord(c.Args[3], option) {
-			return 0, false, resp.ErrSyntax
-		}
-		if count < -math.MaxInt64/2 || count > math.MaxInt64/2 {
-			return 0, false, resp.ErrOutOfRange
-		}
-		whole = true
-	}
-	return count, whole, nil
-}
-
-// randomMembers is SRANDMEMBER with a count: negative for members that may come
-// again and again.
-func randomMembers(c *Call) error {
-	count, _, err := c.parseRandom("")
-	if err != nil {
-		return err
-	}
-	r, ok, err := c.readSet(c.Args[1])
-	if err != nil {
-		return err
-	}
-	if !ok || count == 0 {
-		c.Reply.Array(0)
-		return nil
-	}
-	if count < -maxRandom {
-		return resp.ErrOutOfRange
-	}
-	if !c.ahead.answered(c) {
-		c.replyRandomMembers(&r, count)
-	}
-	return nil
-}
-
 // randomAhead chooses the members for an SRANDMEMBER of many.
 func randomAhead(c *Call) {
 	if len(c.Args) != 3 {
@@ -234,13 +186,12 @@ func randomAhead(c *Call) {
 	c.replyAhead(c.Args[1], func(ref store.Ref) bool {
 		return ref.Kind() == value.KindSet && drawsMany(count, elementsOf(ref.Value()))
 	}, func(v value.Value) {
-		r := set.Read(v)
-		c.replyRandomMembers(&r, count)
+		c.replyRandomMembers(set.Read(v), count)
 	})
 }
 
 // replyRandomMembers answers with members of r, which has some. count is not 0.
-func (c *Call) replyRandomMembers(r *set.Reader, count int64) {
+func (c *Call) replyRandomMembers(r set.Reader, count int64) {
 	n := r.Len()
 	var scratch set.Scratch
 	switch {

@@ -117,6 +117,18 @@ func parseStreamID(text []byte) (stream.ID, error) {
 	return id, nil
 }
 
+// appendStreamIDs appends the ids that args are to ids.
+func appendStreamIDs(ids []stream.ID, args [][]byte) ([]stream.ID, error) {
+	for _, arg := range args {
+		id, err := parseStreamID(arg)
+		if err != nil {
+			return nil, err
+		}
+		ids = append(ids, id)
+	}
+	return ids, nil
+}
+
 // parseFrom reads the beginning of a range of ids, which "(" excludes.
 func parseFrom(text []byte) (id stream.ID, err error) {
 	id, exclusive, err := parseEnd(text, 0)
@@ -307,13 +319,9 @@ func runXDel(c *Call) error {
 	}
 	s := stream.Open(&ref.Cell)
 	var room [8]stream.ID
-	ids := room[:0]
-	for _, arg := range c.Args[2:] {
-		id, err := parseStreamID(arg)
-		if err != nil {
-			return err
-		}
-		ids = append(ids, id)
+	ids, err := appendStreamIDs(room[:0], c.Args[2:])
+	if err != nil {
+		return err
 	}
 	deleted := s.DeleteAll(ids)
 	if deleted > 0 {

@@ -338,13 +338,9 @@ func runXAck(c *Call) error {
 		return nil
 	}
 	var room [8]stream.ID
-	ids := room[:0]
-	for _, arg := range c.Args[3:] {
-		id, err := parseStreamID(arg)
-		if err != nil {
-			return err
-		}
-		ids = append(ids, id)
+	ids, err := appendStreamIDs(room[:0], c.Args[3:])
+	if err != nil {
+		return err
 	}
 	done := int64(0)
 	for _, id := range ids {

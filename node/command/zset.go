@@ -308,25 +308,7 @@ func runZRandMember(c *Call) error {
 		c.Reply.Bulk(at.Member())
 		return nil
 	}
-	count, withScores, err := c.parseRandom("withscores")
-	if err != nil {
-		return err
-	}
-	r, ok, err := c.zsetOf(c.Args[1])
-	if err != nil {
-		return err
-	}
-	if !ok || count == 0 {
-		c.Reply.Array(0)
-		return nil
-	}
-	if count < -maxRandom {
-		return resp.ErrOutOfRange
-	}
-	if !c.ahead.answered(c) {
-		c.replyRandomRanks(&r, count, withScores)
-	}
-	return nil
+	return draw(c, "withscores", (*Call).zsetOf, (*Call).replyRandomRanks)
 }
 
 // randomRanksAhead chooses the members for a ZRANDMEMBER of many.
@@ -341,16 +323,15 @@ func randomRanksAhead(c *Call) {
 	c.replyAhead(c.Args[1], func(ref store.Ref) bool {
 		return ref.Kind() == value.KindZSet && drawsMany(count, elementsOf(ref.Value()))
 	}, func(v value.Value) {
-		r := zset.Read(v)
-		c.replyRandomRanks(&r, count, withScores)
+		c.replyRandomRanks(zset.Read(v), count, withScores)
 	})
 }
 
 // replyRandomRanks answers with members of r, which has some. count is not 0.
-func (c *Call) replyRandomRanks(r *zset.Reader, count int64, withScores bool) {
+func (c *Call) replyRandomRanks(r zset.Reader, count int64, withScores bool) {
 	n, reply := r.Len(), zsetReply{c, withScores, false}
 	if count >= int64(n) {
-		reply.ranks(r, 0, n, false)
+		reply.ranks(&r, 0, n, false)
 		return
 	}
 	random := rand.New(rand.NewPCG(c.engine.Random(), c.engine.Random()))
@@ -391,22 +372,9 @@ func randomRanks(random *rand.Rand, n, count int) []int {
 // numbers than those of a double keep it exactly.
 const zscanShift = 64 - 53
 
-func runZScan(c *Call) error {
-	cursor, ok := parseCursor(c.Args[2])
-	if !ok {
-		return resp.ErrInvalidCursor
-	}
-	r, ok, err := c.zsetOf(c.Args[1])
-	if err != nil {
-		return err
-	}
-	if !ok {
-		return emptyScan(c)
-	}
-	o, err := parseElementScan(c.Args[3:])
-	if err != nil {
-		return err
-	}
+func runZScan(c *Call) error { return scanElements(c, (*Call).zsetOf, (*Call).scanZSet) }
+
+func (c *Call) scanZSet(r zset.Reader, o elementScan) {
 	count, pattern := int64(o.count), o.pattern
 	found := c.openSetReply()
 	next := uint64(0)
@@ -419,9 +387,9 @@ func runZScan(c *Call) error {
 				found.add(at.AppendScore(room[:0]))
 			}
 		}
-	} else if cursor < 1<<53 {
-		place := cursor
-		at := r.FromHash(cursor << zscanShift)
+	} else if o.cursor < 1<<53 {
+		place := o.cursor
+		at := r.FromHash(o.cursor << zscanShift)
 		for n := int64(0); at.Valid(); n++ {
 			here := at.Hash() >> zscanShift
 			if n >= count && here != place {
@@ -438,5 +406,4 @@ func runZScan(c *Call) error {
 		}
 	}
 	found.closeScan(next)
-	return nil
 }
