@@ -632,14 +632,18 @@ func stateFile(dir, name string) string {
 }
 
 // settleKeys looks at what was loaded: keys of slots that other nodes own are
-// deleted, and slots that nobody owns are this node's when it has keys of them and
-// knows no other node. It is called between load and start.
+// deleted, unless the slot is on its way here, and slots that nobody owns are this
+// node's when it has keys of them and knows no other node. It is called between load
+// and start.
 func (c *cluster) settleKeys(p *persistence) error {
 	v := c.view.Load()
 	if v.Self.IsReplica {
 		return nil
 	}
 	foreign := ownedBy(v.Table, slots.SetOf(slots.Range{First: 0, Last: slots.Count - 1}).Minus(v.Self.Slots))
+	for slot := range v.Self.Importing {
+		foreign.Remove(slot)
+	}
 	p.dropForeign(foreign)
 	var orphaned []slots.Slot
 	for slot := range slots.Slot(slots.Count) {

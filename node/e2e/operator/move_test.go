@@ -68,6 +68,33 @@ func TestOpenSlot(t *testing.T) {
 	await(t, "the source says so", func() bool { return ask(t, from, "GET", "foo") == "MOVED 12182 "+to.Addr() })
 }
 
+// TestRestartInTheMiddleOfAMove ends the target when some of a slot's keys are
+// there and nowhere else.
+func TestRestartInTheMiddleOfAMove(t *testing.T) {
+	c := newRig(t).StartCluster(3, 0, harness.Options{Directives: []string{"appendonly yes"}})
+	from, to := ownerAndOther(t, c, "foo")
+	for _, key := range []string{"foo", "{foo}2", "{foo}3"} {
+		want(t, "SET", ask(t, from, "SET", key, "v"), "OK")
+	}
+	openSlot(t, c, "foo", from, to)
+	want(t, "MIGRATE", migrate(t, from, to.Port, "", "0", "5000", "KEYS", "foo", "{foo}2"), "OK")
+	to.Kill()
+	to.Restart()
+	c.WaitOK(patience)
+	want(t, "keys at the target", ask(t, to, "CLUSTER", "COUNTKEYSINSLOT", slotOf("foo")), "2")
+	terminate(t, to)
+	to.Restart()
+	c.WaitOK(patience)
+	want(t, "keys at the target", ask(t, to, "CLUSTER", "COUNTKEYSINSLOT", slotOf("foo")), "2")
+	await(t, "the rest has come", func() bool { return migrate(t, from, to.Port, "{foo}3", "0", "5000") == "OK" })
+	for _, p := range []*harness.Process{to, from} {
+		await(t, "the slot has moved", func() bool {
+			return ask(t, p, "CLUSTER", "SETSLOT", slotOf("foo"), "NODE", c.ID(to)) == "OK"
+		})
+	}
+	want(t, "GET", ask(t, to, "GET", "{foo}2"), "v")
+}
+
 // TestKeyInTransit sends a key to somebody who never answers: who wants it
 // waits, nobody else does, and it is still there afterwards.
 func TestKeyInTransit(t *testing.T) {
