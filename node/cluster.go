@@ -634,7 +634,7 @@ func stateFile(dir, name string) string {
 // settleKeys looks at what was loaded: keys of slots that other nodes own are
 // deleted, unless the slot is on its way here, and slots that nobody owns are this
 // node's when it has keys of them and knows no other node. It is called between load
-// and start.
+// and start, when the append only file follows the journal.
 func (c *cluster) settleKeys(p *persistence) error {
 	v := c.view.Load()
 	if v.Self.IsReplica {

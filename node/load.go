@@ -230,18 +230,15 @@ func (p *persistence) settleHistory() {
 }
 
 // dropForeign deletes the keys of slots that others own: they moved while this
-// node was down, or the file is another node's.
+// node was down, or the file is another node's. Files and replicas hear of it: they
+// have the keys too.
 func (p *persistence) dropForeign(foreign slots.Set) {
 	dropped := 0
-	s := p.n.store
 	for slot := range foreign.All() {
-		if s.CountInSlot(0, slot) == 0 {
-			continue
+		if count := p.n.engine.CountInSlot(slot); count > 0 {
+			dropped += count
+			p.n.engine.DropSlot(slot)
 		}
-		p.n.engine.WithSlot(slot, func() {
-			dropped += s.CountInSlot(0, slot)
-			s.FlushSlot(slot, -1)
-		})
 	}
 	if dropped > 0 {
 		p.n.log.Warn(fmt.Sprintf("%d keys of slots that other nodes own were deleted.", dropped))

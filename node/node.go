@@ -277,11 +277,6 @@ func (n *Node) prepare() error {
 		}
 	}
 	p.settleHistory()
-	if n.cluster != nil {
-		if err := n.cluster.settleKeys(p); err != nil {
-			return err
-		}
-	}
 	if aof != nil {
 		start := aof.Start
 		if stored && !fromAOF {
@@ -291,6 +286,11 @@ func (n *Node) prepare() error {
 			return &errLoad{err}
 		}
 		n.appendOnly.aof.Store(aof)
+	}
+	if n.cluster != nil {
+		if err := n.cluster.settleKeys(p); err != nil {
+			return err
+		}
 	}
 	n.gates.set(server.GateLoading, false)
 	if stored || fromAOF {
