@@ -116,8 +116,10 @@ func writeMix(s peerServer, round int) {
 }
 
 // writeCollections changes every type of collection, small ones and ones that
-// grow with each round, also by commands whose effect is chosen here.
+// grow with each round, also by commands whose effect is chosen here. In the lines
+// of commands % is the round and @ the number of a member that it has added.
 func (s peerServer) writeCollections(round int) {
+	s.t.Helper()
 	some := func(each ...string) (words []string) {
 		for i := range 30 {
 			for _, format := range each {
@@ -126,27 +128,36 @@ func (s peerServer) writeCollections(round int) {
 		}
 		return words
 	}
-	number := strconv.Itoa(round)
+	numbers := strings.NewReplacer("%", strconv.Itoa(round), "@", strconv.Itoa(round*20+25))
 	grow := func(words []string, command ...string) { s.do(append(command, words...)...) }
-	grow(some("element %d"), "RPUSH", "list")
+	grow(some("element:%d"), "RPUSH", "list")
 	grow(some("%d"), "SADD", "ints")
-	grow(some("%d", "member %d"), "SADD", "set")
-	grow(some("%d.25", "member %d"), "ZADD", "zset")
-	grow(some("field %d", "value %d"), "HSET", "hash")
-	grow(some("field %d", "value %d"), "XADD", "stream", "*")
+	grow(some("%d", "member:%d"), "SADD", "set")
+	grow(some("%d.25", "member:%d"), "ZADD", "zset")
+	grow(some("field:%d", "value %d"), "HSET", "hash")
+	for range 5 {
+		grow(some("field:%d", "value %d"), "XADD", "stream", "*")
+	}
+	s.do("XGROUP", "CREATE", "stream", "group", "0") // it is there after the first round
 	for _, line := range []string{
-		"LMOVE list list:N LEFT RIGHT", "LINSERT list BEFORE list x", "LSET list:N 0 ", "LREM list 1 element", "LTRIM list 3 -2",
-		"SPOP set 7", "SPOP ints", "SMOVE set set:N member", "SUNIONSTORE both set ints", "SDIFFSTORE both:N set ints", "SREM ints N",
-		"ZINCRBY zset 0.1 member", "ZPOPMIN zset 3", "ZPOPMAX zset", "ZRANGESTORE zset:N zset 0 40", "ZUNIONSTORE sum 2 zset set WEIGHTS 2 1",
-		"ZREMRANGEBYRANK zset 10 12", "GEOADD geo 13.361389 38.115556 place:N",
-		"HINCRBYFLOAT hash float 0.1", "HINCRBY hash:N int N", "HDEL hash field:N", "HSETNX hash:N once N",
-		"XGROUP CREATE stream group 0", "XGROUP CREATE stream group:N $", "XREADGROUP GROUP group one COUNT 3 STREAMS stream >",
-		"XREADGROUP GROUP group two COUNT 2 NOACK STREAMS stream >", "XAUTOCLAIM stream group two 0 0 COUNT 2", "XGROUP CREATECONSUMER stream group idle:N",
-		"XTRIM stream MAXLEN ~ 150", "XADD stream:N MAXLEN 3 * f v", "XSETID stream:N 99999999999999-N",
-		"PFADD hll a:N b:N", "PFMERGE merged hll", "SETBIT bits N 1", "BITFIELD bits INCRBY u8 #N 7",
-		"COPY hash copy:N", "SORT ints BY nosort STORE sorted", "EXPIRE list:N 1000", "PERSIST list", "EXPIRE set:N 1000",
+		"LMOVE list list:% LEFT RIGHT", "LINSERT list BEFORE element:@ x", "LSET list:% 0 %", "LREM list 1 element:@", "LTRIM list 3 -2",
+		"SMOVE set set:% member:@", "SREM ints @", "SPOP set 7", "SPOP ints", "SUNIONSTORE both set ints", "SDIFFSTORE both:% set ints",
+		"ZINCRBY zset 0.1 member:@", "ZPOPMIN zset 3", "ZPOPMAX zset", "ZRANGESTORE zset:% zset 0 40", "ZUNIONSTORE sum 2 zset set WEIGHTS 2 1",
+		"ZREMRANGEBYRANK zset 10 12", "GEOADD geo 13.361389 38.115556 place:%",
+		"HINCRBYFLOAT hash float 0.1", "HINCRBY hash:% int 7", "HDEL hash field:@", "HSETNX hash:% once %",
+		"XGROUP CREATE stream group:% $", "XREADGROUP GROUP group one COUNT 3 STREAMS stream >",
+		"XREADGROUP GROUP group two COUNT 2 NOACK STREAMS stream >", "XAUTOCLAIM stream group two 0 0 COUNT 2", "XGROUP CREATECONSUMER stream group idle:%",
+		"XTRIM stream MAXLEN ~ 150", "XADD stream:% MAXLEN 3 * f v", "XSETID stream:% 99999999999999-%",
+		"PFADD hll a:% b:%", "PFMERGE merged hll", "SETBIT bits % 1", "BITFIELD bits INCRBY u8 #% 7",
+		"COPY hash copy:%", "SORT ints BY nosort STORE sorted", "EXPIRE list:% 1000", "EXPIRE list 1000", "PERSIST list", "EXPIRE set:% 1000",
 	} {
-		s.do(strings.Fields(strings.ReplaceAll(line, "N", number))...)
+		words := strings.Fields(numbers.Replace(line))
+		reply := s.ask(words...)
+		// These say something else than whether they have done anything.
+		about := words[0] == "SETBIT" || words[0] == "XTRIM" || words[0] == "PFADD"
+		if reply[0] == '-' || !about && slices.Contains([]string{":0", ":-1", "(nil)", "*[]"}, reply) {
+			s.t.Fatalf("%q does nothing: %s", words, reply)
+		}
 	}
 	s.do("MULTI")
 	s.do("SPOP", "set")
