@@ -68,6 +68,11 @@ func backup(ctx context.Context, o options) error {
 	if err != nil {
 		return err
 	}
+	release, err := claimDir(o.dir)
+	if err != nil {
+		return err
+	}
+	defer release()
 	old, err := prepareDir(o.dir, o.replace)
 	if err != nil {
 		return err

@@ -78,15 +78,30 @@ func syncDir(dir string) error {
 	return err
 }
 
-// prepareDir makes dir ready for a backup. It returns the names of what an
-// earlier one left there, which are to go when the new one is complete.
-func prepareDir(dir string, replace bool) (old []string, err error) {
+// claimDir makes dir, if it is not there, and keeps other backups out of it until
+// release or the end of the process: each would take the files of the other for
+// leftovers.
+func claimDir(dir string) (release func(), err error) {
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return nil, err
 	}
 	if err := syncDir(filepath.Dir(filepath.Clean(dir))); err != nil {
 		return nil, err
 	}
+	d, err := os.Open(dir)
+	if err != nil {
+		return nil, err
+	}
+	if taken(d) {
+		d.Close()
+		return nil, refuse("another slotctl writes a backup into %s", dir)
+	}
+	return func() { d.Close() }, nil
+}
+
+// prepareDir looks at dir before a backup. It returns the names of what an
+// earlier one left there, which are to go when the new one is complete.
+func prepareDir(dir string, replace bool) (old []string, err error) {
 	entries, err := os.ReadDir(dir)
 	if err != nil || len(entries) == 0 {
 		return nil, err

@@ -166,6 +166,17 @@ func TestBackupKeepsWhatIsThere(t *testing.T) {
 		}
 	}
 
+	// Another backup has the directory.
+	claim, err := os.Open(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := syscall.Flock(int(claim.Fd()), syscall.LOCK_EX|syscall.LOCK_NB); err != nil {
+		t.Fatalf("a backup that has ended keeps its directory: %v", err)
+	}
+	expect(t, refused, "another slotctl writes a backup", "backup", "--replace", addr, dir)
+	claim.Close()
+
 	t.Run("killed", func(t *testing.T) { killed(t, c) })
 }
 
