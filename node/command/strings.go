@@ -217,13 +217,17 @@ func runStrLen(c *Call) error {
 func runMGet(c *Call) error {
 	mark := len(c.Reply.Buf)
 	c.Reply.Array(len(c.Args) - 1)
-	for _, key := range c.Args[1:] {
+	for i, key := range c.Args[1:] {
 		ref := c.Read(key)
 		if ref.OK() && ref.Kind() != value.KindString {
 			ref = store.Ref{}
 		}
 		if replyString(c, ref) != nil || c.tooLong(len(c.Reply.Buf)-mark, loopBytes) {
 			c.Reply.Buf = c.Reply.Buf[:mark]
+			// Only the first run counts and marks what it looks up.
+			for _, key := range c.Args[i+2:] {
+				c.Read(key)
+			}
 			return ErrLong
 		}
 	}
