@@ -3,10 +3,12 @@ package server
 import (
 	"bufio"
 	"bytes"
+	"errors"
 	"fmt"
 	"io"
 	"log/slog"
 	"net"
+	"os"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -235,6 +237,16 @@ func (c *client) expect(line, want string) {
 func (c *client) closed() bool {
 	_, err := c.in.ReadByte()
 	return err != nil && !strings.Contains(err.Error(), "timeout")
+}
+
+// rest is what comes until the server ends the connection.
+func (c *client) rest() string {
+	c.t.Helper()
+	text, err := io.ReadAll(c.in)
+	if errors.Is(err, os.ErrDeadlineExceeded) {
+		c.t.Errorf("the connection lives, after %.60q", text)
+	}
+	return string(text)
 }
 
 // until waits for a condition.

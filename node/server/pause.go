@@ -16,7 +16,7 @@ const (
 	// PauseWrites holds back commands that may change data or that replicas
 	// would see.
 	PauseWrites
-	// PauseAll holds back every command but those of CLIENT PAUSE itself.
+	// PauseAll holds back every command, CLIENT UNPAUSE too as in the reference.
 	PauseAll
 )
 

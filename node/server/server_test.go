@@ -68,8 +68,7 @@ func TestGarbage(t *testing.T) {
 		c := r.dial()
 		// The server may close before all of it is sent.
 		_, _ = io.WriteString(c.conn, raw)
-		rest, _ := io.ReadAll(c.in)
-		if text := string(rest); text != "" && !strings.HasPrefix(text, "-ERR Protocol error: ") {
+		if text := c.rest(); text != "" && !strings.HasPrefix(text, "-ERR Protocol error: ") {
 			t.Errorf("%.30q: %q", raw, text)
 		}
 	}
@@ -171,8 +170,7 @@ func TestPanicEndsOneConnection(t *testing.T) {
 	for _, line := range []string{"BOOM", "HEAVYBOOM", "KEYBOOM k", "MULTI\r\nBOOM\r\nEXEC"} {
 		c := r.dial()
 		c.send(line + "\r\n")
-		rest, _ := io.ReadAll(c.in)
-		if strings.Contains(string(rest), "boom") {
+		if rest := c.rest(); strings.Contains(rest, "boom") {
 			t.Errorf("%s: %q", line, rest)
 		}
 		bystander.expect("PING", "PONG")
@@ -518,20 +516,51 @@ func TestClientCommands(t *testing.T) {
 		t.Errorf("CLIENT REPLY: %q and %q", a, b)
 	}
 	other := r.dial()
-	c.expect("CLIENT PAUSE 60000 WRITE", "OK")
-	other.expect("GET k", "nil")
-	other.send("SET k v\r\nGET k\r\n")
-	c.expect("PING", "PONG")
-	c.expect("CLIENT UNPAUSE", "OK")
-	if a, b := other.reply(), other.reply(); a != "OK" || b != "v" {
-		t.Errorf("after the pause: %q and %q", a, b)
-	}
-	c.expect("CLIENT PAUSE 20", "OK")
-	c.expect("SET k w", "OK") // after the pause ended by itself
+	other.expect("PING", "PONG")
 	c.expect("CLIENT KILL TYPE normal SKIPME no", "2")
 	if !c.closed() || !other.closed() {
 		t.Error("CLIENT KILL SKIPME no left somebody")
 	}
+}
+
+// TestClientPause sees what a pause holds back, and that it does until the end.
+func TestClientPause(t *testing.T) {
+	r := newRig(t, nil)
+	held := func() int {
+		p := &r.srv.pause
+		p.mu.Lock()
+		defer p.mu.Unlock()
+		return len(p.waiting)
+	}
+	c, writer, writing, reading := r.dial(), r.dial(), r.dial(), r.dial()
+	writing.expect("MULTI", "OK")
+	writing.expect("INCR n", "QUEUED")
+	c.expect("CLIENT PAUSE 60000 WRITE", "OK")
+	c.expect("CLIENT PAUSE 1 WRITE", "OK") // it shortens nothing
+	writer.send("GET k\r\nSET k v\r\nGET k\r\n")
+	if got := writer.reply(); got != "nil" {
+		t.Errorf("GET in a pause of writes: %q", got)
+	}
+	writing.send("EXEC\r\n")
+	reading.expect("MULTI", "OK")
+	reading.expect("GET k", "QUEUED")
+	reading.expect("EXEC", "*[nil]")
+	until(t, "both to be held back", func() bool { return held() == 2 })
+	c.expect("GET k", "nil")
+	c.expect("CLIENT UNPAUSE", "OK")
+	if a, b := writer.reply(), writer.reply(); a != "OK" || b != "v" {
+		t.Errorf("after the pause: %q and %q", a, b)
+	}
+	if got := writing.reply(); got != "*[1]" {
+		t.Errorf("EXEC after the pause: %q", got)
+	}
+	before := time.Now()
+	c.expect("CLIENT PAUSE 50", "OK")
+	c.expect("GET k", "v")
+	if d := time.Since(before); d < 50*time.Millisecond {
+		t.Errorf("GET was answered after %v of a pause of 50 ms", d)
+	}
+	c.expect("SET k w", "OK")
 }
 
 // refusals is a State that a test sets.
