@@ -66,12 +66,14 @@ func runBitOp(c *Call) error {
 	}
 	// The result is worked out where it will stay. The other sources are looked
 	// up after that place was made, since nothing moves any more then.
-	ref := c.Write(target)
-	switch {
-	case !ref.OK() || ref.Kind() != value.KindString:
+	ref := c.Peek(target)
+	if ref.OK() && ref.Kind() == value.KindString {
+		ref.Touch(c.Now)
+		if ref.Expires() {
+			ref.SetExpire(0)
+		}
+	} else {
 		ref = c.Put(target, value.RawValue(nil), false)
-	case ref.Expires():
-		ref.SetExpire(0)
 	}
 	var out []byte
 	if own == 0 {

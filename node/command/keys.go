@@ -198,12 +198,10 @@ func runCopy(c *Call) error {
 	if old.OK() && c.tooLongToCopy(old) {
 		return ErrLong
 	}
-	if !old.OK() || c.PeekIn(db, to).OK() && !replace {
+	if !old.OK() || c.taken(db, to, from, &old) && !replace {
 		c.Reply.Int(0)
 		return nil
 	}
-	// Looking up the target may have deleted it, and moved the source.
-	old = c.Peek(from)
 	if u := c.ahead; u != nil && u.stillOf(old) {
 		c.ahead = nil
 		c.engine.store.CopyMade(old, u.draft, db, c.placeOf(to), to, c.Now)
@@ -247,8 +245,8 @@ func runMove(c *Call) error {
 	return nil
 }
 
-// taken reports whether key of db is there, for a command that has found from. Looking
-// it up may delete it, and that move from: ref is where it is then.
+// taken reports whether key of db is there, and marks the access, for a command that has
+// found from. Looking it up may delete it, and that move from: ref is where it is then.
 func (c *Call) taken(db int, key, from []byte, ref *store.Ref) bool {
 	there := c.engine.store.FindAt(db, c.placeOf(key), key)
 	if !there.OK() {
@@ -258,7 +256,11 @@ func (c *Call) taken(db int, key, from []byte, ref *store.Ref) bool {
 		there = c.unexpired(there, db, there.Slot(), key)
 		*ref = c.Peek(from)
 	}
-	return there.OK()
+	if !there.OK() {
+		return false
+	}
+	there.Touch(c.Now)
+	return true
 }
 
 func rename(c *Call, onlyFree bool) error {
@@ -270,9 +272,6 @@ func rename(c *Call, onlyFree bool) error {
 	same := string(from) == string(to)
 	switch taken := same || c.taken(c.DB, to, from, &ref); {
 	case onlyFree && taken:
-		if !same {
-			c.Write(to) // the mark of access
-		}
 		c.Reply.Int(0)
 		return nil
 	case same:

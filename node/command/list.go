@@ -359,7 +359,9 @@ func keep(c *Call, key []byte, v value.Value, first, end int) {
 		text = it.Take().Append(text[:0])
 		l.Push(text, false)
 	}
-	c.PutDraft(key, d, true)
+	// It was looked up, which is one access, not two.
+	freq := c.Peek(key).Freq(c.Now)
+	c.PutDraft(key, d, true).SetAccess(-1, freq, c.Now)
 }
 
 func runLInsert(c *Call) error {

@@ -26,6 +26,7 @@ import (
 //	!repeat N COMMAND   so often, without a look at the replies
 //	!asking             what comes next may look at slots that are being imported
 //	!policy NAME        maxmemory-policy
+//	!everyaccess        the frequencies of keys count all accesses and never decay
 //	!maxbulk BYTES      proto-max-bulk-len
 //	!exec A ; B         a transaction; the reply of EXEC is compared
 //	!asleep COMMAND     a second client, which waits for keys
@@ -139,6 +140,9 @@ func (s *stage) direct(line, what string, args []string) {
 	case "policy":
 		s.must("CONFIG", "SET", "maxmemory-policy", args[0])
 		s.ours.engine.Store().SetAccessPolicy(strings.HasSuffix(args[0], "-lfu"), 10, 1)
+	case "everyaccess":
+		s.must("CONFIG", "SET", "lfu-log-factor", "0", "lfu-decay-time", "0")
+		s.ours.engine.Store().SetAccessPolicy(true, 0, 0)
 	case "maxbulk":
 		s.must("CONFIG", "SET", "proto-max-bulk-len", args[0])
 		limit, err := strconv.ParseInt(args[0], 10, 64)

@@ -341,7 +341,7 @@ func runSet(c *Call) error {
 			return err
 		}
 	} else if o.nx || o.xx || o.keepTTL || o.ifEqual {
-		ref = c.Write(key)
+		ref = c.Peek(key) // Put marks the access
 	}
 	if o.ifEqual {
 		if err := isKind(ref, value.KindString); err != nil {
@@ -349,6 +349,9 @@ func runSet(c *Call) error {
 		}
 	}
 	if o.nx && ref.OK() || o.xx && !ref.OK() || o.ifEqual && !holds(ref, o.equal) {
+		if ref.OK() {
+			ref.Touch(c.Now)
+		}
 		if !o.get {
 			c.Reply.Null()
 		}

@@ -3,6 +3,7 @@ package store
 import (
 	"sync/atomic"
 
+	"slotmesh/node/store/arena"
 	"slotmesh/node/store/value"
 )
 
@@ -53,14 +54,6 @@ func (k *clock) fresh(now int64) uint32 {
 	return seconds(now)
 }
 
-// overwritten is the mark of a key that gets a new value: its frequency stays.
-func (k *clock) overwritten(mark uint32, now int64) uint32 {
-	if k.lfu.Load() {
-		return mark
-	}
-	return seconds(now)
-}
-
 func seconds(now int64) uint32 { return uint32(now/1000) & clockMask }
 func minutes(now int64) uint32 { return uint32(now/60000) & 0xffff }
 
@@ -86,22 +79,25 @@ func (k *clock) access(mark uint32, now int64) (idleSec int64, freq int) {
 
 // Touch marks an access.
 func (r Ref) Touch(now int64) {
-	s := r.space().store
-	k := &s.clock
+	sp := r.space()
+	value.SetClock(sp.store.memory, r.At(), sp.touched(r.At(), now))
+}
+
+// touched is the mark of the record at at after one more access.
+func (sp *space) touched(at arena.Ref, now int64) uint32 {
+	k := &sp.store.clock
 	if !k.lfu.Load() {
-		value.SetClock(s.memory, r.At(), seconds(now))
-		return
+		return seconds(now)
 	}
-	mark := value.Clock(s.memory, r.At())
-	counter := k.decayed(mark, now)
+	counter := k.decayed(value.Clock(sp.store.memory, at), now)
 	if counter < 255 {
 		base := int64(max(counter, lfuInit) - lfuInit)
 		// One in base*logFactor+1 accesses counts.
-		if uint64(r.space().next())*uint64(base*k.logFactor.Load()+1) < 1<<32 {
+		if uint64(sp.next())*uint64(base*k.logFactor.Load()+1) < 1<<32 {
 			counter++
 		}
 	}
-	value.SetClock(s.memory, r.At(), minutes(now)<<8|counter)
+	return minutes(now)<<8 | counter
 }
 
 func (r Ref) mark() uint32 { return value.Clock(r.space().store.memory, r.At()) }

@@ -268,7 +268,8 @@ func (sp *space) set(hash uint32, key []byte, v *value.Value, deadline, now int6
 	if at == 0 {
 		return sp.createUntil(hash, key, v, s.clock.fresh(now), max(deadline, 0))
 	}
-	if deadline <= 0 && value.Overwrite(s.memory, at, v, s.version, seconds(now), s.clock.lfu.Load()) {
+	clock := sp.touched(at, now)
+	if deadline <= 0 && value.Overwrite(s.memory, at, v, s.version, clock) {
 		return at
 	}
 	c := sp.cell(at)
@@ -288,7 +289,7 @@ func (sp *space) set(hash uint32, key []byte, v *value.Value, deadline, now int6
 	if v.FieldsExpireAt != 0 {
 		c.FieldsExpire(v.FieldsExpireAt)
 	}
-	value.SetClock(s.memory, c.At(), s.clock.overwritten(h.Clock, now))
+	value.SetClock(s.memory, c.At(), clock)
 	return c.At()
 }
 
@@ -453,9 +454,8 @@ func (r *Ref) Resize(size int) []byte {
 	return b
 }
 
-// Copy makes key of db at p a copy of from, which is another key: value, expiry and
-// marks of access. An old value of key goes. Both slots are locked; from is good
-// until this call only.
+// Copy makes key of db at p a copy of from, which is another key: value and expiry. An
+// old value of key goes. Both slots are locked; from is good until this call only.
 func (s *Store) Copy(from Ref, db int, p Place, key []byte, now int64) Ref {
 	v := from.Value()
 	// The value is a view of from, which stays where it is while key is written, and
@@ -477,11 +477,15 @@ func (s *Store) CopyMade(from Ref, made *value.Draft, db int, p Place, key []byt
 	return s.copyAs(from, &v, db, p, key, now)
 }
 
-// copyAs makes v the value of key, and all else of it what from has.
+// copyAs makes v the value of key, with the deadlines of from.
 func (s *Store) copyAs(from Ref, v *value.Value, db int, p Place, key []byte, now int64) Ref {
-	mark, at := from.mark(), from.ExpireAt()
+	at := from.ExpireAt()
 	v.FieldsExpireAt = from.FieldsExpireAt()
-	return s.settled(s.SetAt(db, p, key, v, false, now), at, mark)
+	ref := s.RenewAt(db, p, key, v, now)
+	if at != 0 {
+		ref.SetExpire(at)
+	}
+	return ref
 }
 
 // Move makes key of db at p what from is, which is another key and lies at was, and
@@ -528,15 +532,6 @@ func (sp *space) adopt(from Ref, was, hash uint32, key []byte) Ref {
 
 // Remove deletes the key of ref, whose place is p.
 func (s *Store) Remove(ref Ref, p Place) { ref.space().delete(p.hash, ref.At(), true) }
-
-// settled gives a key its expiry and its mark of access.
-func (s *Store) settled(ref Ref, atMs int64, mark uint32) Ref {
-	if atMs != 0 {
-		ref.SetExpire(atMs)
-	}
-	value.SetClock(s.memory, ref.At(), mark)
-	return ref
-}
 
 // FieldsExpireAt is when the first field of the value expires, Unix
 // milliseconds, 0 for never.

@@ -234,10 +234,9 @@ func payloadOf(m *arena.Memory, at arena.Ref) []byte {
 const plainMask = FlagDeadline | FlagFieldDeadline | FlagLent | MaxRoots<<flagRootsShift
 
 // Overwrite puts the string v in the place of another one of the same length, in
-// a record that was changed at this version already, and marks it with clock,
-// unless keepClock. It reports whether that is all there was to do; else it has
-// done nothing.
-func Overwrite(m *arena.Memory, at arena.Ref, v *Value, version, clock uint32, keepClock bool) bool {
+// a record that was changed at this version already, and marks it with clock. It
+// reports whether that is all there was to do; else it has done nothing.
+func Overwrite(m *arena.Memory, at arena.Ref, v *Value, version, clock uint32) bool {
 	b := m.Bytes(at, fixedLen)
 	word := binary.LittleEndian.Uint64(b)
 	if uint32(word) != version || Kind(word>>60) != KindString || v.Kind != KindString ||
@@ -255,9 +254,6 @@ func Overwrite(m *arena.Memory, at arena.Ref, v *Value, version, clock uint32, k
 			return false
 		}
 		copy(payload, v.Bytes)
-	}
-	if keepClock {
-		clock = uint32(word>>32) & 0xffffff
 	}
 	binary.LittleEndian.PutUint64(b, uint64(version)|uint64(clock&0xffffff)<<32|uint64(v.Enc)<<56)
 	return true
