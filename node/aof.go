@@ -2,6 +2,7 @@ package node
 
 import (
 	"context"
+	"errors"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -303,7 +304,7 @@ func (a *appendOnly) stop() {
 	}
 }
 
-// rewriting reports whether a base is being written.
+// rewriting reports whether a base is being written, or about to be.
 func (a *appendOnly) rewriting() bool {
 	if a.beginning.Load() != nil {
 		return true
@@ -366,7 +367,10 @@ func (n *Node) runRewrite(c *command.Call) error {
 		c.Reply.Simple("Background append only file rewriting scheduled")
 		return nil
 	}
-	if err := a.rewrite(); err != nil {
+	switch err := a.rewrite(); {
+	case errors.Is(err, persist.ErrRewriting):
+		return errRewriteUnderWay
+	case err != nil:
 		n.log.Warn("Background AOF rewrite error: " + err.Error())
 		return resp.Error("ERR Can't execute an AOF background rewriting. Please check the server logs for more information.")
 	}
@@ -374,7 +378,7 @@ func (n *Node) runRewrite(c *command.Call) error {
 	return nil
 }
 
-// rewrite begins a rewrite.
+// rewrite begins a rewrite, which is under way when rewrite returns.
 func (a *appendOnly) rewrite() error {
 	a.n.log.Info("Background append only file rewriting started")
 	a.switching.Lock()
@@ -386,6 +390,10 @@ func (a *appendOnly) rewrite() error {
 		}
 		return a.begin(false)
 	}
+	run, err := aof.BeginRewrite()
+	if err != nil {
+		return err
+	}
 	a.n.background.Go(func() {
 		ctx, cancel := context.WithCancel(context.Background())
 		defer cancel()
@@ -396,7 +404,7 @@ func (a *appendOnly) rewrite() error {
 			case <-ctx.Done():
 			}
 		}()
-		if err := aof.Rewrite(ctx); err != nil && ctx.Err() == nil {
+		if err := run(ctx); err != nil && ctx.Err() == nil {
 			a.n.log.Warn("Background AOF rewrite error: " + err.Error())
 		}
 	})
@@ -429,12 +437,12 @@ func infoAOF(n *Node, s *infoScene) {
 		}
 		return int64(d.Seconds())
 	}
-	current := int64(-1)
-	if st.Rewriting {
+	current, rewriting := int64(-1), a.rewriting()
+	if rewriting {
 		current = seconds(st.CurrentRewrite)
 	}
 	s.line("aof_enabled", bit(on))
-	s.line("aof_rewrite_in_progress", bit(st.Rewriting))
+	s.line("aof_rewrite_in_progress", bit(rewriting))
 	s.line("aof_rewrite_scheduled", scheduled)
 	s.line("aof_last_rewrite_time_sec", seconds(st.LastRewrite))
 	s.line("aof_current_rewrite_time_sec", current)

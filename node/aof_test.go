@@ -9,6 +9,8 @@ import (
 	"slices"
 	"strings"
 	"testing"
+
+	"slotmesh/node/resp"
 )
 
 // infoOf is one field of INFO persistence.
@@ -295,6 +297,41 @@ func TestOneAtATime(t *testing.T) {
 	got, want := script(t, ours), script(t, reference)
 	if !slices.Equal(got, want) {
 		t.Errorf("got\n%s\nwant\n%s", strings.Join(got, "\n"), strings.Join(want, "\n"))
+	}
+}
+
+// TestUnderWayAtOnce: who is told that a save or a rewrite has started and looks at
+// once whether it is over does not find it over before it has begun.
+func TestUnderWayAtOnce(t *testing.T) {
+	for name, off := range map[string]string{"on": "yes", "off": "no"} {
+		t.Run("the file is "+name, func(t *testing.T) {
+			_, dial, _ := startNode(t, "--appendonly", off, "--save", "")
+			c := dial()
+			c.do("debug", "populate", "10000")
+			for _, row := range []struct{ command, started, again, field string }{
+				{"bgsave", `+"Background saving started"`, `-"` + string(errSaveUnderWay) + `"`, "rdb_bgsave_in_progress"},
+				{"bgrewriteaof", `+"Background append only file rewriting started"`, `-"` + string(errRewriteUnderWay) + `"`, "aof_rewrite_in_progress"},
+			} {
+				for range 10 {
+					if _, err := c.conn.Write([]byte(row.command + "\r\ninfo persistence\r\n" + row.command + "\r\n")); err != nil {
+						t.Fatal(err)
+					}
+					var replies [3]resp.Reply
+					for i := range replies {
+						var err error
+						if replies[i], err = c.receive(); err != nil {
+							t.Fatal(err)
+						}
+					}
+					running, _ := infoField(string(replies[1].Text), row.field)
+					got := text(replies[0]) + " " + running + " " + text(replies[2])
+					if want := row.started + " 1 " + row.again; got != want {
+						t.Fatalf("%s: %s, want %s", row.command, got, want)
+					}
+					waitFor(t, "the end of it", func() bool { return infoOf(c, row.field) == "0" })
+				}
+			}
+		})
 	}
 }
 

@@ -22,7 +22,7 @@ type persistence struct {
 	n  *Node
 	fs persist.FS
 
-	// saving is true while a file is written; keys of total are in it.
+	// saving is true while a file is written, or about to be; keys of total are in it.
 	saving      atomic.Bool
 	keys, total atomic.Int64
 	// failing is true when the last save in the background failed.
@@ -111,17 +111,26 @@ func (sn *dataSnapshot) UsedMemory() int64 {
 
 var errSaving = errors.New("a save is under way")
 
-// save writes the data to the file, unless stop is closed before. Only one save
-// runs at a time: errSaving.
-func (p *persistence) save(stop <-chan struct{}) (err error) {
+// claim makes the next save the caller's, who ends it with save; false while one is
+// under way: only one runs at a time.
+func (p *persistence) claim() bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
 	if !p.saving.CompareAndSwap(false, true) {
-		return errSaving
+		return false
 	}
+	p.begun = time.Now()
+	p.keys.Store(0)
+	p.total.Store(0)
+	return true
+}
+
+// save writes the data to the file, unless stop is closed before.
+func (p *persistence) save(stop <-chan struct{}) (err error) {
 	defer p.saving.Store(false)
 	n := p.n
-	begun := time.Now()
 	p.mu.Lock()
-	p.begun = begun
+	begun := p.begun
 	p.mu.Unlock()
 	var at rdb.Position
 	var dirty int64
@@ -131,8 +140,6 @@ func (p *persistence) save(stop <-chan struct{}) (err error) {
 		dirty = n.engine.Stats().Dirty
 	})
 	defer sn.Close()
-	p.keys.Store(0)
-	p.total.Store(0)
 	for _, db := range sn.Sizes() {
 		p.total.Add(db.Keys)
 	}
@@ -160,25 +167,30 @@ func (p *persistence) save(stop <-chan struct{}) (err error) {
 
 // saveNow is SAVE and the save of a shutdown.
 func (p *persistence) saveNow() error {
+	if !p.claim() {
+		return errSaving
+	}
 	err := p.save(nil)
-	switch {
-	case errors.Is(err, errSaving):
-	case err != nil:
+	if err != nil {
 		p.n.log.Warn("Error saving DB on disk: " + err.Error())
-	default:
+	} else {
 		p.n.log.Info("DB saved on disk")
 		p.setFailing(false)
 	}
 	return err
 }
 
-// saveInBackground begins BGSAVE; the save must not be under way.
-func (p *persistence) saveInBackground() {
+// saveInBackground begins BGSAVE. It is under way when saveInBackground returns;
+// false if another one was before.
+func (p *persistence) saveInBackground() bool {
+	if !p.claim() {
+		return false
+	}
 	p.n.log.Info("Background saving started")
 	p.n.background.Go(func() {
 		err := p.save(p.n.stopping)
 		switch {
-		case errors.Is(err, errSaving), errors.Is(err, persist.ErrStopped):
+		case errors.Is(err, persist.ErrStopped):
 		case err != nil:
 			p.n.log.Warn("Background saving error: " + err.Error())
 			p.setFailing(true)
@@ -187,6 +199,7 @@ func (p *persistence) saveInBackground() {
 			p.setFailing(false)
 		}
 	})
+	return true
 }
 
 func (p *persistence) setFailing(failing bool) {
@@ -301,7 +314,9 @@ func (n *Node) runBGSave(c *command.Call) error {
 	case p.saving.Load():
 		return errSaveUnderWay
 	case !rewriting && !c.InExec:
-		p.saveInBackground()
+		if !p.saveInBackground() {
+			return errSaveUnderWay
+		}
 		c.Reply.Simple("Background saving started")
 		return nil
 	case !schedule && !c.InExec:
@@ -323,8 +338,8 @@ func infoPersistence(n *Node, s *infoScene) {
 	l := p.loading.Load()
 	p.mu.Lock()
 	begun, saved, took, saves, loaded := p.begun, p.saved, p.took, p.saves, p.loaded
-	p.mu.Unlock()
 	saving := p.saving.Load()
+	p.mu.Unlock()
 	seconds := func(d time.Duration) int64 {
 		if d < 0 {
 			return -1

@@ -54,20 +54,39 @@ const (
 // that is in force and on the disk. Only one runs at a time (ErrRewriting).
 // Automatic rewrites happen by themselves.
 func (a *AOF) Rewrite(ctx context.Context) error {
-	if !a.admin.tryLock() {
-		return ErrRewriting
+	run, err := a.BeginRewrite()
+	if err != nil {
+		return err
 	}
-	defer a.admin.unlock()
-	return a.timed(func() error { return a.chained(ctx) })
+	return run(ctx)
 }
 
-// timed runs one rewrite and keeps account of it. The caller holds admin.
-func (a *AOF) timed(work func() error) error {
+// BeginRewrite is Rewrite in two steps. The rewrite is under way when it returns;
+// run, which must be called, does it.
+func (a *AOF) BeginRewrite() (run func(context.Context) error, err error) {
+	if !a.admin.tryLock() {
+		return nil, ErrRewriting
+	}
+	r := a.begin()
+	return func(ctx context.Context) error {
+		return a.finish(r, func() error { return a.chained(ctx) })
+	}, nil
+}
+
+// begin notes that a rewrite is under way. The caller holds admin, until finish.
+func (a *AOF) begin() *rewrite {
 	r := &rewrite{began: a.now()}
-	a.rewriting.Store(r)
 	a.stats.rewriteKeys.Store(0)
+	a.rewriting.Store(r)
+	return r
+}
+
+// finish does the work of r, gives admin up and keeps account of r. Who is told that
+// none is under way can begin the next.
+func (a *AOF) finish(r *rewrite, work func() error) error {
 	err := work()
-	a.rewriting.Store(nil)
+	a.admin.unlock()
+	a.rewriting.CompareAndSwap(r, nil)
 	a.o.Rewrites.note(a.now().Sub(r.began), err != nil, a.ctx.Err() == nil)
 	if err != nil {
 		if !errors.Is(err, context.Canceled) {
@@ -368,8 +387,7 @@ func (a *AOF) rebuildNow() error {
 			a.admin.unlock()
 			return nil
 		}
-		err := a.timed(a.anew)
-		a.admin.unlock()
+		err := a.finish(a.begin(), a.anew)
 		if err == nil || !errors.Is(err, errEpoch) {
 			return err
 		}
