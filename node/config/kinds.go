@@ -260,8 +260,8 @@ func (k boolean) parse(args []string, old *value) (*value, error) {
 	if len(args) != 1 {
 		return nil, errArgumentCount
 	}
-	yes := strings.EqualFold(args[0], "yes")
-	if !yes && !strings.EqualFold(args[0], "no") {
+	yes := isWord(args[0], "yes")
+	if !yes && !isWord(args[0], "no") {
 		return nil, errNotYesNo
 	}
 	if k.check != nil {
@@ -278,6 +278,10 @@ func (k boolean) parse(args []string, old *value) (*value, error) {
 	}
 	return oneWord(n, word), nil
 }
+
+// isWord reports whether s is a word of ASCII letters, in whatever case. Letters of other
+// scripts that fold to those have more bytes.
+func isWord(s, word string) bool { return len(s) == len(word) && strings.EqualFold(s, word) }
 
 // text is any string.
 type text struct {
@@ -345,7 +349,7 @@ func (k enum) parse(args []string, old *value) (*value, error) {
 	for _, arg := range args {
 		found := false
 		for _, o := range k.options {
-			if strings.EqualFold(o.word, arg) {
+			if isWord(arg, o.word) {
 				bits |= o.bits
 				found = true
 				break

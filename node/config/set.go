@@ -179,7 +179,7 @@ func (c *Config) set(pairs []Pair, protected bool) error {
 		v, changed, err := c.wanted(d, pair.Value)
 		if err != nil {
 			undo(changes)
-			return setFailed(pair.Name, err.Error())
+			return valueFailed(pair.Name, err)
 		}
 		if changed {
 			changes = append(changes, change{pair.Name, d, d.cur.Load(), v})
@@ -202,7 +202,7 @@ func (c *Config) set(pairs []Pair, protected bool) error {
 			if failed := errors.Join(again...); failed != nil {
 				err = fmt.Errorf("%w (and not undone: %v)", err, failed)
 			}
-			return setFailed(ch.name, err.Error())
+			return valueFailed(ch.name, err)
 		}
 	}
 	return nil
@@ -222,6 +222,12 @@ func (c *Config) wanted(d *directive, text string) (v *value, changed bool, err 
 
 func setFailed(name, reason string) error {
 	return errors.New("ERR CONFIG SET failed (possibly related to argument '" + name + "') - " + reason)
+}
+
+// valueFailed is setFailed for a value that is refused: here the reference names the directive as its
+// table does, not as the client did.
+func valueFailed(name string, err error) error {
+	return setFailed(strings.ToLower(name), err.Error())
 }
 
 // setArguments cuts the value of CONFIG SET into words for directives that
