@@ -17,11 +17,12 @@ type Barrier interface {
 
 // passesBarrier asks the barrier about the output at hand, and holds it if the
 // promise is not kept yet. Output that was held waits for what it waited for
-// before, however far the journal has gone meanwhile.
+// before, however far the journal has gone meanwhile, unless the reply of a request
+// that was under way has come to it.
 func (s *session) passesBarrier() bool {
 	b := s.srv.barrier
-	if !s.barred {
-		s.barredAt = b.Position()
+	if waiting := len(s.out.Buf) - s.sent; !s.barred || waiting > s.barredBytes {
+		s.barredAt, s.barredBytes = b.Position(), waiting
 	}
 	if b.Passed(s.barredAt, s.outWrote) {
 		s.barred = false

@@ -106,9 +106,11 @@ type session struct {
 	outKeyed, outWrites bool
 	outTerm             uint64
 	// outWrote is true while out holds the reply of a write; barred while the
-	// barrier keeps the output back until the journal's barredAt is safe.
+	// barrier keeps the output back, of barredBytes, until the journal's barredAt is
+	// safe.
 	outWrote, barred bool
 	barredAt         int64
+	barredBytes      int
 	// softSince is when the output passed its soft limit, in nanoseconds of the
 	// server's clock; 0 when it is under.
 	softSince int64
