@@ -140,6 +140,25 @@ func TestLateReplyWaitsForItself(t *testing.T) {
 	}
 }
 
+// TestLateReplyOfAWrite: the barrier is told that a late reply is one of a write,
+// although others have left since the request came.
+func TestLateReplyOfAWrite(t *testing.T) {
+	for _, l := range lateReplies() {
+		t.Run(l.name, func(t *testing.T) {
+			r, c, b := l.start(t, 1)
+			sent := int64(len(l.before))
+			until(t, "the replies before to leave", func() bool { return r.srv.Stats().BytesOut == sent })
+			b.set(2, 1, true)
+			l.end(r)
+			until(t, "the reply to be asked about", func() bool { return b.awaited(2) || r.srv.Stats().BytesOut > sent })
+			if !b.awaited(2) {
+				t.Error("the reply left although the disk fails")
+			}
+			l.finish(t, c, b)
+		})
+	}
+}
+
 // only returns the session of the only client.
 func (r *rig) only() *session {
 	r.srv.mu.Lock()

@@ -188,15 +188,21 @@ func (s *session) stamp(write bool, term uint64) {
 	s.outWrites = s.outWrites || write
 }
 
+// noteWrite notes that out is about to hold the reply of a write, if the request under
+// way is one.
+func (s *session) noteWrite() {
+	if s.row.writes || s.tx != nil && s.tx.executing {
+		s.outWrote = true
+	}
+}
+
 // execute hands the request to the engine, for the first time or again.
 func (s *session) execute() {
 	mark := len(s.out.Buf)
 	var err error
 	var rejected bool
 	s.bench.tally.begin(s.bench, s.row)
-	if s.row.writes || s.tx != nil && s.tx.executing {
-		s.outWrote = true
-	}
+	s.noteWrite()
 	if s.tx != nil && s.tx.executing {
 		s.executeAll()
 	} else {

@@ -119,6 +119,7 @@ func (s *session) returned() {
 		if off.keyed {
 			s.stamp(off.writes, off.term)
 		}
+		s.noteWrite()
 		if len(s.out.Buf) == 0 && len(off.reply.Buf) > flushBytes {
 			// To copy a large reply would take a loop too long.
 			s.out.Buf, s.lent = off.reply.Buf, false
@@ -267,6 +268,9 @@ func (p *connPark) woken() {
 				term = p.term
 			}
 			s.stamp(s.row.spec.Flags&(command.Write|command.MayReplicate) != 0, term)
+		}
+		if !p.refused {
+			s.noteWrite()
 		}
 		p.reply(&s.out)
 		s.conclude(mark, replyError(s.out.Buf[mark:]), false)
