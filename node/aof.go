@@ -313,6 +313,14 @@ func (a *appendOnly) rewriting() bool {
 	return aof != nil && aof.Status().Rewriting
 }
 
+// dropHistory is CONFIG SET aof-disable-auto-gc.
+func (a *appendOnly) dropHistory() error {
+	if aof := a.aof.Load(); aof != nil {
+		aof.DropHistory()
+	}
+	return nil
+}
+
 // receive gives what keeps the bytes of a full sync; see replicationOptions.
 func (a *appendOnly) receive() *persist.Received {
 	if aof := a.aof.Load(); aof != nil {

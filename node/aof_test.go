@@ -300,6 +300,24 @@ func TestOneAtATime(t *testing.T) {
 	}
 }
 
+// TestHistoryIsDropped: what a rewrite has left, as it was told to, goes when it is
+// told otherwise.
+func TestHistoryIsDropped(t *testing.T) {
+	dir := t.TempDir()
+	_, dial, _ := startNode(t, "--dir", dir, "--save", "", "--appendonly", "yes", "--aof-disable-auto-gc", "yes")
+	c := dial()
+	rewrite(c)
+	if got := len(aofBytes(t, dir, "base")); got != 2 {
+		t.Errorf("%d bases are kept, want 2", got)
+	}
+	if got := c.ask("config", "set", "aof-disable-auto-gc", "no"); got != `+"OK"` {
+		t.Errorf("CONFIG SET: %s", got)
+	}
+	if got := len(aofBytes(t, dir, "base")); got != 1 {
+		t.Errorf("%d bases are left, want 1", got)
+	}
+}
+
 // TestUnderWayAtOnce: who is told that a save or a rewrite has started and looks at
 // once whether it is over does not find it over before it has begun.
 func TestUnderWayAtOnce(t *testing.T) {

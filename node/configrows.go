@@ -185,6 +185,7 @@ func (n *Node) watchConfig() {
 	followLimits()
 	n.follow(followLimits, limitDirectives...)
 	n.cfg.OnChange("appendonly", n.appendOnly.follow)
+	n.cfg.OnChange("aof-disable-auto-gc", n.appendOnly.dropHistory)
 	n.gates.refuse = n.refuse
 	n.follow(n.followRefusals, "save", "stop-writes-on-bgsave-error", "maxmemory", "min-replicas-to-write", "min-replicas-max-lag")
 	n.refusals.followEviction = n.evictionFollower()

@@ -225,8 +225,17 @@ func (a *AOF) commit(temporary string, base aofFile, size int64, incr aofFile, e
 	return nil
 }
 
-// dropHistory removes files that are no longer needed. What fails is tried again
-// after the next rewrite. The caller holds admin.
+// DropHistory removes files that are no longer needed, unless they are to be kept. A
+// rewrite that is under way does so at its end.
+func (a *AOF) DropHistory() {
+	if a.admin.tryLock() {
+		a.dropHistory()
+		a.admin.unlock()
+	}
+}
+
+// dropHistory is DropHistory; the caller holds admin. What fails is tried again after
+// the next rewrite or start.
 func (a *AOF) dropHistory() {
 	if len(a.manifest.history) == 0 || a.o.Settings().KeepHistory {
 		return

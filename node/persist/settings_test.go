@@ -58,6 +58,57 @@ func (d *driver) set(key, text string) int64 {
 	return end
 }
 
+// TestHistoryFiles: files that a rewrite has made superfluous go with it, or with the
+// next start if it was ended in between, or if they are no longer to be kept.
+func TestHistoryFiles(t *testing.T) {
+	files := func(d *driver) string {
+		names, err := d.fs.List(root + "/appendonlydir")
+		if err != nil {
+			t.Fatal(err)
+		}
+		return strings.Join(names, " ")
+	}
+	const (
+		both = "appendonly.aof.1.base.rdb appendonly.aof.1.incr.aof appendonly.aof.2.base.rdb appendonly.aof.2.incr.aof appendonly.aof.manifest"
+		rest = "appendonly.aof.2.base.rdb appendonly.aof.2.incr.aof appendonly.aof.manifest"
+	)
+	for name, row := range map[string]struct {
+		keep, fails bool
+		after       func(d *driver)
+		want        string
+	}{
+		"at once":          {false, false, func(*driver) {}, rest},
+		"ended in between": {false, true, func(d *driver) { d.close(); d.start() }, rest},
+		"kept":             {true, false, func(d *driver) { d.close(); d.start() }, both},
+		"kept no longer":   {true, false, func(d *driver) { d.close(); d.settings.KeepHistory = false; d.start() }, rest},
+	} {
+		t.Run(name, func(t *testing.T) {
+			var failing atomic.Bool
+			d := plainDriver(t, persist.AOFSettings{RDBPreamble: true, KeepHistory: row.keep}, func(op memfs.Op) memfs.Fault {
+				if op.Kind == "remove" && failing.Load() {
+					return memfs.Fault{Err: syscall.EIO}
+				}
+				return memfs.Fault{}
+			})
+			d.start()
+			d.set("key", "1")
+			failing.Store(row.fails)
+			if err := d.aof.Rewrite(context.Background()); err != nil {
+				t.Fatal(err)
+			}
+			failing.Store(false)
+			row.after(d)
+			if got := files(d); got != row.want {
+				t.Errorf("%s, want %s", got, row.want)
+			}
+			d.close()
+			if strings.Contains(string(d.fs.Content(root+"/appendonlydir/appendonly.aof.manifest")), " type h\n") != (row.want == both) {
+				t.Error("the manifest does not say so")
+			}
+		})
+	}
+}
+
 // TestIncrementalFsync: a base, an RDB file and a full sync are fsynced now and
 // then while they are written, or once at the end.
 func TestIncrementalFsync(t *testing.T) {

@@ -58,6 +58,7 @@ func (a *AOF) Start() error {
 	}
 	a.w.head = nil
 	a.run()
+	a.dropHistory()
 	return nil
 }
 
