@@ -41,11 +41,13 @@ func replayEverything(t *testing.T, seed uint64, commands int) {
 	replayed := 0
 	var args []string
 	for i := range commands {
-		switch d.IntN(10) {
+		switch d.IntN(11) {
 		case 0:
 			args = d.expiringHash()
 		case 1:
 			args = d.stream()
+		case 2:
+			args = d.expiringKey()
 		default:
 			args = d.command()
 		}
@@ -95,6 +97,26 @@ func replayEverything(t *testing.T, seed uint64, commands int) {
 	}
 	if replayed < commands/10 {
 		t.Errorf("only %d of %d commands were journaled", replayed, commands)
+	}
+	if s := n.engine.Stats(); s.Expired < 100 || s.ExpiredFields < 10 || s.Evicted < 10 {
+		t.Errorf("%d keys and %d fields expired, %d keys were evicted", s.Expired, s.ExpiredFields, s.Evicted)
+	}
+}
+
+// expiringKey draws a command that makes a key expire soon, if it succeeds.
+func (d *driver) expiringKey() []string {
+	k, soon := d.pick("k", "k", "h", "s", "z")+strconv.Itoa(d.IntN(12)), strconv.Itoa(d.IntN(300))
+	switch d.IntN(8) {
+	case 0:
+		return []string{"PSETEX", k, soon, d.value()}
+	case 1:
+		return []string{"SET", k, d.value(), "PX", soon}
+	case 2:
+		return []string{"GETEX", k, "PX", soon}
+	case 3:
+		return []string{"PEXPIRE", k, soon, d.pick("NX", "XX", "GT", "LT")}
+	default:
+		return []string{"PEXPIRE", k, soon}
 	}
 }
 
