@@ -3,6 +3,7 @@ package command
 import (
 	"fmt"
 	"os"
+	"strings"
 	"testing"
 
 	"slotmesh/node/resp"
@@ -53,8 +54,8 @@ func (m *meter) do(args ...string) {
 		}
 	})
 	c.dropAhead()
-	if c.Err != nil {
-		m.t.Errorf("%q: %v", args[0], c.Err)
+	if reply := string(c.Reply.Buf); c.Err != nil || reply == ":0\r\n" && args[0] != "EXISTS" {
+		m.t.Errorf("%q: %.60q", args[0], reply)
 	}
 	m.rest()
 }
@@ -70,11 +71,14 @@ func (m *meter) exec(commands ...[]string) {
 	m.n.engine.prepareAhead(tx)
 	m.hold("EXEC of "+commands[0][0], func() { m.n.engine.ExecuteAll(tx, func() {}) })
 	tx.dropAhead()
+	if reply := string(tx.Reply.Buf); reply[0] != '*' || strings.Contains(reply, "\r\n-") || strings.Contains(reply, "\r\n:0") {
+		m.t.Errorf("EXEC of %s: %q", commands[0][0], reply)
+	}
 	m.rest()
 }
 
 func (m *meter) call(args ...string) *Call {
-	c := &Call{engine: m.n.engine, Reply: &resp.Writer{}, Conn: m.n.conn}
+	c := &Call{engine: m.n.engine, Reply: &resp.Writer{}, Conn: m.n.conn, DB: m.n.conn.db}
 	for _, arg := range args {
 		c.Args = append(c.Args, []byte(arg))
 	}
@@ -160,12 +164,11 @@ func liveShortly(t *testing.T, command string, add func([]string, int) []string,
 
 	m.do("RENAME", key, "{k}renamed")
 	m.do("RENAME", "{k}renamed", key)
+	m.do("PEXPIRE", key, "100000")
 	m.do("MOVE", key, "1")
 	n.conn.db = 1
 	m.do("PERSIST", key)
-	c := m.call("MOVE", key, "0")
-	c.DB = 1
-	m.hold("MOVE", func() { n.engine.Execute(c, func() {}) })
+	m.do("MOVE", key, "0")
 	n.conn.db = 0
 
 	// Pages get sparse, and blocks are moved.

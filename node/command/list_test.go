@@ -52,7 +52,10 @@ func TestListsReplay(t *testing.T) {
 			var args []string
 			switch d.IntN(10) {
 			case 0:
-				args = []string{d.pick("DEL", "RENAME", "COPY", "PERSIST", "TYPE"), d.key(), d.key()}
+				args = []string{d.pick("DEL", "RENAME", "COPY"), d.key(), d.key()}
+				if d.IntN(3) == 0 {
+					args = []string{"PERSIST", d.key()}
+				}
 			case 1:
 				args = []string{"PEXPIRE", d.key(), d.pick("50", "100000")}
 				source.now.Add(20)

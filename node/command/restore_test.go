@@ -99,6 +99,9 @@ func TestDamagedValuesAreUsable(t *testing.T) {
 		}
 	}
 	t.Logf("%d payloads, %d taken and used", tried, taken)
+	if taken < tried/10 {
+		t.Error("too few are taken to be worth it")
+	}
 }
 
 func (n *node) reap() {

@@ -81,7 +81,8 @@ func (s *stage) run(file string) {
 		s.Fatal(err)
 	}
 	defer f.Close()
-	for lines := bufio.NewScanner(f); lines.Scan(); {
+	lines := bufio.NewScanner(f)
+	for lines.Scan() {
 		s.line++
 		line := strings.TrimSpace(lines.Text())
 		if line == "" || strings.HasPrefix(line, "#") {
@@ -94,7 +95,6 @@ func (s *stage) run(file string) {
 		if s.ref == nil {
 			s.process = harness.StartReference(s.T)
 			s.ref = s.connect()
-			s.ref.do("CONFIG", "SET", "enable-debug-command", "yes")
 		}
 		if instruction, ok := strings.CutPrefix(line, "!"); ok {
 			words := splitLine(s.T, instruction)
@@ -103,6 +103,9 @@ func (s *stage) run(file string) {
 		}
 		args, same := comparison(splitLine(s.T, line))
 		s.compare(line, s.ours.do(args...), s.ref.do(args...), same)
+	}
+	if err := lines.Err(); err != nil {
+		s.Fatal(err)
 	}
 }
 
