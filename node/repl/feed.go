@@ -36,6 +36,9 @@ type feed struct {
 	heardAt atomic.Int64 // Unix nanoseconds of the last sign of life
 	reader  atomic.Pointer[journal.Reader]
 
+	// sent is true when the whole snapshot is on its way and an acknowledgement of it
+	// is awaited.
+	sent atomic.Bool
 	// acknowledged is closed by the first acknowledgement.
 	acknowledged chan struct{}
 	firstAck     sync.Once
@@ -77,7 +80,7 @@ func (f *feed) look(settings Settings) {
 	if r := f.reader.Load(); r != nil {
 		r.CheckLimit()
 	}
-	talks := !f.request.Old && ReplicaState(f.state.Load()) == StateOnline
+	talks := !f.request.Old && (ReplicaState(f.state.Load()) == StateOnline || f.sent.Load())
 	if talks && settings.Timeout > 0 && f.silence() > settings.Timeout {
 		f.p.log.Warn("Disconnecting timedout replica (streaming sync): " + f.name())
 		f.conn.Close()
@@ -196,6 +199,8 @@ func (f *feed) fullSync() error {
 	if f.request.Peer.EOF {
 		// A replica knows the end of the snapshot by what it read last: nothing
 		// may follow before it has answered.
+		f.heardAt.Store(time.Now().UnixNano())
+		f.sent.Store(true)
 		select {
 		case <-f.acknowledged:
 		case <-f.gone:

@@ -449,6 +449,24 @@ func TestSlowReplicaIsCut(t *testing.T) {
 	}
 }
 
+// TestSilentReplicaIsLeft sends a snapshot to a replica that does not answer it, as
+// one that was stopped in that moment: what is kept for it is let go in the end.
+func TestSilentReplicaIsLeft(t *testing.T) {
+	primary := newNode(t)
+	primary.set(0, "k", "v")
+	primary.settingsMu.Lock()
+	primary.settings.Timeout = time.Second
+	primary.settingsMu.Unlock()
+	conn, err := net.Dial("tcp", "127.0.0.1:"+strconv.Itoa(primary.port()))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	io.WriteString(conn, "REPLCONF capa eof\r\nPSYNC ? -1\r\n")
+	eventually(t, "a replica", func() bool { return len(primary.primary.Replicas()) == 1 })
+	eventually(t, "nobody left", func() bool { return len(primary.primary.Replicas()) == 0 })
+}
+
 // TestUnsupportedType follows a primary that has a list: the replica says so,
 // keeps its data and does not ask again at once.
 func TestUnsupportedType(t *testing.T) {
