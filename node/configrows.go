@@ -184,6 +184,9 @@ func (n *Node) watchConfig() {
 	followLimits := n.limitsFollower()
 	followLimits()
 	n.follow(followLimits, limitDirectives...)
+	followMaxBulk := n.maxBulkFollower()
+	followMaxBulk()
+	n.follow(followMaxBulk, "proto-max-bulk-len")
 	n.cfg.OnChange("appendonly", n.appendOnly.follow)
 	n.cfg.OnChange("aof-disable-auto-gc", n.appendOnly.dropHistory)
 	n.gates.refuse = n.refuse
@@ -250,6 +253,12 @@ func (n *Node) limitsFollower() func() {
 		l.HLLSparseBytes = number(hllBytes)
 		n.engine.SetLimits(l)
 	}
+}
+
+// maxBulkFollower returns what tells the engine how long a string may become.
+func (n *Node) maxBulkFollower() func() {
+	maxBulk := n.cfg.Int("proto-max-bulk-len")
+	return func() { n.engine.SetMaxBulk(maxBulk.Load()) }
 }
 
 // relisten opens what bind and port ask for now and then closes what they do

@@ -120,6 +120,14 @@ config set maxmemory 1gb maxmemory-policy allkeys-lfu
 config get maxmemory*
 object freq a
 config set maxmemory-policy noeviction
+config set proto-max-bulk-len 1mb
+setrange long 1048575 xx
+setrange long 1048574 xx
+append long x
+setbit long 8388608 1
+config set proto-max-bulk-len 512mb
+setrange long 1048575 xx
+append long x
 config rewrite
 config rewrite x
 config resetstat

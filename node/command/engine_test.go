@@ -108,15 +108,32 @@ func TestLazyExpiry(t *testing.T) {
 	}
 }
 
+// words is a line as a command to be applied.
+func words(line string) Applied {
+	var args [][]byte
+	for _, word := range strings.Fields(line) {
+		args = append(args, []byte(word))
+	}
+	return Applied{Args: args}
+}
+
+// TestApplyTakesLongStrings: what was within the limits of who executed it is applied.
+func TestApplyTakesLongStrings(t *testing.T) {
+	n := newNode(t)
+	n.engine.SetMaxBulk(4)
+	if got := n.do("SETRANGE", "a", "3", "xx"); got != "-"+resp.ErrStringTooLong.Error()+"\r\n" {
+		t.Errorf("a string that becomes too long: %q", got)
+	}
+	if err := n.engine.Apply([]Applied{words("SETRANGE a 3 xx"), words("APPEND a x"), words("SETBIT a 50 1")}, nil); err != nil {
+		t.Error(err)
+	}
+	if got := n.do("STRLEN", "a"); got != ":7\r\n" {
+		t.Errorf("length %q", got)
+	}
+}
+
 func TestApplyErrors(t *testing.T) {
 	n := newNode(t)
-	words := func(line string) Applied {
-		var args [][]byte
-		for _, word := range strings.Fields(line) {
-			args = append(args, []byte(word))
-		}
-		return Applied{Args: args}
-	}
 	err := n.engine.Apply([]Applied{words("SET a 1"), words("NOSUCH a")}, nil)
 	if err == nil || !strings.Contains(err.Error(), "NOSUCH") || n.engine.HasKeys() {
 		t.Errorf("unknown command: %v, keys %v", err, n.engine.HasKeys())

@@ -520,9 +520,10 @@ func runGetEx(c *Call) error {
 	return nil
 }
 
-// checkLength refuses a string longer than a client could be sent.
+// checkLength refuses a string longer than a client could be sent, unless it is so long
+// elsewhere already.
 func checkLength(c *Call, size, grown int64) error {
-	if total := size + grown; total > c.engine.maxBulk.Load() || total < size {
+	if total := size + grown; !c.Applied && total > c.engine.maxBulk.Load() || total < size {
 		return resp.ErrStringTooLong
 	}
 	return nil
