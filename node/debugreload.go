@@ -41,10 +41,10 @@ func (n *Node) pauseToLoad(c *command.Call, what string) (resume func(), err err
 	case n.replication.IsReplica():
 		return nil, resp.Error("ERR DEBUG " + what + " on a replica would lose what its primary sends meanwhile")
 	}
-	n.server.PauseClients(server.PauseWrites, shutdownPause)
+	n.server.PauseClients(server.PauseForReload, server.PauseWrites, shutdownPause)
 	// What was running when the pause began is over after this.
 	n.engine.Exclusive(func() {})
-	return n.server.UnpauseClients, nil
+	return func() { n.server.UnpauseClients(server.PauseForReload) }, nil
 }
 
 // debugLoadAOF loads the append only file again, while writes wait. While it is

@@ -279,8 +279,8 @@ func (r *Replication) failoverState() string {
 func (n *Node) pauseWrites(pause bool) {
 	const noEnd = 100 * 365 * 24 * time.Hour
 	if pause {
-		n.server.PauseClients(server.PauseWrites, noEnd)
+		n.server.PauseClients(server.PauseForFailover, server.PauseWrites, noEnd)
 		return
 	}
-	n.server.UnpauseClients()
+	n.server.UnpauseClients(server.PauseForFailover)
 }

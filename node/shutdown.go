@@ -43,7 +43,7 @@ func (n *Node) shutdown(o shutdownOptions) error {
 	}
 	if o.save || !o.nosave && len(n.cfg.SavePoints()) > 0 {
 		if err := n.saveAtTheEnd(); err != nil && !o.force {
-			n.server.UnpauseClients()
+			n.server.UnpauseClients(server.PauseForShutdown)
 			return errShutdownFailed
 		}
 	}
@@ -109,7 +109,7 @@ func (n *Node) awaitReplicas(timeout time.Duration) error {
 		s.mu.Unlock()
 	}()
 
-	n.server.PauseClients(server.PauseWrites, shutdownPause)
+	n.server.PauseClients(server.PauseForShutdown, server.PauseWrites, shutdownPause)
 	var offset int64
 	// What was running when the pause began is in the journal after this.
 	n.engine.Exclusive(func() { offset = n.journal.Offset() })
@@ -126,7 +126,7 @@ func (n *Node) awaitReplicas(timeout time.Duration) error {
 	for {
 		select {
 		case <-abort:
-			n.server.UnpauseClients()
+			n.server.UnpauseClients(server.PauseForShutdown)
 			n.log.Warn("Shutdown manually aborted.")
 			return errShutdownFailed
 		case <-over.C:

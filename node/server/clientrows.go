@@ -50,7 +50,7 @@ func (srv *Server) clientRow() command.Spec {
 				"Unblocks a client blocked by a blocking command from a different connection.", srv.clientUnblock),
 			row("unpause", "", 2, adminFlags, "6.2.0", "O(N) Where N is the number of paused clients", "Resumes processing commands from paused clients.",
 				func(c *command.Call) error {
-					srv.UnpauseClients()
+					srv.UnpauseClients(PauseByClient)
 					c.Reply.OK()
 					return nil
 				}),
@@ -322,7 +322,7 @@ func (srv *Server) clientPause(c *command.Call) error {
 	case ms < 0:
 		return resp.ErrTimeoutNeg
 	}
-	srv.PauseClients(mode, time.Duration(ms)*time.Millisecond)
+	srv.PauseClients(PauseByClient, mode, time.Duration(ms)*time.Millisecond)
 	c.Reply.OK()
 	return nil
 }

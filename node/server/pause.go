@@ -20,59 +20,84 @@ const (
 	PauseAll
 )
 
-// pause is CLIENT PAUSE: its mode, when it ends, and who waits for that.
+// PauseReason says who holds commands back. What one has begun, no other one ends.
+type PauseReason int
+
+const (
+	// PauseByClient is CLIENT PAUSE.
+	PauseByClient PauseReason = iota
+	PauseForShutdown
+	PauseForFailover
+	PauseForReload
+	pauseReasons
+)
+
+// pause is which commands are held back, why and until when, and who waits for that.
 type pause struct {
+	// mode is the strictest of those in force.
 	mode atomic.Int32
 
 	mu      sync.Mutex
-	until   time.Time
+	inForce [pauseReasons]struct {
+		mode  PauseMode
+		until time.Time
+	}
 	timer   *time.Timer
 	waiting []func()
 }
 
-// PauseClients holds back the commands of mode for d. A pause under way is
-// never shortened or weakened by another one.
-func (srv *Server) PauseClients(mode PauseMode, d time.Duration) {
-	p := &srv.pause
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	until := time.Now().Add(d)
-	if until.After(p.until) {
-		p.until = until
-		if p.timer != nil {
-			p.timer.Stop()
+// PauseClients holds back the commands of mode for d. What is held back for the same
+// reason is never shortened or weakened by another call. Source: the reference's
+// pauseClients.
+func (srv *Server) PauseClients(why PauseReason, mode PauseMode, d time.Duration) {
+	srv.changePause(func(p *pause, now time.Time) {
+		one := &p.inForce[why]
+		one.mode = max(one.mode, mode)
+		if until := now.Add(d); until.After(one.until) {
+			one.until = until
 		}
-		p.timer = time.AfterFunc(d, srv.pauseOver)
-	}
-	if int32(mode) > p.mode.Load() {
-		p.mode.Store(int32(mode))
-	}
+	})
 }
 
-// UnpauseClients ends the pause.
-func (srv *Server) UnpauseClients() { srv.unpause() }
-
-func (srv *Server) pauseOver() {
-	p := &srv.pause
-	p.mu.Lock()
-	over := !time.Now().Before(p.until)
-	p.mu.Unlock()
-	if over {
-		srv.unpause()
-	}
+// UnpauseClients ends what was begun for that reason.
+func (srv *Server) UnpauseClients(why PauseReason) {
+	srv.changePause(func(p *pause, now time.Time) { p.inForce[why].until = now })
 }
 
-func (srv *Server) unpause() {
+// pauseOver is called when one of the pauses may be over.
+func (srv *Server) pauseOver() { srv.changePause(func(*pause, time.Time) {}) }
+
+// changePause changes what is in force, ends what is over, and lets those go on who
+// may.
+func (srv *Server) changePause(change func(p *pause, now time.Time)) {
 	p := &srv.pause
 	p.mu.Lock()
-	p.mode.Store(int32(pauseNone))
-	p.until = time.Time{}
+	now := time.Now()
+	change(p, now)
+	mode, next := pauseNone, time.Time{}
+	for i := range p.inForce {
+		one := &p.inForce[i]
+		if !now.Before(one.until) {
+			one.mode = pauseNone
+			continue
+		}
+		mode = max(mode, one.mode)
+		if next.IsZero() || one.until.Before(next) {
+			next = one.until
+		}
+	}
 	if p.timer != nil {
 		p.timer.Stop()
 		p.timer = nil
 	}
-	waiting := p.waiting
-	p.waiting = nil
+	if !next.IsZero() {
+		p.timer = time.AfterFunc(next.Sub(now), srv.pauseOver)
+	}
+	var waiting []func()
+	if PauseMode(p.mode.Swap(int32(mode))) > mode {
+		// Some of them may be held back anew.
+		waiting, p.waiting = p.waiting, nil
+	}
 	p.mu.Unlock()
 	for _, wake := range waiting {
 		wake()
@@ -83,20 +108,16 @@ func (srv *Server) unpause() {
 // by what it would run.
 func (s *session) paused(row *row) bool {
 	p := &s.srv.pause
-	mode := PauseMode(p.mode.Load())
-	if mode == pauseNone || s.flags&flagReplica != 0 {
+	if p.mode.Load() == int32(pauseNone) || s.flags&flagReplica != 0 {
 		return false
 	}
 	writes := row.spec.Flags&(command.Write|command.MayReplicate) != 0
 	if row.needs&isExec != 0 && s.tx != nil {
 		writes = s.tx.writes
 	}
-	if mode == PauseWrites && !writes {
-		return false
-	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if p.mode.Load() == int32(pauseNone) {
+	if mode := PauseMode(p.mode.Load()); mode == pauseNone || mode == PauseWrites && !writes {
 		return false
 	}
 	s.suspend(parkGate)

@@ -563,6 +563,28 @@ func TestClientPause(t *testing.T) {
 	c.expect("SET k w", "OK")
 }
 
+// TestPausesEndAlone: what is held back for one reason stays so when another pause is
+// over, or is ended by a client.
+func TestPausesEndAlone(t *testing.T) {
+	r := newRig(t, nil)
+	c, writer := r.dial(), r.dial()
+	c.expect("CLIENT PAUSE 50 ALL", "OK")
+	r.srv.PauseClients(PauseForFailover, PauseWrites, time.Hour)
+	writer.send("SET k v\r\n")
+	c.expect("GET k", "nil") // after 50 ms, not an hour
+	c.expect("CLIENT UNPAUSE", "OK")
+	c.expect("CLIENT PAUSE 60000 ALL", "OK")
+	r.srv.UnpauseClients(PauseByClient)
+	r.srv.UnpauseClients(PauseForShutdown)
+	c.expect("GET k", "nil")
+	r.srv.UnpauseClients(PauseForFailover)
+	if got := writer.reply(); got != "OK" {
+		t.Errorf("after the pause: %q", got)
+	}
+	c.expect("GET k", "v")
+	c.expect("SET k w", "OK")
+}
+
 // refusals is a State that a test sets.
 type refusals struct{ gates atomic.Uint32 }
 
