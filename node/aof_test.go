@@ -163,6 +163,27 @@ func aofBytes(t *testing.T, dir, kind string) map[string]string {
 	return files
 }
 
+// TestLazyExpiryIsJournaled: replicas and files are told UNLINK or DEL of what expired,
+// as lazyfree-lazy-expire says.
+func TestLazyExpiryIsJournaled(t *testing.T) {
+	dir := t.TempDir()
+	_, dial, ended := startNode(t, "--dir", dir, "--appendonly", "yes", "--lazyfree-lazy-expire", "yes", "--save", "")
+	c := dial()
+	for _, line := range []string{
+		"set lazily v", "expire lazily -1", "config set lazyfree-lazy-expire no", "set at-once v", "expire at-once -1",
+	} {
+		c.do(strings.Fields(line)...)
+	}
+	stopNode(t, c, ended, "nosave")
+	for name, content := range aofBytes(t, dir, "incr") {
+		for _, want := range []string{"UNLINK\r\n$6\r\nlazily", "DEL\r\n$7\r\nat-once"} {
+			if !strings.Contains(content, want) {
+				t.Errorf("%s has no %q: %q", name, want, content)
+			}
+		}
+	}
+}
+
 // TestFullSyncIsTheBase: what a full sync brings is the base of the replica's file
 // as it came; where it cannot be, the data are written anew. Either way they are
 // there after a restart without the primary.

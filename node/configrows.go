@@ -187,6 +187,9 @@ func (n *Node) watchConfig() {
 	followMaxBulk := n.maxBulkFollower()
 	followMaxBulk()
 	n.follow(followMaxBulk, "proto-max-bulk-len")
+	followLazyExpire := n.lazyExpireFollower()
+	followLazyExpire()
+	n.follow(followLazyExpire, "lazyfree-lazy-expire")
 	n.cfg.OnChange("appendonly", n.appendOnly.follow)
 	n.cfg.OnChange("aof-disable-auto-gc", n.appendOnly.dropHistory)
 	n.gates.refuse = n.refuse
@@ -259,6 +262,12 @@ func (n *Node) limitsFollower() func() {
 func (n *Node) maxBulkFollower() func() {
 	maxBulk := n.cfg.Int("proto-max-bulk-len")
 	return func() { n.engine.SetMaxBulk(maxBulk.Load()) }
+}
+
+// lazyExpireFollower returns what tells the engine how replicas are to free what expired.
+func (n *Node) lazyExpireFollower() func() {
+	lazy := n.cfg.Bool("lazyfree-lazy-expire")
+	return func() { n.engine.SetLazyExpire(lazy.Load()) }
 }
 
 // relisten opens what bind and port ask for now and then closes what they do

@@ -113,7 +113,7 @@ func loggingRows() []Row {
 }
 
 const (
-	noLazyFree = "the collector frees memory in the background in any case"
+	noLazyFree = "memory is freed in the background in any case"
 )
 
 func memoryRows() []Row {
@@ -126,8 +126,8 @@ func memoryRows() []Row {
 		{Name: "maxmemory-clients", Kind: memory{unsigned: true, percent: true}, Default: []string{"0"}},
 		number("lfu-log-factor", "10", 0, maxInt),
 		number("lfu-decay-time", "1", 0, maxInt),
-		no("lazyfree-lazy-eviction").inert(noLazyFree),
-		no("lazyfree-lazy-expire").inert(noLazyFree),
+		no("lazyfree-lazy-eviction"),
+		no("lazyfree-lazy-expire"),
 		no("lazyfree-lazy-server-del").inert(noLazyFree),
 		no("lazyfree-lazy-user-del").inert(noLazyFree),
 		no("lazyfree-lazy-user-flush").inert(noLazyFree),
