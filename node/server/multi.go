@@ -37,16 +37,18 @@ const (
 	spareText         = 16 << 10
 )
 
-// transact returns the session's transaction, begun if need be.
+// transact returns the session's transaction, begun if need be. A WATCH that runs off
+// the loop leaves the spare ones alone, which are the owner's.
 func (s *session) transact() *transaction {
-	if s.tx == nil {
+	switch {
+	case s.tx != nil:
+	case s.off != nil || len(s.bench.transactions) == 0:
+		s.tx = new(transaction)
+	default:
 		spare := s.bench.transactions
-		if n := len(spare); n > 0 {
-			s.tx, spare[n-1] = spare[n-1], nil
-			s.bench.transactions = spare[:n-1]
-		} else {
-			s.tx = new(transaction)
-		}
+		last := len(spare) - 1
+		s.tx, spare[last] = spare[last], nil
+		s.bench.transactions = spare[:last]
 	}
 	return s.tx
 }

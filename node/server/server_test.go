@@ -297,6 +297,35 @@ func TestTransactionsInTurn(t *testing.T) {
 	}
 }
 
+// TestLongWatchLeavesTheSpareOnes: a WATCH that runs off the loop does not touch what
+// belongs to the loop.
+func TestLongWatchLeavesTheSpareOnes(t *testing.T) {
+	r := newRig(t, func(o *Options) { o.Loops = 1 })
+	c := r.dial()
+	c.send("MULTI\r\nPING\r\nEXEC\r\n")
+	for range 3 {
+		c.reply()
+	}
+	key := strings.Repeat("k", loopRequest)
+	c.send(fmt.Sprintf("*2\r\n$5\r\nWATCH\r\n$%d\r\n%s\r\n", len(key), key))
+	if got := c.reply(); got != "OK" {
+		t.Fatalf("WATCH: %.100q", got)
+	}
+	spare := make(chan int)
+	s := r.only()
+	s.tr.post(func() { spare <- len(s.bench.transactions) })
+	if n := <-spare; n != 1 {
+		t.Errorf("%d spare transactions, want 1", n)
+	}
+	c.send("MULTI\r\nPING\r\n" + fmt.Sprintf("*3\r\n$3\r\nSET\r\n$%d\r\n%s\r\n$1\r\nv\r\n", len(key), key) + "EXEC\r\n")
+	for range 3 {
+		c.reply()
+	}
+	if got := c.reply(); got != "*[PONG OK]" {
+		t.Errorf("EXEC: %.100q", got)
+	}
+}
+
 func TestTransactionsInClusterMode(t *testing.T) {
 	r := newRig(t, func(o *Options) { o.Settings.ClusterEnabled = true })
 	r.engine.SetRouting(testTable())
