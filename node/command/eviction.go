@@ -248,7 +248,7 @@ func (e *Engine) evict(l *MemoryLimit, victim candidate) bool {
 	lane.RLock()
 	ref := e.store.Find(victim.db, victim.slot, victim.key)
 	gone := ref.OK() && (!l.Policy.volatile() || ref.Expires()) && l.score(ref, e.now()) >= victim.score && !e.replica.Load() &&
-		!(e.transit.any() && e.transit.find(victim.db, [][]byte{victim.key}) != nil)
+		!(e.transit.any() && e.transit.holds(victim.db, victim.key))
 	if gone {
 		word := wordDel
 		if l.Lazy {

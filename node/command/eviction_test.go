@@ -2,7 +2,10 @@ package command
 
 import (
 	"fmt"
+	"strconv"
 	"testing"
+
+	"slotmesh/slots"
 )
 
 // TestEvictionOfWhatWasUsedSince reads keys after they were chosen to go: others go in
@@ -35,5 +38,42 @@ func TestEvictionOfWhatWasUsedSince(t *testing.T) {
 				t.Errorf("%s was read a moment ago and went, one of %d", key, chosen)
 			}
 		}
+	}
+}
+
+// TestEvictionDuringTransits evicts keys while others are sent to another node again and
+// again.
+func TestEvictionDuringTransits(t *testing.T) {
+	n := newNode(t)
+	const keys = 5000
+	for i := range keys {
+		n.do("SET", strconv.Itoa(i), "v")
+	}
+	stop, over := make(chan struct{}), make(chan struct{})
+	sent := []byte("sent")
+	go func() {
+		defer close(over)
+		for {
+			select {
+			case <-stop:
+				return
+			default:
+			}
+			var release [64]func()
+			for i := range release {
+				release[i] = n.engine.Transit(slots.Of(sent), 0, [][]byte{sent})
+			}
+			for _, end := range release {
+				end()
+			}
+		}
+	}()
+	for range keys {
+		evictOneOf(n.engine, AllKeysRandom)
+	}
+	close(stop)
+	<-over
+	if got := n.do("DBSIZE"); got != ":0\r\n" {
+		t.Errorf("left: %q", got)
 	}
 }

@@ -69,6 +69,13 @@ func (ts *transits) find(db int, keys [][]byte) *transit {
 	return nil
 }
 
+// holds reports whether key is in transit.
+func (ts *transits) holds(db int, key []byte) bool {
+	ts.mu.Lock()
+	defer ts.mu.Unlock()
+	return ts.find(db, [][]byte{key}) != nil
+}
+
 // park makes c wait, without its locks, if one of its keys is in transit.
 func (ts *transits) park(e *Engine, c *Call, resume func()) bool {
 	if c.Applied {
