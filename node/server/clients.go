@@ -146,16 +146,6 @@ func (v *survey) add(of *view) {
 	}
 }
 
-// KillClients closes the chosen clients and returns how many there were. They
-// are off the list when it returns; their sockets close soon after.
-func (srv *Server) KillClients(f ClientFilter) int {
-	sessions := srv.chosen(f)
-	for _, s := range sessions {
-		srv.kill(s)
-	}
-	return len(sessions)
-}
-
 func (srv *Server) kill(s *session) {
 	if s.doomed.Swap(true) {
 		return

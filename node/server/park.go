@@ -152,7 +152,6 @@ type connPark struct {
 	abandoned bool
 	reply     func(*resp.Writer)
 	cancel    func()
-	timeout   func(*resp.Writer)
 
 	// blocked is who decides when the call waits for keys, else nil. timer ends
 	// that, and term is when it was served, if it was; see Sleep.
@@ -211,13 +210,9 @@ func (p *connPark) unblock(withError bool) bool {
 		return false
 	}
 	p.done = true
-	switch {
-	case withError:
+	p.reply = (*resp.Writer).NullArray
+	if withError {
 		p.reply = func(w *resp.Writer) { w.Error(string(resp.ErrUnblocked)) }
-	case p.timeout != nil:
-		p.reply = p.timeout
-	default:
-		p.reply = (*resp.Writer).NullArray
 	}
 	cancel := p.cancel
 	p.mu.Unlock()
@@ -303,17 +298,6 @@ func replyError(reply []byte) error {
 		}
 	}
 	return resp.Error(reply[1:])
-}
-
-// OnUnblock sets what CLIENT UNBLOCK … TIMEOUT answers for the call that is
-// parking; without it a null array. Commands reach it by an interface of their
-// own, right after Park.
-func (s *session) OnUnblock(reply func(*resp.Writer)) {
-	if p := s.conn; p != nil {
-		p.mu.Lock()
-		p.timeout = reply
-		p.mu.Unlock()
-	}
 }
 
 // Hijack implements command.Conn.

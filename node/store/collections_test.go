@@ -113,14 +113,7 @@ func TestSnapshotsOfCollections(t *testing.T) {
 			case op == 95:
 				s.Flush(0)
 				clear(model)
-			case op == 96:
-				s.FlushSlot(slot, -1)
-				for key := range model {
-					if slotOf(key) == slot {
-						delete(model, key)
-					}
-				}
-			case op > 96 && len(snapshots) < 3:
+			case op > 95 && len(snapshots) < 3:
 				snapshots = append(snapshots, open{s.Cut(nil), model.clone()})
 			}
 			s.Reap(5)

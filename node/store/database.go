@@ -110,34 +110,6 @@ func (s *Store) exchange(i int, d *database) {
 	s.discard(garbage{spaces: old.spaces[:]})
 }
 
-// FlushSlot removes every key of slot, which is locked, from db, or from all
-// databases if db is negative.
-func (s *Store) FlushSlot(slot slots.Slot, db int) {
-	for i := range s.dbs {
-		sp := s.space(i, slot)
-		if sp == nil || db >= 0 && i != db {
-			continue
-		}
-		d := sp.home
-		d.fielded.Add(-int64(sp.fields.n))
-		if !s.unsettled {
-			d.expires.Add(-int64(sp.keys.n))
-			d.deadlines.Add(-sp.keys.sum())
-		}
-		d.keys.set(slot, 0)
-		d.due[slot].Store(math.MaxInt64)
-		d.spaces[slot] = nil
-		d.hints[slot].table.Store(0)
-		d.hints[slot].space.Store(nil)
-		if open := s.open.Load(); open != nil {
-			for _, sn := range *open {
-				sn.detach(i, []*space{sp})
-			}
-		}
-		s.discard(garbage{spaces: []*space{sp}})
-	}
-}
-
 // Swap exchanges the content of two databases. The caller has all slots.
 func (s *Store) Swap(a, b int) {
 	if a == b {

@@ -310,14 +310,6 @@ func (sp *space) count(d *deadlines, by int, sum int64) {
 	sp.home.deadlines.Add(sum)
 }
 
-// sum is the sum of the deadlines of keys.
-func (d *deadlines) sum() (sum int64) {
-	for i := range d.n {
-		sum += d.get(i).at
-	}
-	return sum
-}
-
 // firstDue is when the first key, or field, of sp expires.
 func (sp *space) firstDue() int64 { return min(sp.keys.first(), sp.fields.first()) }
 

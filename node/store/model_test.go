@@ -149,14 +149,11 @@ func (x *machine) step(t *rapid.T) {
 		}
 		x.s.Copy(ref, to.db, place, []byte(to.key), modelNow)
 	case 11:
-		switch rapid.IntRange(0, 5).Draw(t, "whole") {
+		switch rapid.IntRange(0, 4).Draw(t, "whole") {
 		case 0:
 			x.s.Flush(db)
 			maps.DeleteFunc(x.m, func(k modelKey, _ modelValue) bool { return k.db == db })
 		case 1:
-			x.s.FlushSlot(slot, -1)
-			maps.DeleteFunc(x.m, func(k modelKey, _ modelValue) bool { return slotFor(k.key) == slot })
-		case 2:
 			other := rapid.IntRange(0, modelDBs-1).Draw(t, "other")
 			x.s.Swap(db, other)
 			swapped := model{}

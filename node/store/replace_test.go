@@ -88,7 +88,6 @@ func TestSettle(t *testing.T) {
 				s.Delete(e.DB, e.Slot, key)
 			}
 		}
-		s.FlushSlot(slots.Of([]byte("key:5")), 1)
 		s.Flush(2)
 	}
 	plain := New(Options{Databases: 3})

@@ -48,7 +48,7 @@ func TestWarmAmongWriters(t *testing.T) {
 			}
 		}
 		if i%5000 == 0 {
-			s.FlushSlot(slot, -1)
+			s.Flush(0)
 			for s.Reap(1000) {
 			}
 		}

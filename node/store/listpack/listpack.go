@@ -180,12 +180,6 @@ func ShortText(lp []byte, pos int) (text []byte, end int, ok bool) {
 	return lp[pos+1 : end-1 : end-1], end, true
 }
 
-// ShortInt is ShortText for integers.
-func ShortInt(lp []byte, pos int) (n int64, end int, ok bool) {
-	e := lp[pos]
-	return int64(e), pos + 2, e < tagText6
-}
-
 // AppendText appends the text of the entry at pos, an integer in decimal.
 func AppendText(dst, lp []byte, pos int) []byte {
 	text, n, isInt, _ := parse(lp, pos)
