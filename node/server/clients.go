@@ -151,6 +151,10 @@ func (srv *Server) kill(s *session) {
 		return
 	}
 	srv.forget(s)
+	// Its owner may be busy for a while, and what is written meanwhile is for others.
+	if v := s.snapshot(); v.blocked != nil {
+		v.blocked.abandon()
+	}
 	s.doom()
 }
 

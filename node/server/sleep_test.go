@@ -212,6 +212,30 @@ func TestSleepersOfSlots(t *testing.T) {
 	}
 }
 
+// TestKilledSleeperTakesNothing: a client that was killed is served no more, although its
+// loop has not come to closing it.
+func TestKilledSleeperTakesNothing(t *testing.T) {
+	r := newRig(t, nil)
+	c := r.dial()
+	c.send("BLPOP k 0\r\n")
+	until(t, "it to be listed as blocked", func() bool { v := r.only(); return v != nil && v.snapshot().blocked != nil })
+	s := r.only()
+	busy := make(chan struct{})
+	s.tr.post(func() { <-busy })
+	r.srv.kill(s)
+	push := callOf(r, "RPUSH", "k", "v")
+	r.engine.ExecuteWait(push)
+	length := callOf(r, "LLEN", "k")
+	r.engine.ExecuteWait(length)
+	if got := string(length.Reply.Buf); got != ":1\r\n" {
+		t.Errorf("LLEN: %q", got)
+	}
+	close(busy)
+	if !c.closed() {
+		t.Error("it was not closed")
+	}
+}
+
 // TestSleeperBehindFence: the reply of one who was served leaves when that of
 // the write may, and not at all after the role was lost.
 func TestSleeperBehindFence(t *testing.T) {
