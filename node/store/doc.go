@@ -38,7 +38,7 @@
 // store.go (keys and their Refs), database.go (one database: its slots and
 // counters, flushed and swapped as one pointer), counts.go (how many keys each slot
 // has), space.go (its part of one slot, and what records tell it), index.go (hash
-// to record), expiry.go (the heaps of deadlines), clock.go (idle time and
+// to record), indexstats.go (how full its tables are), expiry.go (the heaps of deadlines), clock.go (idle time and
 // frequency), candidates.go (what eviction looks at), scan.go (cursors, random
 // keys), snapshot.go (cuts: the state at one instant, walked while writers go on),
 // aside.go (trees changed while a snapshot keeps them), reaper.go (what is given

@@ -7,8 +7,7 @@
 // used bit by bit. A block in it is named by a Ref, a number of 36 bits, so
 // that millions of blocks can refer to each other and to nothing that the
 // collector would have to read. Blocks come from Heaps, which share the range
-// but (up to 4 KiB) not their mutex; a block is freed through the heap that it
-// came from.
+// but (up to 4 KiB) not their mutex; any of them frees a block of any other.
 //
 // A block has the bytes of its size class: steps of 8 bytes up to 128, 16
 // classes per doubling up to 1 KiB, 8 per doubling up to 128 KiB, and whole
@@ -34,8 +33,8 @@
 // listens to Low.
 //
 // Alloc panics with ErrExhausted when the range is used up. Free panics when it
-// is given what is no block of its heap, or a block that was freed already and
-// not handed out since.
+// is given what is no block, or a block that was freed already and not handed out
+// since.
 //
 // The build tag "poison" is for finding stale references: freed blocks are
 // filled with a pattern and new ones with another, and a freed block that was
@@ -47,8 +46,9 @@
 // and Free: pages of equal blocks), frame.go (the side table that describes
 // every 16 KiB), runs.go (who has which frames; best fit), freeset.go (the
 // ordered set of free runs, which lives in the side table), pages.go (huge pages or
-// small ones), holes.go (huge pages of which a part was given back), reserve_*.go (the
-// system), poison*.go (the debug build).
+// small ones), holes.go (huge pages of which a part was given back), hash.go (the keyed
+// hash of all that lies in a Memory), reserve_*.go (the system), poison*.go (the debug
+// build).
 //
 // # What it may use
 //

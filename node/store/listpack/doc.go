@@ -31,6 +31,12 @@
 // and a Fix with -n; replacing one is a Splice of both and a Fix with 0. An
 // interface over the cell instead of these steps would move it to the heap.
 //
+// # How to read it
+//
+// listpack.go (reading and changing), entry.go (the forms of an entry), validate.go
+// (what comes from outside), distinct.go (whether texts differ), decimal.go (decimal
+// numbers, eight digits at once).
+//
 // # Imports
 //
 // The standard library only.

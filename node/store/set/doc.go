@@ -28,8 +28,8 @@
 //
 // # Reading it
 //
-// intset.go (the integers), reader.go (reading), set.go (changing), build.go
-// (building one from many members), load.go (from members in any order),
-// algebra.go (several sets at once). The package imports value, tree, listpack
-// and arena.
+// intset.go (the integers), reader.go (reading), set.go (changing), remove.go
+// (removing many), build.go (building one from many members), load.go (from members
+// in any order), bundle.go (small results), algebra.go (several sets at once). The
+// package imports value, tree, listpack and arena.
 package set

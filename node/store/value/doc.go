@@ -18,5 +18,5 @@
 //
 // kind.go (types and encodings, as commands name them), value.go (views,
 // strings, numbers), record.go (the layout of a record), cell.go (changing
-// one).
+// one), draft.go (values that are not a key's yet).
 package value
