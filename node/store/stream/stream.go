@@ -508,12 +508,14 @@ func (s *Stream) Delete(id ID) bool {
 	return true
 }
 
-// find returns the place of the entry id.
+// find returns the place of the entry id. What is marked as deleted may be followed by
+// entries before it: XSETID looks only at what is there.
 func (b *block) find(id ID) (pos int, ok bool) {
 	for pos = b.entries; pos < listpack.End(b.lp); {
 		e := b.entryAt(pos)
 		switch {
-		case e.ID == id && !e.deleted:
+		case e.deleted:
+		case e.ID == id:
 			return pos, true
 		case id.Less(e.ID):
 			return 0, false
