@@ -17,10 +17,12 @@ func (d *driver) streamID() string {
 			"17592186044415-1", "17592186044414-5", "18446744073709551615-5")
 	case n == 1:
 		return d.pick("x", "", "-", "+", "1-", "-1", "1-2-3", "01-02", " 1", "1-*", "*", "$", ">")
-	case n < 20:
+	case n == 2, len(d.added) == 0:
 		return strconv.Itoa(1 + d.IntN(400))
+	case n < 20:
+		return strconv.Itoa(d.added[d.IntN(len(d.added))])
 	}
-	return fmt.Sprintf("%d-%d", 1+d.IntN(400), d.IntN(4))
+	return fmt.Sprintf("%d-%s", d.added[d.IntN(len(d.added))], d.pick("0", "0", "0", "1", "2"))
 }
 
 // nextID is an id that is likely to be after the last one of a stream.
@@ -34,6 +36,9 @@ func (d *driver) nextID() string {
 		return fmt.Sprintf("%d-%d", *last, d.IntN(4))
 	case 2:
 		*last += d.IntN(300) * d.IntN(300)
+	}
+	if d.added = append(d.added, *last); len(d.added) > 200 {
+		d.added = d.added[1:]
 	}
 	return fmt.Sprintf("%d-*", *last)
 }
@@ -86,7 +91,7 @@ func (d *driver) fields() (args []string) {
 	return args
 }
 
-func (d *driver) groupName() string { return d.pick("g", "g", "g", "h", "", "\x00g") }
+func (d *driver) groupName() string { return d.pick("g", "g", "g", "g", "g", "g", "h", "", "\x00g") }
 
 func (d *driver) consumerName() string { return d.pick("a", "b", "b2", "c", "", "\xff") }
 
@@ -102,8 +107,9 @@ func (d *driver) count() []string {
 
 // stream draws a command on streams. Times that it names are past or far away.
 func (d *driver) stream() []string {
-	if d.IntN(400) == 0 {
-		d.lastID = 0
+	if d.IntN(1500) == 0 {
+		d.lastID, d.added = 0, nil
+		return []string{"DEL", "s1", "s2", "s3", "s4"}
 	}
 	k := d.pick("s1", "s2", "s3", "s4")
 	if d.IntN(30) == 0 {
@@ -172,7 +178,7 @@ func (d *driver) stream() []string {
 		}
 		return args
 	case 28:
-		if d.IntN(3) == 0 {
+		if d.IntN(6) == 0 {
 			return []string{"XGROUP", "DESTROY", k, d.groupName()}
 		}
 		return []string{"XGROUP", d.pick("CREATECONSUMER", "CREATECONSUMER", "DELCONSUMER"), k, d.groupName(), d.consumerName()}
@@ -198,7 +204,7 @@ func (d *driver) stream() []string {
 		}
 		return args
 	case 34, 35:
-		args := []string{"XCLAIM", k, d.groupName(), d.consumerName(), d.pick("0", "3600000", "-1", "x")}
+		args := []string{"XCLAIM", k, d.groupName(), d.consumerName(), d.pick("0", "0", "0", "0", "-1", "3600000", "x")}
 		for range 1 + d.IntN(5) {
 			args = append(args, d.streamID())
 		}
@@ -216,7 +222,7 @@ func (d *driver) stream() []string {
 		}
 		return args
 	case 36:
-		args := []string{"XAUTOCLAIM", k, d.groupName(), d.consumerName(), d.pick("0", "3600000", "-1", "x"), d.bound()}
+		args := []string{"XAUTOCLAIM", k, d.groupName(), d.consumerName(), d.pick("0", "0", "0", "0", "-1", "3600000", "x"), d.bound()}
 		args = append(args, d.count()...)
 		if d.IntN(2) == 0 {
 			args = append(args, "JUSTID")

@@ -139,8 +139,10 @@ func compareKeyspaces(t *testing.T, ours *node, ref *reference, db int) {
 // driver draws commands whose replies do not depend on time or on order.
 type driver struct {
 	*rand.Rand
-	// lastID is about where the ids of streams have come to.
+	// lastID is about where the ids of streams have come to, and added the milliseconds
+	// of entries that were added lately.
 	lastID int
+	added  []int
 }
 
 func (d *driver) pick(words ...string) string { return words[d.IntN(len(words))] }

@@ -32,6 +32,7 @@ func TestStreamReplay(t *testing.T) {
 					for j, arg := range args {
 						if strings.HasSuffix(arg, "-*") {
 							args[j] = "*"
+							d.lastID = max(d.lastID, int(n.now.Load()))
 						}
 					}
 				}
