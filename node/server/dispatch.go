@@ -129,6 +129,8 @@ func (s *session) gateError(row *row) string {
 		return ""
 	}
 	if gates&GateRefuse != 0 && spec.Flags&(command.Write|command.DenyOOM) != 0 {
+		// To make room is to pass the gate, which may be closing.
+		s.srv.engine.Leave(&s.call)
 		if err := state.Refuse(spec); err != "" {
 			return string(err)
 		}

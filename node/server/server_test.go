@@ -627,6 +627,43 @@ func (s *refusals) Refuse(spec *command.Spec) resp.Error {
 	return ""
 }
 
+// closing is a State that closes the gate of the engine whenever it is asked about a
+// command.
+type closing struct {
+	engine *command.Engine
+	closed atomic.Int32
+}
+
+func (s *closing) Gates() Gates { return GateRefuse }
+
+func (s *closing) Refuse(*command.Spec) resp.Error {
+	done := make(chan struct{})
+	go s.engine.Exclusive(func() { close(done) })
+	select {
+	case <-done:
+		s.closed.Add(1)
+	case <-time.After(patience / 4):
+	}
+	return ""
+}
+
+// TestRefuseOutsideTheGate: whether a command may run is asked outside the gate, for the
+// answer may take passing it.
+func TestRefuseOutsideTheGate(t *testing.T) {
+	state := new(closing)
+	r := newRig(t, func(o *Options) { o.State = state })
+	state.engine = r.engine
+	for i, c := range []*client{r.dial(), r.dialUnix()} {
+		c.send("*2\r\n$3\r\nGET\r\n$1\r\nk\r\n*3\r\n$3\r\nSET\r\n$1\r\nk\r\n$1\r\nv\r\n")
+		for range 2 {
+			c.reply()
+		}
+		if got := state.closed.Load(); got != int32(i+1) {
+			t.Errorf("the gate was closed %d times, want %d", got, i+1)
+		}
+	}
+}
+
 func TestGates(t *testing.T) {
 	state := new(refusals)
 	r := newRig(t, func(o *Options) { o.State = state })
