@@ -286,6 +286,7 @@ func (n *Node) prepare() error {
 			return &errLoad{err}
 		}
 		n.appendOnly.aof.Store(aof)
+		n.refreshRefusals()
 	}
 	if n.cluster != nil {
 		if err := n.cluster.settleKeys(p); err != nil {

@@ -4,6 +4,7 @@ import (
 	"strings"
 	"sync"
 	"sync/atomic"
+	"syscall"
 	"testing"
 	"time"
 
@@ -114,4 +115,49 @@ func TestNothingIsLastingBeforeTheBase(t *testing.T) {
 	if got := a.ask("waitaof", "0", "1", "20000"); got != "*[:0 :1]" {
 		t.Errorf("WAITAOF of data that are in the base: %s", got)
 	}
+}
+
+// fullDisk takes no bytes while it is full.
+type fullDisk struct {
+	persist.OS
+	full *atomic.Bool
+}
+
+func (d fullDisk) Append(path string) (persist.File, error) {
+	f, err := d.OS.Append(path)
+	return fullFile{f, d.full}, err
+}
+
+type fullFile struct {
+	persist.File
+	full *atomic.Bool
+}
+
+func (f fullFile) Write(b []byte) (int, error) {
+	if f.full.Load() {
+		return 0, syscall.ENOSPC
+	}
+	return f.File.Write(b)
+}
+
+// TestStartOnAFullDisk: a node that finds no room when it starts serves what it has,
+// refuses writes, and takes them as soon as there is room.
+func TestStartOnAFullDisk(t *testing.T) {
+	dir := t.TempDir()
+	_, dial, ended := startNode(t, "--dir", dir, "--appendonly", "yes", "--save", "")
+	c := dial()
+	c.do("set", "k", "1")
+	stopNode(t, c, ended)
+	disk := fullDisk{full: new(atomic.Bool)}
+	disk.full.Store(true)
+	_, dial, ended = startNodeOn(t, disk, "--dir", dir, "--appendonly", "yes", "--save", "")
+	c = dial()
+	waitFor(t, "the data", func() bool { return c.ask("get", "k") == `$"1"` })
+	waitFor(t, "writes to be refused", func() bool { return strings.HasPrefix(c.ask("set", "k", "2"), `-"MISCONF `) })
+	disk.full.Store(false)
+	waitFor(t, "room", func() bool { return c.ask("set", "k", "3") == `+"OK"` })
+	stopNode(t, c, ended)
+	_, dial, _ = startNode(t, "--dir", dir, "--appendonly", "yes", "--save", "")
+	c = dial()
+	waitFor(t, "the data", func() bool { return c.ask("get", "k") == `$"3"` })
 }

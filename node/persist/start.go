@@ -13,7 +13,8 @@ func isNotExist(err error) bool { return errors.Is(err, fs.ErrNotExist) }
 // Start begins to follow the journal, which it activates, from its offset now on.
 // The keyspace must be what Load gave, or empty if there was nothing to load, and
 // the journal must already have the history and offset that it goes on with.
-// The caller holds Engine.Exclusive, or nothing is served yet.
+// A disk that takes no writes is no error where nothing but writes is missing: see
+// Failing. The caller holds Engine.Exclusive, or nothing is served yet.
 func (a *AOF) Start() error {
 	a.admin.lock()
 	defer a.admin.unlock()
@@ -53,10 +54,9 @@ func (a *AOF) Start() error {
 	a.stats.position.Store(at.Offset)
 	a.stats.currentSize.Store(a.filesSize())
 	a.stats.baseSize.Store(a.stats.currentSize.Load())
-	if !a.put(a.w.head) {
-		return a.Failing()
+	if a.put(a.w.head) {
+		a.w.head = nil
 	}
-	a.w.head = nil
 	a.run()
 	a.dropHistory()
 	return nil
