@@ -248,11 +248,11 @@ func (l *link) exchange(request []byte, replies int, timeout time.Duration, each
 		return nil
 	}
 	// Writing and reading overlap: a target that answers while it reads must
-	// not fill both sockets' buffers.
+	// not fill both sockets' buffers. One that takes what is written is not silent.
 	written := make(chan error, 1)
 	go func() {
 		for rest := request; len(rest) > 0; {
-			l.conn.SetWriteDeadline(time.Now().Add(timeout))
+			l.conn.SetDeadline(time.Now().Add(timeout))
 			n := min(len(rest), 1<<20)
 			if _, err := l.conn.Write(rest[:n]); err != nil {
 				written <- err
@@ -260,6 +260,7 @@ func (l *link) exchange(request []byte, replies int, timeout time.Duration, each
 			}
 			rest = rest[n:]
 		}
+		l.conn.SetReadDeadline(time.Now().Add(timeout))
 		written <- nil
 	}()
 	err := l.readReplies(replies, timeout, each)

@@ -3,6 +3,7 @@ package migrate
 import (
 	"bufio"
 	"errors"
+	"io"
 	"net"
 	"strings"
 	"testing"
@@ -138,5 +139,40 @@ func TestNobodyListens(t *testing.T) {
 	s := NewSender()
 	if _, err := send(t, s, Target{Host: "127.0.0.1", Port: port}, 1); !errors.Is(err, ErrConnect) {
 		t.Fatalf("error %v, want ErrConnect", err)
+	}
+}
+
+// TestTargetThatTakesItsTime sends a large key over a slow way: it arrives, though all
+// of it takes longer than the target may be silent.
+func TestTargetThatTakesItsTime(t *testing.T) {
+	const timeout, pieces = 250 * time.Millisecond, 16
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	payload := make([]byte, pieces<<20)
+	go func() {
+		conn, err := l.Accept()
+		if err != nil {
+			return
+		}
+		defer conn.Close()
+		conn.(*net.TCPConn).SetReadBuffer(64 << 10)
+		for range pieces {
+			time.Sleep(timeout / 8)
+			if _, err := io.CopyN(io.Discard, conn, 1<<20); err != nil {
+				return
+			}
+		}
+		conn.Write([]byte("+OK\r\n"))
+		io.Copy(io.Discard, conn)
+	}()
+	s := NewSender()
+	defer s.Close()
+	to := Target{Host: "127.0.0.1", Port: l.Addr().(*net.TCPAddr).Port}
+	arrived, err := s.Send(to, []Item{{Key: []byte("k"), Payload: payload}}, Options{Timeout: timeout})
+	if err != nil || !arrived[0] {
+		t.Errorf("arrived %v, error %v", arrived, err)
 	}
 }
