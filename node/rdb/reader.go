@@ -22,8 +22,8 @@ type Reader struct {
 
 	// Aux holds what the file says about itself, as far as it was read.
 	Aux map[string]string
-	// Functions holds the sources of libraries, which this node keeps but cannot
-	// run.
+	// Functions holds the sources of libraries, as far as the file was read. This node
+	// cannot run them, and does not keep them.
 	Functions [][]byte
 	// Empty counts the collections without elements, which are left out.
 	Empty int
@@ -279,7 +279,7 @@ func (r *Reader) meta(op byte) error {
 			return err
 		}
 		r.Functions = append(r.Functions, r.d.contentOf(code))
-		r.notice("a function library is kept but cannot be run")
+		r.notice("a function library is left out: functions cannot be run")
 	case opFunctionPre:
 		return errors.New("functions in the format of a pre-release of Redis 7.0")
 	case opModuleAux:
