@@ -76,6 +76,8 @@ type link struct {
 	conn    net.Conn
 	replies *resp.ReplyReader
 	used    time.Time
+	// late is true when the target did not answer in time.
+	late bool
 }
 
 // NewSender returns a Sender without connections.
@@ -98,7 +100,8 @@ func (s *Sender) Close() {
 // each item whether the target confirmed it. err is the first thing that went
 // wrong: a RefusedError for a key (the others may have arrived all the same),
 // or one of ErrConnect, ErrWrite, ErrRead. A kept connection that turns out to
-// be closed before anything was confirmed is replaced once.
+// be closed before anything was confirmed is replaced once; one that is only slow is
+// not, for what was sent may arrive yet.
 func (s *Sender) Send(target Target, items []Item, opts Options) (arrived []bool, err error) {
 	arrived = make([]bool, len(items))
 	l, fresh, err := s.acquire(target, opts.Timeout)
@@ -106,7 +109,7 @@ func (s *Sender) Send(target Target, items []Item, opts Options) (arrived []bool
 		return arrived, err
 	}
 	healthy, err := l.restore(items, opts, arrived)
-	if err != nil && !fresh && !healthy && !anyOf(arrived) {
+	if err != nil && !fresh && !healthy && !l.late && !anyOf(arrived) {
 		l.conn.Close()
 		if l, err = dial(target, opts.Timeout); err != nil {
 			return arrived, err
@@ -282,6 +285,8 @@ func (l *link) readReplies(replies int, timeout time.Duration, each func(int, er
 		l.conn.SetReadDeadline(time.Now().Add(timeout))
 		reply, err := l.replies.Read()
 		if err != nil {
+			var failed net.Error
+			l.late = errors.As(err, &failed) && failed.Timeout()
 			return ErrRead
 		}
 		var refused error

@@ -6,6 +6,7 @@ import (
 	"io"
 	"net"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 )
@@ -115,6 +116,46 @@ func TestKeptConnectionThatDiedIsReplaced(t *testing.T) {
 		if arrived, err := send(t, s, to, 1); err != nil || !arrived[0] {
 			t.Fatalf("arrived %v, error %v; want the key to arrive over a new connection", arrived, err)
 		}
+	}
+}
+
+// TestSlowTargetIsNotAskedTwice: a target that stops answering on a kept connection is
+// given its time once, and the keys once.
+func TestSlowTargetIsNotAskedTwice(t *testing.T) {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	var connections atomic.Int64
+	go func() {
+		for {
+			conn, err := l.Accept()
+			if err != nil {
+				return
+			}
+			connections.Add(1)
+			t.Cleanup(func() { conn.Close() })
+			go func() {
+				in := bufio.NewReader(conn)
+				if readCommand(in) {
+					conn.Write([]byte("+OK\r\n"))
+				}
+				io.Copy(io.Discard, in)
+			}()
+		}
+	}()
+	s := NewSender()
+	defer s.Close()
+	to := Target{Host: "127.0.0.1", Port: l.Addr().(*net.TCPAddr).Port}
+	for _, want := range []error{nil, ErrRead} {
+		arrived, err := s.Send(to, []Item{{Key: []byte("k")}}, Options{Timeout: 250 * time.Millisecond})
+		if !errors.Is(err, want) || arrived[0] != (want == nil) {
+			t.Errorf("arrived %v, error %v, want %v", arrived, err, want)
+		}
+	}
+	if n := connections.Load(); n != 1 {
+		t.Errorf("%d connections, want 1", n)
 	}
 }
 
