@@ -6,6 +6,8 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+
+	"slotmesh/node/persist"
 )
 
 // stateFileError says that the cluster config file cannot be used. The node
@@ -66,7 +68,7 @@ func replaceStateFile(path string, data []byte, keep, durably bool) error {
 		err = os.Rename(temp, path)
 	}
 	if err == nil && durably {
-		err = syncDir(filepath.Dir(path))
+		err = persist.OS{}.SyncDir(filepath.Dir(path))
 	}
 	if err != nil {
 		return fmt.Errorf("cluster config file: %w", err)
@@ -96,18 +98,6 @@ func writeSynced(path string, data []byte) error {
 		err = f.Sync()
 	}
 	if cerr := f.Close(); err == nil {
-		err = cerr
-	}
-	return err
-}
-
-func syncDir(path string) error {
-	d, err := os.Open(path)
-	if err != nil {
-		return err
-	}
-	err = d.Sync()
-	if cerr := d.Close(); err == nil {
 		err = cerr
 	}
 	return err

@@ -13,6 +13,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"syscall"
 )
 
 const (
@@ -65,13 +66,17 @@ func (p *pendingFile) abandon() {
 	_ = os.Remove(p.path + partial)
 }
 
-// syncDir makes the names in dir durable.
+// syncDir makes the names in dir durable. File systems that cannot do so say EINVAL,
+// which is no failure of the disk.
 func syncDir(dir string) error {
 	d, err := os.Open(dir)
 	if err != nil {
 		return err
 	}
 	err = d.Sync()
+	if errors.Is(err, syscall.EINVAL) {
+		err = nil
+	}
 	if closing := d.Close(); err == nil {
 		err = closing
 	}

@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"syscall"
 )
 
 // ErrNoFile is Rewrite without a configuration file.
@@ -130,10 +131,19 @@ func replaceFile(path string, content []byte) (err error) {
 	if err = os.Rename(temp.Name(), path); err != nil {
 		return err
 	}
-	parent, err := os.Open(dir)
+	return syncDir(dir)
+}
+
+// syncDir makes the names in dir durable. File systems that cannot do so say EINVAL,
+// which is no failure of the disk.
+func syncDir(dir string) error {
+	d, err := os.Open(dir)
 	if err != nil {
 		return err
 	}
-	defer parent.Close()
-	return parent.Sync()
+	defer d.Close()
+	if err := d.Sync(); err != nil && !errors.Is(err, syscall.EINVAL) {
+		return err
+	}
+	return nil
 }
