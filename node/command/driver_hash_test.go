@@ -38,7 +38,7 @@ func (d *driver) hashValue() string {
 // hash draws a command on hashes. HRANDFIELD asks for all or none, HSCAN for all
 // at once: what they choose otherwise is not the same on both sides.
 func (d *driver) hash() []string {
-	k := fmt.Sprint("k", d.IntN(8))
+	k := d.key()
 	switch d.IntN(17) {
 	case 0, 1, 2, 3:
 		args := []string{d.pick("HSET", "HSET", "HMSET"), k}

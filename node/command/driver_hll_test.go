@@ -16,8 +16,8 @@ func (d *driver) hyperLogLog() []string {
 		}
 		return keys
 	}
-	switch d.IntN(12) {
-	case 0, 1, 2:
+	switch d.IntN(18) {
+	case 0, 1, 2, 11, 12, 13:
 		return append([]string{"PFADD", k}, d.members(10)...)
 	case 3:
 		return append([]string{"PFADD", k}, d.members(400)...)
@@ -30,7 +30,9 @@ func (d *driver) hyperLogLog() []string {
 	case 7:
 		return []string{"PFADD", k}
 	case 8:
-		return []string{d.pick("GET", "DEL", "STRLEN"), k}
+		return []string{d.pick("GET", "STRLEN"), k}
+	case 14, 15, 16:
+		return []string{"DEL", k}
 	case 9:
 		return []string{"OBJECT", "ENCODING", k}
 	case 10:

@@ -143,20 +143,27 @@ type driver struct {
 	// of entries that were added lately.
 	lastID int
 	added  []int
+	// own begins the keys that the family whose command is drawn has nearly to itself.
+	own string
 }
 
 func (d *driver) pick(words ...string) string { return words[d.IntN(len(words))] }
 
-// key draws a key for any type; now and then one of those that streams and
-// sorted sets have more or less to themselves, so that they grow.
+// key draws a key for any type, which is most often a string; mostly one of those
+// that the family has nearly to itself, so that its values live and grow.
 func (d *driver) key() string {
-	switch d.IntN(60) {
-	case 0:
-		return fmt.Sprint("s", 1+d.IntN(4))
-	case 1:
-		return fmt.Sprint("z", d.IntN(4))
+	switch n := d.IntN(2000); {
+	case n < 3:
+		return d.ownKey()
+	case n < 1600 && d.own != "":
+		return fmt.Sprint(d.own, d.IntN(4))
 	}
 	return fmt.Sprint("k", d.IntN(12))
+}
+
+// ownKey draws a key that some family has nearly to itself.
+func (d *driver) ownKey() string {
+	return fmt.Sprint(d.pick("s", "z", "list", "set", "hash", "bits", "geo"), d.IntN(5))
 }
 
 func (d *driver) number() string {
@@ -224,23 +231,32 @@ var unordered = map[string]bool{
 }
 
 // families are the generators of the families that have files of their own.
-var families = []func(*driver) []string{
-	(*driver).bitmap,
-	(*driver).hyperLogLog,
-	(*driver).sort,
-	(*driver).list,
-	(*driver).set,
-	(*driver).hash,
-	(*driver).zset,
-	(*driver).geo,
-	(*driver).stream,
+var families = []struct {
+	draw func(*driver) []string
+	own  string
+}{
+	{(*driver).bitmap, "bits"},
+	{(*driver).hyperLogLog, ""},
+	{(*driver).sort, ""},
+	{(*driver).list, "list"},
+	{(*driver).set, "set"},
+	{(*driver).hash, "hash"},
+	{(*driver).zset, ""},
+	{(*driver).geo, ""},
+	{(*driver).stream, ""},
 }
 
 func (d *driver) command() []string {
-	if n := d.IntN(2 + len(families)); n < len(families) {
-		return families[n](d)
+	if d.IntN(300) == 0 {
+		return []string{"DEL", d.ownKey()} // what it is now may be of another type
 	}
-	return d.plain()
+	n := d.IntN(2 + len(families))
+	if n >= len(families) {
+		return d.plain()
+	}
+	d.own = families[n].own
+	defer func() { d.own = "" }()
+	return families[n].draw(d)
 }
 
 // plain draws a command of strings and keys.

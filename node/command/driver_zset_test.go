@@ -8,7 +8,7 @@ import (
 // zkey draws the key of a sorted set: one that other families use too, or one
 // that grows large.
 func (d *driver) zkey() string {
-	if d.IntN(3) == 0 {
+	if d.IntN(10) == 0 {
 		return d.key()
 	}
 	return fmt.Sprint("z", d.IntN(4))

@@ -22,8 +22,10 @@ func TestSetsReplay(t *testing.T) {
 		d := &driver{Rand: rand.New(rand.NewPCG(seed, 8))}
 		for range 4000 {
 			var args []string
+			d.own = "set"
 			switch d.IntN(6) {
 			case 0:
+				d.own = "bits"
 				args = d.bitmap()
 			case 1:
 				args = d.hyperLogLog()
@@ -46,7 +48,7 @@ func TestSetsReplay(t *testing.T) {
 				t.Fatalf("seed %d: %s: %v", seed, joinArgs(group[0].Args), err)
 			}
 		}
-		for _, prefix := range []string{"k", "h", "t"} {
+		for _, prefix := range []string{"k", "h", "t", "set", "bits"} {
 			for i := range 12 {
 				for _, what := range []string{"ENCODING", "DIGEST"} {
 					key := fmt.Sprint(prefix, i)
