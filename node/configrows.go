@@ -190,6 +190,9 @@ func (n *Node) watchConfig() {
 	followLazyExpire := n.lazyExpireFollower()
 	followLazyExpire()
 	n.follow(followLazyExpire, "lazyfree-lazy-expire")
+	followReadOnly := n.readOnlyFollower()
+	followReadOnly()
+	n.follow(followReadOnly, "replica-read-only")
 	n.cfg.OnChange("appendonly", n.appendOnly.follow)
 	n.cfg.OnChange("aof-disable-auto-gc", n.appendOnly.dropHistory)
 	n.gates.refuse = n.refuse
@@ -268,6 +271,12 @@ func (n *Node) maxBulkFollower() func() {
 func (n *Node) lazyExpireFollower() func() {
 	lazy := n.cfg.Bool("lazyfree-lazy-expire")
 	return func() { n.engine.SetLazyExpire(lazy.Load()) }
+}
+
+// readOnlyFollower returns what tells the engine whether replicas take writes.
+func (n *Node) readOnlyFollower() func() {
+	readOnly := n.cfg.Bool("replica-read-only")
+	return func() { n.engine.SetReadOnly(readOnly.Load()) }
 }
 
 // relisten opens what bind and port ask for now and then closes what they do

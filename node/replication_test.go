@@ -63,6 +63,35 @@ func awaitSync(t *testing.T, primary, replica peerServer) {
 	})
 }
 
+// TestWritesOfAReplica: a replica that takes writes stays at its primary's offset, and one
+// that does not runs none that was queued when it was a primary.
+func TestWritesOfAReplica(t *testing.T) {
+	primary, replica := startPeerNode(t, "--appendonly", "yes"), startPeerNode(t, "--appendonly", "yes")
+	primary.do("SET", "k", "1")
+	replica.do("MULTI")
+	replica.do("SET", "k", "2")
+	other := dialClient(t, "tcp", "127.0.0.1:"+replica.port)
+	other.do("REPLICAOF", "127.0.0.1", primary.port)
+	if got := replica.ask("EXEC"); got != `-"EXECABORT Transaction discarded because of: READONLY You can't write against a read only replica."` {
+		t.Errorf("EXEC: %s", got)
+	}
+	awaitSync(t, primary, replica)
+	replica.do("CONFIG", "SET", "replica-read-only", "no")
+	waitFor(t, "a write on the replica", func() bool { return replica.ask("SET", "local", "v") == `+"OK"` })
+	replica.do("MULTI")
+	replica.do("SET", "local", "v")
+	replica.do("INCR", "counter")
+	replica.do("EXEC")
+	if got := primary.ask("WAIT", "1", "20000"); got != ":1" {
+		t.Errorf("WAIT: %s", got)
+	}
+	primary.do("SET", "k", "3")
+	awaitSync(t, primary, replica)
+	if got := replica.ask("MGET", "k", "local", "counter"); got != `*[$"3" $"v" $"1"]` {
+		t.Errorf("MGET on the replica: %s", got)
+	}
+}
+
 // keyspace is every key of databases 0 to 3 with its type, the digest of its
 // value, which leaves out the groups of streams, these, and its expiry.
 func (s peerServer) keyspace() []string {

@@ -73,6 +73,8 @@ type Call struct {
 	// again is true when the call runs after it was too long for a loop: what it
 	// looks up was counted then.
 	again bool
+	// onReplica is true when the call runs on a replica, whose journal is the primary's.
+	onReplica bool
 	// exclusive is true while every lane is held for this call.
 	exclusive bool
 

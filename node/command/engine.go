@@ -50,6 +50,7 @@ type Engine struct {
 
 	routing    atomic.Pointer[slots.Table]
 	replica    atomic.Bool
+	readOnly   atomic.Bool
 	lazyExpire atomic.Bool
 
 	gate       gate
@@ -158,6 +159,10 @@ func (e *Engine) SetReplica(replica bool) {
 	}
 }
 
+// SetReadOnly is replica-read-only: what changes data is refused on a replica. Whoever
+// asks before a call may be let in, and the role change before it runs.
+func (e *Engine) SetReadOnly(readOnly bool) { e.readOnly.Store(readOnly) }
+
 // SetLazyExpire is lazyfree-lazy-expire: expired keys are journaled as UNLINK
 // instead of DEL.
 func (e *Engine) SetLazyExpire(lazy bool) { e.lazyExpire.Store(lazy) }
@@ -195,8 +200,7 @@ func (e *Engine) Execute(c *Call, resume func()) bool {
 			e.Leave(c)
 			e.exclusively(c, func() {
 				e.freeze(c)
-				c.run()
-				e.commit(c)
+				e.runAs(c)
 				e.serveReadied(c, nil)
 			})
 			return true
@@ -392,8 +396,7 @@ func (e *Engine) runLocked(c *Call, resume func()) bool {
 		c.Rejected = true
 		c.fail(err)
 	} else {
-		c.run()
-		e.commit(c)
+		e.runAs(c)
 		if len(c.readied) > 0 {
 			e.serveReadied(c, c.slots)
 		}
@@ -405,11 +408,23 @@ func (e *Engine) runLocked(c *Call, resume func()) bool {
 	return true
 }
 
-// freeze sets the time of c.
+// freeze sets the time of c, and the role that it runs in.
 func (e *Engine) freeze(c *Call) {
 	if c.Now = c.Clock; c.Now == 0 {
 		c.Now = e.now()
 	}
+	c.onReplica = e.replica.Load()
+}
+
+// runAs is run and commit in the role that was frozen.
+func (e *Engine) runAs(c *Call) {
+	if c.onReplica && c.Spec.Flags&Write != 0 && e.readOnly.Load() {
+		c.Rejected = true
+		c.fail(resp.ErrReadOnly)
+		return
+	}
+	c.run()
+	e.commit(c)
 }
 
 // runKeyless runs a command that names no keys: no lock, no gate unless it
@@ -430,8 +445,8 @@ func (e *Engine) runKeyless(c *Call) {
 		return
 	}
 	e.exclusively(c, func() {
-		c.run()
-		e.commit(c)
+		e.freeze(c)
+		e.runAs(c)
 		e.serveReadied(c, nil)
 	})
 }
@@ -463,13 +478,14 @@ func (c *Call) fail(err error) {
 	c.Reply.Error(err.Error())
 }
 
-// commit appends what c did to the journal. The caller holds the locks.
+// commit appends what c did to the journal, which on a replica holds what its primary
+// sends and nothing else. The caller holds the locks.
 func (e *Engine) commit(c *Call) {
 	if c.dirty == 0 && len(c.effects) == 0 {
 		return
 	}
 	c.counted.dirty += c.dirty
-	if c.Applied || !e.journal.Active() {
+	if c.Applied || c.onReplica || !e.journal.Active() {
 		return
 	}
 	verbatim := c.dirty > 0 && !c.replaced

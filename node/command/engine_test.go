@@ -339,6 +339,51 @@ func TestTransit(t *testing.T) {
 	}
 }
 
+// TestWritesOnAReplica: a write that was let in on a primary and waited is refused if the
+// node has become a replica meanwhile. What replicas take, with replica-read-only no, is
+// not journaled.
+func TestWritesOnAReplica(t *testing.T) {
+	n := newNode(t)
+	n.engine.SetReadOnly(true)
+	n.do("SET", "a", "1")
+	release := n.engine.Transit(slots.Of([]byte("a")), 0, [][]byte{[]byte("a")})
+	waits := &Call{
+		Spec: n.engine.Table().Lookup([]byte("set")), Args: [][]byte{[]byte("set"), []byte("a"), []byte("2")},
+		Reply: &resp.Writer{}, Conn: n.conn,
+	}
+	if n.engine.Execute(waits, func() {}) {
+		t.Fatal("a key in transit was served")
+	}
+	n.entries()
+	n.engine.SetReplica(true)
+	release()
+	refused := "-" + string(resp.ErrReadOnly) + "\r\n"
+	if !n.engine.Execute(waits, nil) || string(waits.Reply.Buf) != refused || !waits.Rejected {
+		t.Errorf("the one that waited: %q", waits.Reply.Buf)
+	}
+	for _, line := range []string{"SET b 1", "FLUSHALL", "SORT a BY x_* STORE b"} {
+		if got := n.do(strings.Fields(line)...); got != refused {
+			t.Errorf("%s: %q", line, got)
+		}
+	}
+	if got := n.tx(nil, "GET a", "SET b 1"); got != "-EXECABORT Transaction discarded because of: "+string(resp.ErrReadOnly)+"\r\n" {
+		t.Errorf("EXEC: %q", got)
+	}
+	if got := n.tx(nil, "GET a", "DBSIZE"); got != "*2\r\n$1\r\n1\r\n:1\r\n" {
+		t.Errorf("EXEC that reads: %q", got)
+	}
+	n.engine.SetReadOnly(false)
+	n.do("SET", "b", "1")
+	n.tx(nil, "SET c 1", "SET d 1")
+	n.do("FLUSHALL")
+	if got := n.entries(); got != "" {
+		t.Errorf("journaled: %s", got)
+	}
+	if got := n.do("DBSIZE"); got != ":0\r\n" {
+		t.Errorf("DBSIZE: %q", got)
+	}
+}
+
 // TestLockQueue has parked calls on two slots and checks order, hand-off,
 // leaving, and that a closed gate lets everything through afterwards.
 func TestLockQueue(t *testing.T) {

@@ -221,8 +221,13 @@ func (e *Engine) runAll(tx *Transaction) {
 		now = e.now()
 	}
 	tx.all.Now = now
+	onReplica := e.replica.Load()
 	if err := e.routeAll(tx); err != nil {
 		tx.fail(err)
+		return
+	}
+	if onReplica && e.readOnly.Load() && tx.changes() {
+		tx.fail(resp.Error("EXECABORT Transaction discarded because of: " + resp.ErrReadOnly))
 		return
 	}
 	if tx.Watcher != nil && tx.Watcher.stale(e.store, now) {
@@ -258,9 +263,16 @@ func (e *Engine) runAll(tx *Transaction) {
 		}
 	}
 	c.counted.dirty += changed
-	e.append(c.effects)
+	if !onReplica {
+		e.append(c.effects)
+	}
 	e.serveReadied(c, tx.all.slots)
 	e.gate.lanes[c.Lane].book(&c.counted)
+}
+
+// changes reports whether one of the commands may change data.
+func (tx *Transaction) changes() bool {
+	return slices.ContainsFunc(tx.Commands, func(q Queued) bool { return q.Spec.Flags&Write != 0 })
 }
 
 // runOne runs command i, which tx.each stands at.
@@ -290,7 +302,7 @@ func (e *Engine) routeAll(tx *Transaction) error {
 	}
 	return e.verdict(t, c, slots.Request{
 		Slot:         slots.Of(c.keys[0]),
-		ReadOnly:     !slices.ContainsFunc(tx.Commands, func(q Queued) bool { return q.Spec.Flags&Write != 0 }),
+		ReadOnly:     !tx.changes(),
 		Asking:       c.asking,
 		ReadOnlyConn: c.readOnlyConn,
 		Keys:         len(c.keys),

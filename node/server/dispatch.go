@@ -1,6 +1,7 @@
 package server
 
 import (
+	"slices"
 	"strings"
 
 	"slotmesh/node/command"
@@ -135,7 +136,7 @@ func (s *session) gateError(row *row) string {
 			return string(err)
 		}
 	}
-	if gates&GateReadOnly != 0 && spec.Flags&command.Write != 0 && row.needs&isExec == 0 {
+	if gates&GateReadOnly != 0 && (spec.Flags&command.Write != 0 || row.needs&isExec != 0 && s.changesData()) {
 		return string(resp.ErrReadOnly)
 	}
 	if gates&GateMasterDown != 0 && spec.Flags&command.Stale == 0 {
@@ -145,6 +146,12 @@ func (s *session) gateError(row *row) string {
 		return string(resp.ErrLoading)
 	}
 	return ""
+}
+
+// changesData reports whether EXEC would run a command that may change data. In a
+// cluster it is sent to the primary first, which the engine does.
+func (s *session) changesData() bool {
+	return s.flags&flagMulti != 0 && s.srv.engine.Routing() == nil && slices.ContainsFunc(s.tx.queued, func(q command.Queued) bool { return q.Spec.Flags&command.Write != 0 })
 }
 
 // elsewhere reports whether the request is for a slot that another node
