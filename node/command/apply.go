@@ -142,7 +142,7 @@ func (a *Applier) unlock(held []slots.Slot) {
 // run runs cmds. The caller holds what they need: the slots held, or everything.
 func (a *Applier) run(cmds []Applied, held []slots.Slot, after func()) error {
 	c := &a.call
-	c.Now = a.e.now()
+	a.e.freeze(c)
 	var failed error
 	for i, cmd := range cmds {
 		c.forget()

@@ -274,7 +274,7 @@ func (b *Blocked) serve(by *Call, key []byte) bool {
 	c.readied = c.readied[:0]
 	c.counted.dirty += c.dirty
 	b.engine.gate.lanes[c.Lane].book(&c.counted)
-	if !b.engine.replica.Load() && b.engine.journal.Active() {
+	if !by.onReplica && b.engine.journal.Active() {
 		if c.dirty > 0 && !c.replaced {
 			c.note(c.DB, c.Args...)
 		}

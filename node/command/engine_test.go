@@ -384,6 +384,26 @@ func TestWritesOnAReplica(t *testing.T) {
 	}
 }
 
+// TestServedWhileTheRoleChanges: what a write serves is journaled if the write is.
+func TestServedWhileTheRoleChanges(t *testing.T) {
+	n := newNode(t)
+	n.begin("BLPOP", "k", "0")
+	push := [][]byte{[]byte("RPUSH"), []byte("k"), []byte("v")}
+	tx := &Transaction{
+		Commands: []Queued{{n.engine.Table().Lookup([]byte("rpush")), push}}, Reply: &resp.Writer{}, Conn: &testConn{},
+		After: func(*Call) { n.engine.replica.Store(true) },
+	}
+	if !n.engine.ExecuteAll(tx, nil) {
+		t.Fatal("EXEC was parked")
+	}
+	if got := n.end(); got != "*2\r\n$1\r\nk\r\n$1\r\nv\r\n" {
+		t.Errorf("BLPOP: %q", got)
+	}
+	if got := n.entries(); got != "0 RPUSH k v | 0 LPOP k" {
+		t.Errorf("journaled: %s", got)
+	}
+}
+
 // TestLockQueue has parked calls on two slots and checks order, hand-off,
 // leaving, and that a closed gate lets everything through afterwards.
 func TestLockQueue(t *testing.T) {

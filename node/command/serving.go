@@ -42,7 +42,8 @@ func (e *Engine) changedOutside(db int, slot slots.Slot, key []byte) {
 	if e.blocking.clients.Load() == 0 {
 		return
 	}
-	c := &Call{engine: e, Lane: e.Background(), DB: db, Now: e.now()}
+	c := &Call{engine: e, Lane: e.Background(), DB: db}
+	e.freeze(c)
 	c.noteReady(db, slot, key)
 	e.serveReadied(c, []slots.Slot{slot})
 }
@@ -170,9 +171,10 @@ func (e *Engine) serveLater(k *blockedKey, b *Blocked) {
 	for _, slot := range needed {
 		e.locks.lock(slot)
 	}
-	c := &Call{engine: e, Lane: e.Background(), DB: k.db, Now: e.now()}
+	c := &Call{engine: e, Lane: e.Background(), DB: k.db}
 	lane := &e.gate.lanes[c.Lane]
 	lane.RLock()
+	e.freeze(c)
 	defer func() {
 		lane.RUnlock()
 		for _, slot := range slices.Backward(needed) {

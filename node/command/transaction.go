@@ -221,12 +221,12 @@ func (e *Engine) runAll(tx *Transaction) {
 		now = e.now()
 	}
 	tx.all.Now = now
-	onReplica := e.replica.Load()
+	tx.each.onReplica = e.replica.Load()
 	if err := e.routeAll(tx); err != nil {
 		tx.fail(err)
 		return
 	}
-	if onReplica && e.readOnly.Load() && tx.changes() {
+	if tx.each.onReplica && e.readOnly.Load() && tx.changes() {
 		tx.fail(resp.Error("EXECABORT Transaction discarded because of: " + resp.ErrReadOnly))
 		return
 	}
@@ -263,7 +263,7 @@ func (e *Engine) runAll(tx *Transaction) {
 		}
 	}
 	c.counted.dirty += changed
-	if !onReplica {
+	if !c.onReplica {
 		e.append(c.effects)
 	}
 	e.serveReadied(c, tx.all.slots)
