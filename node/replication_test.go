@@ -7,6 +7,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -409,7 +410,7 @@ func TestFailoverCommand(t *testing.T) {
 	awaitSync(t, a, b)
 	stop := make(chan struct{})
 	var writing sync.WaitGroup
-	acknowledged := 0
+	var acknowledged atomic.Int64
 	writer := dialClient(t, "tcp", "127.0.0.1:"+a.port)
 	writing.Go(func() {
 		for n := 1; ; n++ {
@@ -423,9 +424,10 @@ func TestFailoverCommand(t *testing.T) {
 			if err != nil || reply.Err() != nil {
 				return
 			}
-			acknowledged = n
+			acknowledged.Store(int64(n))
 		}
 	})
+	waitFor(t, "some writes", func() bool { return acknowledged.Load() > 100 })
 	if got := a.ask("FAILOVER", "TO", "127.0.0.1", b.port, "TIMEOUT", "5000"); got != `+"OK"` {
 		t.Fatalf("FAILOVER answers %s", got)
 	}
@@ -434,8 +436,8 @@ func TestFailoverCommand(t *testing.T) {
 	})
 	close(stop)
 	writing.Wait()
-	if got := b.ask("GET", "count"); acknowledged > 0 && got != fmt.Sprintf(`$"%d"`, acknowledged) {
-		t.Errorf("%d writes were acknowledged, the new primary has %s", acknowledged, got)
+	if got := b.ask("GET", "count"); got != fmt.Sprintf(`$"%d"`, acknowledged.Load()) {
+		t.Errorf("%d writes were acknowledged, the new primary has %s", acknowledged.Load(), got)
 	}
 	if state := a.field("replication", "master_failover_state"); state != "no-failover" {
 		t.Errorf("failover state %s", state)
