@@ -1,10 +1,10 @@
 package stream
 
 import (
-	"flag"
 	"fmt"
 	"maps"
 	"math/rand/v2"
+	"os"
 	"slices"
 	"strings"
 	"testing"
@@ -16,8 +16,6 @@ import (
 	"slotmesh/node/store/value"
 	"slotmesh/node/store/value/valuetest"
 )
-
-var long = flag.Bool("long", false, "run many more random operations")
 
 // world is a stream beside a naive model of it, with snapshots of both.
 type world struct {
@@ -660,7 +658,7 @@ func TestAgainstModel(t *testing.T) {
 
 func TestAgainstModelSeeds(t *testing.T) {
 	seeds, steps := 20, 300
-	if *long {
+	if os.Getenv("SLOTMESH_LONG") != "" {
 		seeds, steps = 500, 1000
 	}
 	m := valuetest.NewMemory(t)

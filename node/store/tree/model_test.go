@@ -4,9 +4,9 @@ import (
 	"bytes"
 	"cmp"
 	"encoding/binary"
-	"flag"
 	"fmt"
 	"math/rand/v2"
+	"os"
 	"slices"
 	"sort"
 	"sync"
@@ -16,8 +16,6 @@ import (
 
 	"slotmesh/node/store/arena"
 )
-
-var long = flag.Bool("long", false, "run millions of operations")
 
 // entry is an item of the model. Its bytes begin with a number of four bytes
 // that orders items of one prefix; they are never changed, only replaced, so
@@ -609,8 +607,8 @@ func TestHigh(t *testing.T) {
 
 func TestAgainstModelSeeds(t *testing.T) {
 	seeds, steps := 20, 300
-	if *long {
-		seeds, steps = 200, 3000
+	if os.Getenv("SLOTMESH_LONG") != "" {
+		seeds, steps = 100, 1000
 	}
 	m := newMemory(t)
 	for seed := range seeds {
