@@ -29,7 +29,7 @@ func errNoGroup(key, group []byte) error {
 // claimGroup reads the stream of XCLAIM and XAUTOCLAIM into s, which is zero, and
 // returns the group.
 func claimGroup(c *Call, s *stream.Reader) (ref store.Ref, g stream.Group, err error) {
-	if ref, err = c.writeStream(c.Args[1]); err != nil {
+	if ref, err = c.ReadKind(c.Args[1], value.KindStream); err != nil {
 		return ref, g, err
 	}
 	ok := ref.OK()

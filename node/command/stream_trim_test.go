@@ -2,6 +2,7 @@ package command
 
 import (
 	"fmt"
+	"strings"
 	"testing"
 
 	"slotmesh/slots"
@@ -129,6 +130,24 @@ func TestLongTrimsOfAdds(t *testing.T) {
 			if got, want := n.do("XINFO", "STREAM", "{k}set"), n.do("XINFO", "STREAM", "{k}twin"); got != want {
 				t.Errorf("%q: the stream is %q, its twin %q", tt.args, got, want)
 			}
+		}
+	}
+}
+
+// TestClaimsCountTheirKey: XCLAIM and XAUTOCLAIM look their key up as commands that read.
+// Source: the reference's xclaimCommand and xautoclaimCommand.
+func TestClaimsCountTheirKey(t *testing.T) {
+	n := newNode(t)
+	n.do("XADD", "s", "1-1", "f", "v")
+	n.do("XGROUP", "CREATE", "s", "g", "0")
+	n.do("XREADGROUP", "GROUP", "g", "a", "STREAMS", "s", ">")
+	for _, line := range []string{"XCLAIM %s g b 0 1-1", "XAUTOCLAIM %s g b 0 -"} {
+		n.engine.ResetStats()
+		for _, key := range []string{"s", "nothing"} {
+			n.do(strings.Fields(fmt.Sprintf(line, key))...)
+		}
+		if s := n.engine.Stats(); s.Hits != 1 || s.Misses != 1 {
+			t.Errorf("%s: %d hits and %d misses, want 1 each", line, s.Hits, s.Misses)
 		}
 	}
 }
