@@ -229,6 +229,21 @@ func (p *persistence) settleHistory() {
 	}
 }
 
+// expireLoaded deletes what a primary has loaded and whose time was over before.
+// It belongs behind settleHistory: files and replicas have the keys too, and hear
+// of it in the stream that they go on with.
+func (p *persistence) expireLoaded() {
+	p.mu.Lock()
+	expired := p.loaded.Expired
+	p.mu.Unlock()
+	if expired == 0 || p.n.followsAtStart() {
+		return
+	}
+	const turn = 10_000
+	for p.n.engine.ExpireCycle(turn) > 0 {
+	}
+}
+
 // dropForeign deletes the keys of slots that others own: they moved while this
 // node was down, or the file is another node's. Files and replicas hear of it: they
 // have the keys too.

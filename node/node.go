@@ -277,6 +277,7 @@ func (n *Node) prepare() error {
 		}
 	}
 	p.settleHistory()
+	p.expireLoaded()
 	if aof != nil {
 		start := aof.Start
 		if stored && !fromAOF {

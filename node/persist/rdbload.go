@@ -14,7 +14,7 @@ import (
 type LoadOptions struct {
 	Path string
 	// Expired, if not nil, says of a key's deadline that it has passed: the key is
-	// then left out. Replicas keep such keys.
+	// loaded as the others are, and counted apart.
 	Expired func(atMs int64) bool
 	// KeyDelay slows the loading down, for tests.
 	KeyDelay time.Duration
@@ -24,7 +24,7 @@ type LoadOptions struct {
 	Notice func(text string)
 }
 
-// LoadedRDB is what a file held.
+// LoadedRDB is what a file held. Keys leaves out those that have expired.
 type LoadedRDB struct {
 	Keys, Expired int64
 	// At is where in a replication history the data stand, if Known.
@@ -65,7 +65,7 @@ func LoadRDB(fsys FS, o LoadOptions, t Target) (loaded LoadedRDB, err error) {
 		r.Notice = o.Notice
 	}
 	r.OnResize = expectKeys(t, size)
-	in := &living{target: t, expired: o.Expired, delay: o.KeyDelay, progress: p}
+	in := &counting{target: t, expired: o.Expired, delay: o.KeyDelay, progress: p}
 	workers := t.Workers()
 	if o.KeyDelay > 0 {
 		workers = 1
@@ -85,8 +85,8 @@ func LoadRDB(fsys FS, o LoadOptions, t Target) (loaded LoadedRDB, err error) {
 	return loaded, nil
 }
 
-// living inserts what has not expired.
-type living struct {
+// counting inserts, and counts what it inserts.
+type counting struct {
 	target     Target
 	expired    func(atMs int64) bool
 	delay      time.Duration
@@ -94,30 +94,31 @@ type living struct {
 	keys, gone atomic.Int64
 }
 
-func (l *living) insert(entries []rdb.Entry) (taken int, err error) {
+func (c *counting) insert(entries []rdb.Entry) (taken int, err error) {
 	for taken < len(entries) && err == nil {
-		n := 0
-		for n < len(entries)-taken && !l.passed(&entries[taken+n]) && (n == 0 || l.delay == 0) {
-			n++
-		}
-		if n == 0 {
-			if e := &entries[taken]; e.Draft != nil {
-				e.Draft.Discard()
-			}
-			l.gone.Add(1)
+		n := len(entries) - taken
+		if c.delay > 0 {
 			n = 1
-		} else if n, err = l.target.Insert(entries[taken : taken+n]); n > 0 {
-			l.keys.Add(int64(n))
-			l.progress.Keys.Add(int64(n))
 		}
+		gone := 0
+		for i := range entries[taken : taken+n] {
+			if c.passed(&entries[taken+i]) {
+				gone++
+			}
+		}
+		if n, err = c.target.Insert(entries[taken : taken+n]); err == nil {
+			c.gone.Add(int64(gone))
+			c.keys.Add(int64(n - gone))
+		}
+		c.progress.Keys.Add(int64(n))
 		taken += n
-		time.Sleep(l.delay)
+		time.Sleep(c.delay)
 	}
 	return taken, err
 }
 
-func (l *living) passed(e *rdb.Entry) bool {
-	return l.expired != nil && e.ExpireAtMs != 0 && l.expired(e.ExpireAtMs)
+func (c *counting) passed(e *rdb.Entry) bool {
+	return c.expired != nil && e.ExpireAtMs != 0 && c.expired(e.ExpireAtMs)
 }
 
 // expectKeys tells t what a file of that size says about its databases, as far as
