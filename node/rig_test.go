@@ -44,13 +44,14 @@ func dialClient(t *testing.T, network, address string) *client {
 // send sends a command without waiting for its reply.
 func (c *client) send(args ...string) {
 	c.t.Helper()
-	words := make([][]byte, len(args))
-	for i, arg := range args {
-		words[i] = []byte(arg)
-	}
-	if _, err := c.conn.Write(resp.AppendCommand(nil, words...)); err != nil {
+	if err := c.trySend(args...); err != nil {
 		c.t.Fatal(err)
 	}
+}
+
+func (c *client) trySend(args ...string) error {
+	_, err := c.conn.Write(resp.AppendCommand(nil, args...))
+	return err
 }
 
 // receive reads one reply.

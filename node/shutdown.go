@@ -43,6 +43,7 @@ func (n *Node) shutdown(o shutdownOptions) error {
 	}
 	if o.save || !o.nosave && len(n.cfg.SavePoints()) > 0 {
 		if err := n.saveAtTheEnd(); err != nil && !o.force {
+			n.engine.SetEnding(false)
 			n.server.UnpauseClients(server.PauseForShutdown)
 			return errShutdownFailed
 		}
@@ -52,8 +53,11 @@ func (n *Node) shutdown(o shutdownOptions) error {
 }
 
 // saveAtTheEnd saves the data before the node stops, after a save in the
-// background that is under way.
+// background that is under way. What is acknowledged is in the file: writes are held
+// back, and those that the pause came too late for are refused.
 func (n *Node) saveAtTheEnd() error {
+	n.server.PauseClients(server.PauseForShutdown, server.PauseWrites, shutdownPause)
+	n.engine.Exclusive(func() { n.engine.SetEnding(true) })
 	n.log.Info("Saving the final RDB snapshot before exiting.")
 	poll := time.NewTicker(shutdownPoll)
 	defer poll.Stop()

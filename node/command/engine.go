@@ -51,6 +51,7 @@ type Engine struct {
 	routing    atomic.Pointer[slots.Table]
 	replica    atomic.Bool
 	readOnly   atomic.Bool
+	ending     atomic.Bool
 	lazyExpire atomic.Bool
 
 	gate       gate
@@ -162,6 +163,21 @@ func (e *Engine) SetReplica(replica bool) {
 // SetReadOnly is replica-read-only: what changes data is refused on a replica. Whoever
 // asks before a call may be let in, and the role change before it runs.
 func (e *Engine) SetReadOnly(readOnly bool) { e.readOnly.Store(readOnly) }
+
+// SetEnding says whether the data are being saved for the last time: what changes them
+// is refused. Set inside Exclusive, it is known to whatever runs after that.
+func (e *Engine) SetEnding(ending bool) { e.ending.Store(ending) }
+
+// refusal says why a write may not run now, "" if it may. The caller has passed the gate.
+func (e *Engine) refusal(onReplica bool) resp.Error {
+	switch {
+	case onReplica && e.readOnly.Load():
+		return resp.ErrReadOnly
+	case e.ending.Load():
+		return resp.ErrShuttingDown
+	}
+	return ""
+}
 
 // SetLazyExpire is lazyfree-lazy-expire: expired keys are journaled as UNLINK
 // instead of DEL.
@@ -416,12 +432,14 @@ func (e *Engine) freeze(c *Call) {
 	c.onReplica = e.replica.Load()
 }
 
-// runAs is run and commit in the role that was frozen.
+// runAs is run and commit in the role that was frozen, unless that refuses it.
 func (e *Engine) runAs(c *Call) {
-	if c.onReplica && c.Spec.Flags&Write != 0 && e.readOnly.Load() {
-		c.Rejected = true
-		c.fail(resp.ErrReadOnly)
-		return
+	if c.Spec.Flags&Write != 0 {
+		if why := e.refusal(c.onReplica); why != "" {
+			c.Rejected = true
+			c.fail(why)
+			return
+		}
 	}
 	c.run()
 	e.commit(c)

@@ -226,8 +226,8 @@ func (e *Engine) runAll(tx *Transaction) {
 		tx.fail(err)
 		return
 	}
-	if tx.each.onReplica && e.readOnly.Load() && tx.changes() {
-		tx.fail(resp.Error("EXECABORT Transaction discarded because of: " + resp.ErrReadOnly))
+	if why := e.refusal(tx.each.onReplica); why != "" && tx.changes() {
+		tx.fail(resp.Error("EXECABORT Transaction discarded because of: " + why))
 		return
 	}
 	if tx.Watcher != nil && tx.Watcher.stale(e.store, now) {

@@ -70,6 +70,7 @@ const (
 	ErrLoading        Error = "LOADING Redis is loading the dataset in memory"
 	ErrMasterDown     Error = "MASTERDOWN Link with MASTER is down and replica-serve-stale-data is set to 'no'."
 	ErrReadOnly       Error = "READONLY You can't write against a read only replica."
+	ErrShuttingDown   Error = "ERR The server is shutting down, and the last snapshot would not have this write"
 	ErrNoReplicas     Error = "NOREPLICAS Not enough good replicas to write."
 	ErrMisconf        Error = "MISCONF Redis is configured to save RDB snapshots, but it's currently unable to persist to disk. Commands that may modify the data set are disabled, because this instance is configured to report errors during writes if RDB snapshotting fails (stop-writes-on-bgsave-error option). Please check the Redis logs for details about the RDB error."
 	ErrOOM            Error = "OOM command not allowed when used memory > 'maxmemory'."
