@@ -204,6 +204,7 @@ func (n *Node) rows(clusterMode bool) []command.Spec {
 func (n *Node) Run(ctx context.Context) error {
 	if err := n.prepare(); err != nil {
 		n.server.Close()
+		n.replication.Stop()
 		return err
 	}
 	close(n.prepared)
@@ -217,9 +218,6 @@ func (n *Node) Run(ctx context.Context) error {
 	n.background.Go(n.prepareMemory)
 	n.background.Go(n.reap)
 	n.background.Go(n.defragment)
-	if host, port, ok := n.cfg.ReplicaOf(); ok && n.cluster == nil {
-		n.replication.Follow(host, port)
-	}
 	n.logReady()
 	if n.listening != nil {
 		n.listening()
@@ -293,6 +291,11 @@ func (n *Node) prepare() error {
 		if err := n.cluster.settleKeys(p); err != nil {
 			return err
 		}
+	}
+	// Before the first client may write: what it wrote would stand in the primary's
+	// stream.
+	if host, port, ok := n.cfg.ReplicaOf(); ok && n.cluster == nil {
+		n.replication.Follow(host, port)
 	}
 	n.gates.set(server.GateLoading, false)
 	if stored || fromAOF {
