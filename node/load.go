@@ -125,10 +125,11 @@ func (p *persistence) load(commit func(*store.Store)) (loaded persist.LoadedRDB,
 	defer stop()
 	t := n.newApart()
 	options := persist.LoadOptions{
-		Path:     p.path(),
-		KeyDelay: time.Duration(n.cfg.Int("key-load-delay").Load()) * time.Microsecond,
-		Progress: &l.Progress,
-		Notice:   func(text string) { n.log.Info("RDB: " + text) },
+		Path:        p.path(),
+		AnyChecksum: !n.cfg.Bool("rdbchecksum").Load(),
+		KeyDelay:    time.Duration(n.cfg.Int("key-load-delay").Load()) * time.Microsecond,
+		Progress:    &l.Progress,
+		Notice:      func(text string) { n.log.Info("RDB: " + text) },
 	}
 	if !n.replication.IsReplica() && !n.followsAtStart() {
 		options.Expired = func(at int64) bool { return at <= t.now }

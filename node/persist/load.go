@@ -323,6 +323,7 @@ func (l *load) preamble(path string, in io.Reader) (*entryReader, error) {
 	}
 	r := rdb.NewReader(io.MultiReader(bytes.NewReader(magic), in), l.target.Target)
 	r.Notice = func(text string) { l.a.o.Log.Info("AOF: " + text) }
+	r.AnyChecksum = !l.a.o.Settings().Checksum
 	r.OnResize = expectKeys(l.target, l.progress.Total.Load())
 	err = r.Load(rdb.LoadOptions{Workers: l.target.Workers(), Insert: func(entries []rdb.Entry) (int, error) {
 		l.progress.Keys.Add(int64(len(entries)))

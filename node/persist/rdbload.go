@@ -16,6 +16,8 @@ type LoadOptions struct {
 	// Expired, if not nil, says of a key's deadline that it has passed: the key is
 	// loaded as the others are, and counted apart.
 	Expired func(atMs int64) bool
+	// AnyChecksum is rdbchecksum no: one that does not fit is a notice.
+	AnyChecksum bool
 	// KeyDelay slows the loading down, for tests.
 	KeyDelay time.Duration
 	// Progress, if not nil, is kept up to date.
@@ -64,6 +66,7 @@ func LoadRDB(fsys FS, o LoadOptions, t Target) (loaded LoadedRDB, err error) {
 	if o.Notice != nil {
 		r.Notice = o.Notice
 	}
+	r.AnyChecksum = o.AnyChecksum
 	r.OnResize = expectKeys(t, size)
 	in := &counting{target: t, expired: o.Expired, delay: o.KeyDelay, progress: p}
 	workers := t.Workers()

@@ -11,7 +11,8 @@
 //     refused, as are data of modules, by the module's name.
 //   - A size in the input is believed only as far as bytes are there: nothing
 //     is allocated for what was merely claimed.
-//   - A checksum that does not fit is an error, and so is every broken value;
+//   - A checksum that does not fit is an error, unless Reader.AnyChecksum is set,
+//     and so is every broken value;
 //     no input makes this package panic. A refused value leaves nothing in the
 //     arena. Errors in a file name the byte and the key.
 //   - A value that is read gets the encoding that the reference would give it
