@@ -272,7 +272,7 @@ func (r clusterCommands) setSlot(call *command.Call) error {
 		return err
 	}
 	if r.c.view.Load().Self.IsReplica {
-		return resp.Error("ERR You can use SETSLOT only with masters.")
+		return resp.Error("ERR Please use SETSLOT only with masters.")
 	}
 	ev := gossip.SetSlot{Slot: slot, KeysInSlot: r.engine.CountInSlot(slot)}
 	action, withNode := strings.ToLower(string(call.Args[3])), len(call.Args) == 5

@@ -16,7 +16,7 @@ import (
 
 // Errors of FAILOVER, in the reference's words.
 const (
-	errFailoverCluster   resp.Error = "ERR FAILOVER not allowed in cluster mode."
+	errFailoverCluster   resp.Error = "ERR FAILOVER not allowed in cluster mode. Use CLUSTER FAILOVER command instead."
 	errFailoverNone      resp.Error = "ERR No failover in progress."
 	errFailoverTwice     resp.Error = "ERR FAILOVER already in progress."
 	errFailoverTimeout   resp.Error = "ERR FAILOVER timeout must be greater than 0"

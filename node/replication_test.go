@@ -312,7 +312,7 @@ func TestReplicaOfInClusterMode(t *testing.T) {
 			t.Errorf("%s answers %s", line, got)
 		}
 	}
-	if got := n.ask("FAILOVER"); got != `-"ERR FAILOVER not allowed in cluster mode."` {
+	if got := n.ask("FAILOVER"); got != `-"ERR FAILOVER not allowed in cluster mode. Use CLUSTER FAILOVER command instead."` {
 		t.Errorf("FAILOVER answers %s", got)
 	}
 }

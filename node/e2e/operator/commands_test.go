@@ -120,7 +120,7 @@ func TestRefusals(t *testing.T) {
 		at          *harness.Process
 		cmd, answer string
 	}{
-		{replica, "CLUSTER SETSLOT 1 STABLE", "ERR You can use SETSLOT only with masters."},
+		{replica, "CLUSTER SETSLOT 1 STABLE", "ERR Please use SETSLOT only with masters."},
 		{replica, "CLUSTER REPLICATE " + c.ID(replica), "ERR Can't replicate myself"},
 		{replica, "CLUSTER REPLICATE " + c.ID(c.ReplicasOf(other)[0]), "ERR I can only replicate a master, not a replica."},
 		{replica, "CLUSTER FORGET " + id, "ERR Can't forget my master!"},
