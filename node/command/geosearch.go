@@ -1,7 +1,6 @@
 package command
 
 import (
-	"bytes"
 	"cmp"
 	"slices"
 
@@ -459,21 +458,19 @@ func (g *geoSearch) keep(c *Call, found *geoMatches) {
 	}
 	t := &c.zsets.found
 	defer c.zsets.giveBack()
-	t.memory, t.texts = c.Store().Memory(), append(t.texts[:0], found.texts...)
-	t.entries = slices.Grow(t.entries[:0], len(found.list))[:len(found.list)]
+	t.memory = c.Store().Memory()
+	t.expect(len(found.list))
 	for i := range found.list {
 		f := &found.list[i]
-		score := f.score
-		if g.storeDist {
-			score = geoDistance(g.shape.center.lon, g.shape.center.lat, f.at.lon, f.at.lat, true) / g.unit
+		e, old := t.find(found.member(f))
+		if old {
+			continue // round the globe a member can be met twice
 		}
-		t.entries[i] = scoreEntry{from: f.from, size: f.to - f.from, score: score}
+		if e.score = f.score; g.storeDist {
+			e.score = geoDistance(g.shape.center.lon, g.shape.center.lat, f.at.lon, f.at.lat, true) / g.unit
+		}
 	}
 	t.sort()
-	// Round the globe a member can be met twice.
-	t.order = slices.CompactFunc(t.order, func(a, b scoreKey) bool {
-		return bytes.Equal(t.member(&t.entries[a.at]), t.member(&t.entries[b.at]))
-	})
 	n := len(t.order)
 	t.store(c, g.store)
 	c.changedTimes(g.store, int64(n))
