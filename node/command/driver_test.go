@@ -3,6 +3,7 @@ package command
 import (
 	"flag"
 	"fmt"
+	"math"
 	"math/rand/v2"
 	"os"
 	"slices"
@@ -47,12 +48,17 @@ func runDriver(t *testing.T, seed uint64, commands int) {
 	ours := newNode(t)
 	ours.real = true
 	d := &driver{Rand: rand.New(rand.NewPCG(seed, 77))}
-	failures := 0
+	failures, ties := 0, 0
 	var before [][]string // what was sent last, and may be the reason
 	for i := range commands {
 		args := d.command()
 		theirs, our := ref.do(args...), ours.do(args...)
-		if !sameReply(args, our, theirs) {
+		switch {
+		case sameReply(args, our, theirs):
+		case sameButTies(args, our, theirs):
+			ties++
+			t.Logf("command %d, %.100q: a distance is rounded the other way", i, args)
+		default:
 			at := firstDifference(our, theirs)
 			t.Errorf("seed %d, command %d: %.300q\n ours:   %.300q\n theirs: %.300q\n after %.100q", seed, i, args, our[min(at, len(our)):], theirs[min(at, len(theirs)):], before)
 			if failures++; failures > 5 {
@@ -60,6 +66,9 @@ func runDriver(t *testing.T, seed uint64, commands int) {
 			}
 		}
 		before = append(before[max(len(before)-15, 0):len(before):len(before)], args)
+	}
+	if ties > 1+commands/500_000 {
+		t.Errorf("seed %d: distances are rounded differently in %d replies", seed, ties)
 	}
 	for db := range driverDatabases {
 		compareKeyspaces(t, ours, ref, db)
@@ -75,6 +84,31 @@ func runDriver(t *testing.T, seed uint64, commands int) {
 // and to times that pass.
 func sameReply(args []string, our, theirs string) bool {
 	return our == theirs || unordered[args[0]] && sameSet(our, theirs) || sameStreams(args, our, theirs)
+}
+
+// sameButTies reports whether two replies to a command of the map differ in the last of
+// the four decimals of distances, and in nothing else. The C library's asin is not
+// rounded correctly in every case, so that a distance that lies between two decimals to
+// sixteen digits may go either way, which hardly ever happens.
+func sameButTies(args []string, a, b string) bool {
+	if len(a) != len(b) || !strings.HasPrefix(args[0], "GEO") {
+		return false
+	}
+	theirs := strings.Split(b, "\r\n")
+	for i, line := range strings.Split(a, "\r\n") {
+		if i >= len(theirs) {
+			return false
+		}
+		if line == theirs[i] {
+			continue
+		}
+		x, err1 := strconv.ParseFloat(line, 64)
+		y, err2 := strconv.ParseFloat(theirs[i], 64)
+		if err1 != nil || err2 != nil || len(line)-strings.IndexByte(line, '.') != 5 || math.Abs(x-y) > 1.5e-4 {
+			return false
+		}
+	}
+	return true
 }
 
 // firstDifference is a little before where two texts begin to differ.
