@@ -2,6 +2,7 @@ package sim
 
 import (
 	"fmt"
+	"slices"
 	"time"
 
 	"slotmesh/gossip"
@@ -241,6 +242,16 @@ func (w *world) epochChanged(h *host) {
 			w.tracef("%s and %s both have epoch %d", h.name(), other.name(), h.view.Self.ConfigEpoch)
 		}
 	}
+}
+
+// suspicion reports whether a node suspects another that nobody has marked as failed.
+func (w *world) suspicion() bool {
+	for _, h := range w.hosts {
+		if h.view != nil && slices.ContainsFunc(h.view.Nodes, func(n *gossip.Node) bool { return n.PFail }) {
+			return true
+		}
+	}
+	return false
 }
 
 // checkPeace judges the end: after faults have stopped for a while everybody
