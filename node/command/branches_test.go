@@ -17,7 +17,9 @@ import (
 // unreached are the errors that no script can bring about, as "function:
 // statement", and why.
 var unreached = map[string]string{
-	"Wait: err = resp.ErrRoleChanged": "the role changes between a command's start and its sleep",
+	"Wait: err = resp.ErrRoleChanged":      "the role changes between a command's start and its sleep",
+	"refusal: return resp.ErrReadOnly":     "the role changes between a command's start and the gate",
+	"refusal: return resp.ErrShuttingDown": "the last snapshot begins between a command's start and the gate",
 
 	"parseSetEx: return o, errFieldsWord":  "of six words and more, which it has, one is FIELDS or an option too many",
 	"positions: return at, errInvalidKeys": "the arity of every row leaves room for its number of keys",

@@ -98,6 +98,7 @@ func TestManyDrawn(t *testing.T) {
 			check("again and again", draw(2, nothing, true, "{k}large", "-30000"), "*30000", 30_000, false)
 			check("a client that changed its protocol", draw(3, nothing, true, "{k}large", "3000"), "*3000", 3000, true)
 			check("changed", draw(2, func() { n.do(kind.add, "{k}large", "5", "fresh") }, true, "{k}large", "3000"), "*3000", 3000, true)
+			known["5"], known["fresh"] = kind.add != "ZADD", kind.add != "HSET"
 			if got := draw(2, nothing, true, "{k}large", "99999"); len(got) < 20_001 || len(got) > 20_003 {
 				t.Errorf("all: %d members", len(got)-1)
 			}
