@@ -8,7 +8,7 @@
 //
 // Read options.go (the command line), cluster.go and link.go (how a cluster is
 // asked), then backup.go with sync.go (what a replica would receive), files.go
-// and manifest.go (how it comes to the disk), then restore.go with delivery.go,
+// with lock_*.go and manifest.go (how it comes to the disk), then restore.go with delivery.go,
 // and progress.go.
 package main
 

@@ -226,7 +226,7 @@ func (e *Engine) runAll(tx *Transaction) {
 		tx.fail(err)
 		return
 	}
-	if why := e.refusal(tx.each.onReplica); why != "" && tx.changes() {
+	if why := e.refusal(tx.each.onReplica); why != "" && ChangesData(tx.Commands) {
 		tx.fail(resp.Error("EXECABORT Transaction discarded because of: " + why))
 		return
 	}
@@ -270,9 +270,9 @@ func (e *Engine) runAll(tx *Transaction) {
 	e.gate.lanes[c.Lane].book(&c.counted)
 }
 
-// changes reports whether one of the commands may change data.
-func (tx *Transaction) changes() bool {
-	return slices.ContainsFunc(tx.Commands, func(q Queued) bool { return q.Spec.Flags&Write != 0 })
+// ChangesData reports whether one of the commands may change data.
+func ChangesData(queued []Queued) bool {
+	return slices.ContainsFunc(queued, func(q Queued) bool { return q.Spec.Flags&Write != 0 })
 }
 
 // runOne runs command i, which tx.each stands at.
@@ -302,7 +302,7 @@ func (e *Engine) routeAll(tx *Transaction) error {
 	}
 	return e.verdict(t, c, slots.Request{
 		Slot:         slots.Of(c.keys[0]),
-		ReadOnly:     !tx.changes(),
+		ReadOnly:     !ChangesData(tx.Commands),
 		Asking:       c.asking,
 		ReadOnlyConn: c.readOnlyConn,
 		Keys:         len(c.keys),

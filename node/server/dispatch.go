@@ -1,7 +1,6 @@
 package server
 
 import (
-	"slices"
 	"strings"
 
 	"slotmesh/node/command"
@@ -151,7 +150,7 @@ func (s *session) gateError(row *row) string {
 // changesData reports whether EXEC would run a command that may change data. In a
 // cluster it is sent to the primary first, which the engine does.
 func (s *session) changesData() bool {
-	return s.flags&flagMulti != 0 && s.srv.engine.Routing() == nil && slices.ContainsFunc(s.tx.queued, func(q command.Queued) bool { return q.Spec.Flags&command.Write != 0 })
+	return s.flags&flagMulti != 0 && s.srv.engine.Routing() == nil && command.ChangesData(s.tx.queued)
 }
 
 // elsewhere reports whether the request is for a slot that another node
