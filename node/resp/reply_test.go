@@ -5,6 +5,7 @@ import (
 	"errors"
 	"io"
 	"math"
+	"strconv"
 	"strings"
 	"testing"
 )
@@ -72,5 +73,31 @@ func TestSimpleAndErrorStayOnALine(t *testing.T) {
 	w.Simple("")
 	if got, want := string(w.Buf), "+a  b\r\n-ERR  \r\n+\r\n"; got != want {
 		t.Errorf("%q, want %q", got, want)
+	}
+}
+
+func TestIntegers(t *testing.T) {
+	check := func(n int64) {
+		t.Helper()
+		var w Writer
+		w.Int(n)
+		if want := ":" + strconv.FormatInt(n, 10) + "\r\n"; string(w.Buf) != want {
+			t.Fatalf("%q, want %q", w.Buf, want)
+		}
+	}
+	for _, n := range []int64{0, math.MinInt64, math.MaxInt64} {
+		check(n)
+	}
+	// Both sides of every change of length, and of digits in every place.
+	for power := int64(1); power <= 1e18; power *= 10 {
+		for digit := int64(1); digit <= 10 && power*digit > 0; digit++ {
+			for n := power*digit - 2; n <= power*digit+2; n++ {
+				check(n)
+				check(-n)
+			}
+		}
+	}
+	for n := int64(0); n < 2e8; n += 997 {
+		check(n)
 	}
 }

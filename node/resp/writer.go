@@ -45,13 +45,7 @@ func (w *Writer) line(kind byte, text string) {
 }
 
 // Int appends an integer.
-func (w *Writer) Int(n int64) {
-	if 0 <= n && n < 100 {
-		w.Buf = AppendHeader(w.Buf, ':', int(n))
-		return
-	}
-	w.Buf = redcon.AppendInt(w.Buf, n)
-}
+func (w *Writer) Int(n int64) { w.Buf = appendNumber(w.Buf, ':', n) }
 
 // Bulk appends a bulk string; a nil slice is the empty string, not null.
 func (w *Writer) Bulk(b []byte) {
@@ -186,11 +180,7 @@ func (w *Writer) Text(write func(dst []byte) []byte) {
 	w.Buf = append(buf, '\r', '\n')
 }
 
-func (w *Writer) open(kind byte, n int) {
-	w.Buf = append(w.Buf, kind)
-	w.Buf = strconv.AppendInt(w.Buf, int64(n), 10)
-	w.Buf = append(w.Buf, '\r', '\n')
-}
+func (w *Writer) open(kind byte, n int) { w.Buf = AppendHeader(w.Buf, kind, n) }
 
 // FormatDouble returns the text of f as the reference prints a double reply: 17
 // significant digits without trailing zeros (printf's %.17g), "inf", "-inf" or
