@@ -38,17 +38,16 @@ type big struct {
 // open fills b, which is in the place where it will be used: it is too large to
 // be handed around.
 func (l List) open(b *big, payload []byte) {
-	b.t.Memory, b.t.Root = l.c.Memory(), tree.ParseRoot(payload)
-	b.t.Space = l.c.Space()
+	b.t.Memory = l.c.Memory()
+	b.t.Root.Parse(payload)
+	l.c.SpaceOf(&b.t)
 	b.first, b.n = parseState(payload[tree.RootSize:])
 }
 
 func (b *big) save(c *value.Cell) {
 	p := c.Edit()
 	b.t.Root.Put(p)
-	rest := p[tree.RootSize:]
-	binary.LittleEndian.PutUint64(rest, b.first)
-	binary.LittleEndian.PutUint64(rest[8:], uint64(b.n))
+	putState(p[tree.RootSize:], b.first, b.n)
 }
 
 // Push adds an element in front of the first or behind the last one, and returns
@@ -61,20 +60,60 @@ func (l List) Push(text []byte, front bool) int {
 // PushAll is Push for several elements, one after the other: those that come to
 // the front have the opposite order then.
 func (l List) PushAll(texts [][]byte, front bool) int {
-	v := l.c.Value()
-	if v.Roots == 0 {
-		size := max(len(v.Bytes), listpack.EmptySize)
+	if l.c.Roots() == 0 {
+		lp := l.c.Payload()
+		size := max(len(lp), listpack.EmptySize)
 		for i := 0; i < len(texts) && size <= packedMax; i++ {
 			size += listpack.EntrySize(texts[i])
 		}
 		if size <= packedMax {
-			return l.pushPacked(v.Bytes, texts, size, front)
+			return l.pushPacked(lp, texts, size, front)
 		}
-		l.unpack(v.Bytes)
-		v = l.c.Value()
+		l.unpack(lp)
 	}
+	n, done := l.pushInPlace(texts, front)
+	if done == len(texts) {
+		return n
+	}
+	return l.pushLarge(texts[done:], front)
+}
+
+// pushInPlace adds those elements, from the first on, that the block at an end of a large
+// list has room for, and returns how many there are and how many it has added. Where no
+// snapshot reads that is what most pushes come to: of the tree nothing changes, and of the
+// payload the two numbers.
+func (l List) pushInPlace(texts [][]byte, front bool) (n, done int) {
+	if l.c.Frozen() {
+		return 0, 0
+	}
+	p := l.c.Edit()
+	v := tree.View{Memory: l.c.Memory()}
+	v.Root.Parse(p)
+	state := p[tree.RootSize:]
+	first, n := parseState(state)
+	if n == 0 {
+		return 0, 0
+	}
+	block := v.End(!front)
+	for _, text := range texts {
+		lp, need := packOf(block), listpack.EntrySize(text)
+		if roomIn(block, lp, front) < need {
+			break
+		}
+		put(block, lp, text, need, front)
+		done++
+	}
+	if n += done; front {
+		first -= uint64(done)
+	}
+	putState(state, first, n)
+	return n, done
+}
+
+// pushLarge adds elements to a large list.
+func (l List) pushLarge(texts [][]byte, front bool) int {
 	var b big
-	l.open(&b, v.Bytes)
+	l.open(&b, l.c.Payload())
 	for _, text := range texts {
 		b.push(text, listpack.EntrySize(text), front)
 	}

@@ -56,6 +56,11 @@ func parseState(rest []byte) (first uint64, n int) {
 	return binary.LittleEndian.Uint64(rest), int(binary.LittleEndian.Uint64(rest[8:]))
 }
 
+func putState(rest []byte, first uint64, n int) {
+	binary.LittleEndian.PutUint64(rest, first)
+	binary.LittleEndian.PutUint64(rest[8:], uint64(n))
+}
+
 // Bytes is how many bytes the elements take.
 func (r *Reader) Bytes() int {
 	if r.pack != nil {

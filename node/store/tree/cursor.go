@@ -317,6 +317,16 @@ func (v *View) walk(path *[maxHeight]step, rank int, total uint64) {
 	path[height] = newStep(r, int(left))
 }
 
+// End returns a view of the first item, or with last of the last one, of a tree that has
+// any.
+func (v *View) End(last bool) []byte {
+	n := v.node(v.Root.Node)
+	for range v.Root.Height {
+		n = v.node(n.children()[n.end(last)].node)
+	}
+	return v.item(n, n.end(last))
+}
+
 func (c *Cursor) leaf() *node { return c.view.node(c.path[c.view.Root.Height].node()) }
 
 // Valid reports whether the cursor is at an item.

@@ -72,6 +72,14 @@ func (e *external) bytes() []byte {
 	return unsafe.Slice((*byte)(unsafe.Add(unsafe.Pointer(e), externalHeader)), e.length)
 }
 
+// end is the first place in a node that has any, or the last one.
+func (n *node) end(last bool) int {
+	if last {
+		return int(n.count) - 1
+	}
+	return 0
+}
+
 func (n *node) at(offset int) unsafe.Pointer { return unsafe.Add(unsafe.Pointer(n), offset) }
 
 // children returns the entries of an inner node.

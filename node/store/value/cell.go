@@ -96,7 +96,13 @@ func (c *Cell) SetEncoding(e Encoding) {
 }
 
 // Edit returns the payload to be changed in place.
-func (c *Cell) Edit() []byte { return c.Splice(0, 0, 0) }
+func (c *Cell) Edit() []byte {
+	c.home.Preserve(c.at)
+	if c.lent() {
+		return c.Splice(0, 0, 0)
+	}
+	return payloadOf(c.Memory(), c.at)
+}
 
 // Splice replaces remove bytes of the payload at at by insert bytes, and returns
 // the whole payload to be changed; what is inserted is undefined as yet.
@@ -267,6 +273,18 @@ func sameBytes(a, b []byte) bool {
 
 // Space is where the nodes of the value's trees come from now.
 func (c *Cell) Space() tree.Space { return c.home.Space() }
+
+// SpaceOf makes that the space of t, which is where it will be used: a space that is put
+// together in one place and copied to another is waited for.
+func (c *Cell) SpaceOf(t *tree.Tree) {
+	s, by := &t.Space, c.home.Space()
+	s.Heap, s.Version, s.Retirer = by.Heap, by.Version, by.Retirer
+	s.Frozen, s.Floor = by.Frozen, by.Floor
+}
+
+// Frozen reports whether an open snapshot may read the value's trees: then Tree.Resize
+// gives an item that may be changed. Else any may be changed where it is, after Edit.
+func (c *Cell) Frozen() bool { return c.home.Space().Frozen }
 
 // Roots is how many trees the payload begins with.
 func (c Cell) Roots() int {
