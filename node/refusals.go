@@ -19,11 +19,11 @@ type refusals struct {
 	fewReplicas atomic.Bool
 	// brokenDisk: the data could not be saved.
 	brokenDisk atomic.Bool
-	// limit is the maxmemory that the memory is being looked at for, 0 if it is not.
-	limit atomic.Int64
+	// looked says that the memory was looked at since the last of ten times a second.
+	looked atomic.Bool
 	// besides is the memory in use that neither is data nor surrounds them, in bytes: as
 	// of ten times a second and of every besidesEvery commands that want memory. asked
-	// counts those, looking is held by who looks.
+	// counts those, looking is held by who looks for them.
 	besides atomic.Int64
 	asked   atomic.Int64
 	looking sync.Mutex
@@ -47,16 +47,14 @@ const besidesEvery = 64
 
 // refreshRefusals looks at the conditions, and at the memory if it has a limit.
 func (n *Node) refreshRefusals() {
-	limit := n.cfg.Int("maxmemory").Load()
-	n.spareGarbage(limit > 0)
-	if limit > 0 {
-		n.lookAtMemory()
-	}
+	n.spareGarbage(n.cfg.Int("maxmemory").Load() > 0)
+	n.refusals.looked.Store(false)
 	n.followRefusals()
 }
 
-// followRefusals looks at the conditions. Of the memory it takes what is known, if it
-// had a limit before.
+// followRefusals looks at the conditions. Of the memory it takes what is known since
+// refreshRefusals: a limit that is set and lifted and set again counts what one that
+// stands does.
 func (n *Node) followRefusals() {
 	r := &n.refusals
 	wanted := int(n.cfg.Int("min-replicas-to-write").Load())
@@ -64,7 +62,7 @@ func (n *Node) followRefusals() {
 	few := wanted > 0 && lag > 0 && !n.replication.IsReplica() && n.replication.primary.Online(lag) < wanted
 	r.fewReplicas.Store(few)
 	limit := n.cfg.Int("maxmemory").Load()
-	if before := r.limit.Swap(limit); before == 0 && limit > 0 {
+	if limit > 0 && !r.looked.Swap(true) {
 		n.lookAtMemory()
 	}
 	r.around.Store(aroundThatCounts(r.surroundings.Load(), limit))

@@ -74,4 +74,13 @@ func TestSurroundingsCount(t *testing.T) {
 	if around := n.refusals.around.Load(); around > 1<<16 {
 		t.Errorf("%d bytes around the data count of a limit of a megabyte", around)
 	}
+	// What was known when a limit was last in force is not what a new one counts.
+	c.do("config", "set", "maxmemory", "0")
+	n.refusals.surroundings.Store(1)
+	n.refusals.besides.Store(1)
+	n.refreshRefusals()
+	c.do("config", "set", "maxmemory", "256mb")
+	if around, besides := n.refusals.around.Load(), n.refusals.besides.Load(); around < 1<<20 || besides < owned/2 {
+		t.Errorf("%d bytes around the data and %d of the runtime count of a limit that is set again", around, besides)
+	}
 }
