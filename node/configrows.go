@@ -168,10 +168,6 @@ func (n *Node) watchConfig() {
 	n.cfg.OnChange("port", n.relisten)
 	n.cfg.OnChange("bind", n.relisten)
 	n.cfg.OnChangeAtOnce("maxclients", n.fitMaxClients)
-	n.cfg.OnChange("repl-backlog-size", func() error {
-		n.journal.SetBacklogBytes(n.cfg.Int("repl-backlog-size").Load())
-		return nil
-	})
 	n.cfg.OnChangeAtOnce("tls-port", func() error {
 		if n.cfg.Int("tls-port").Load() != 0 {
 			return config.Refusal("Unable to update TLS configuration: connections are plain TCP")
@@ -190,6 +186,7 @@ func (n *Node) watchConfig() {
 	followLazyExpire := n.lazyExpireFollower()
 	followLazyExpire()
 	n.follow(followLazyExpire, "lazyfree-lazy-expire")
+	n.follow(n.backlogFollower(), "repl-backlog-size")
 	followReadOnly := n.readOnlyFollower()
 	followReadOnly()
 	n.follow(followReadOnly, "replica-read-only")
@@ -271,6 +268,14 @@ func (n *Node) maxBulkFollower() func() {
 func (n *Node) lazyExpireFollower() func() {
 	lazy := n.cfg.Bool("lazyfree-lazy-expire")
 	return func() { n.engine.SetLazyExpire(lazy.Load()) }
+}
+
+// backlogFollower returns what tells the journal how much history it keeps. What it lets go
+// of is the collector's: it steps over a chunk of 256 KiB in the time of a write, and holds
+// up writes wherever it does so.
+func (n *Node) backlogFollower() func() {
+	size := n.cfg.Int("repl-backlog-size")
+	return func() { n.journal.SetBacklogBytes(size.Load()) }
 }
 
 // readOnlyFollower returns what tells the engine whether replicas take writes.
