@@ -192,10 +192,7 @@ func (n *Node) watchConfig() {
 	n.follow(followReadOnly, "replica-read-only")
 	n.cfg.OnChange("appendonly", n.appendOnly.follow)
 	n.cfg.OnChange("aof-disable-auto-gc", n.appendOnly.dropHistory)
-	n.gates.refuse = n.refuse
-	n.follow(n.followRefusals, "save", "stop-writes-on-bgsave-error", "maxmemory", "min-replicas-to-write", "min-replicas-max-lag")
-	n.refusals.followEviction = n.evictionFollower()
-	n.follow(n.refusals.followEviction, evictionDirectives...)
+	n.watchRefusals()
 }
 
 // follow has fn called whenever one of the directives was changed. fn neither waits

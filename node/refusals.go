@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"slotmesh/node/command"
+	"slotmesh/node/config"
 	"slotmesh/node/resp"
 	"slotmesh/node/server"
 )
@@ -15,6 +16,11 @@ import (
 // refused. They are looked at ten times a second and when a directive that
 // they depend on changes, so that a command costs no more than a flag.
 type refusals struct {
+	// maxMemory, minReplicas and maxLag are maxmemory, min-replicas-to-write and
+	// min-replicas-max-lag.
+	maxMemory, minReplicas, maxLag *config.Int
+	// followEviction has eviction follow the configuration.
+	followEviction func()
 	// fewReplicas: less than min-replicas-to-write replicas are in time.
 	fewReplicas atomic.Bool
 	// brokenDisk: the data could not be saved.
@@ -30,13 +36,22 @@ type refusals struct {
 	// surroundings is the memory that surrounds the data, as of ten times a second, and
 	// around what counts of it.
 	surroundings, around atomic.Int64
-	// followEviction has eviction follow the configuration.
-	followEviction func()
 	// tight says that the collector keeps to tightPercent, and usualPercent is what
 	// it kept to before. tuning guards both.
 	tuning       sync.Mutex
 	tight        bool
 	usualPercent int
+}
+
+// watchRefusals has commands be refused as the configuration says.
+func (n *Node) watchRefusals() {
+	r := &n.refusals
+	r.maxMemory = n.cfg.Int("maxmemory")
+	r.minReplicas, r.maxLag = n.cfg.Int("min-replicas-to-write"), n.cfg.Int("min-replicas-max-lag")
+	r.followEviction = n.evictionFollower()
+	n.follow(n.followRefusals, "save", "stop-writes-on-bgsave-error", "maxmemory", "min-replicas-to-write", "min-replicas-max-lag")
+	n.follow(r.followEviction, evictionDirectives...)
+	n.gates.refuse = n.refuse
 }
 
 // besidesEvery is after how many commands that want memory the memory that is not
@@ -47,7 +62,7 @@ const besidesEvery = 64
 
 // refreshRefusals looks at the conditions, and at the memory if it has a limit.
 func (n *Node) refreshRefusals() {
-	n.spareGarbage(n.cfg.Int("maxmemory").Load() > 0)
+	n.spareGarbage(n.refusals.maxMemory.Load() > 0)
 	n.refusals.looked.Store(false)
 	n.followRefusals()
 }
@@ -57,11 +72,10 @@ func (n *Node) refreshRefusals() {
 // stands does.
 func (n *Node) followRefusals() {
 	r := &n.refusals
-	wanted := int(n.cfg.Int("min-replicas-to-write").Load())
-	lag := time.Duration(n.cfg.Int("min-replicas-max-lag").Load()) * time.Second
+	wanted, lag := int(r.minReplicas.Load()), time.Duration(r.maxLag.Load())*time.Second
 	few := wanted > 0 && lag > 0 && !n.replication.IsReplica() && n.replication.primary.Online(lag) < wanted
 	r.fewReplicas.Store(few)
-	limit := n.cfg.Int("maxmemory").Load()
+	limit := r.maxMemory.Load()
 	if limit > 0 && !r.looked.Swap(true) {
 		n.lookAtMemory()
 	}
@@ -144,7 +158,7 @@ func (n *Node) refuse(spec *command.Spec) resp.Error {
 // whether it may run.
 func (n *Node) makeRoom() bool {
 	r := &n.refusals
-	if n.cfg.Int("maxmemory").Load() > 0 && r.asked.Add(1)%besidesEvery == 0 && r.looking.TryLock() {
+	if r.maxMemory.Load() > 0 && r.asked.Add(1)%besidesEvery == 0 && r.looking.TryLock() {
 		r.besides.Store(n.memoryBesides())
 		r.looking.Unlock()
 	}
