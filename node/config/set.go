@@ -117,7 +117,8 @@ func matchByte(pattern string, b byte) (ok bool, width int) {
 func (c *Config) Set(pairs []Pair, protected bool) error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	return c.set(pairs, protected)
+	_, err := c.set(pairs, protected, false)
+	return err
 }
 
 // TrySet is Set for who must not wait. It does nothing and returns false where a
@@ -128,14 +129,7 @@ func (c *Config) TrySet(pairs []Pair, protected bool) (bool, error) {
 		return false, nil
 	}
 	defer c.mu.Unlock()
-	for _, pair := range pairs {
-		if d := c.lookup(pair.Name); d != nil && d.slow {
-			if _, changes, _ := c.wanted(d, pair.Value); changes {
-				return false, nil
-			}
-		}
-	}
-	return true, c.set(pairs, protected)
+	return c.set(pairs, protected, true)
 }
 
 // change is a directive that Set gives another value.
@@ -152,37 +146,49 @@ func undo(changes []change) {
 	}
 }
 
-// set is Set with mu held.
-func (c *Config) set(pairs []Pair, protected bool) error {
+// set is Set, or TrySet if it must not wait, with mu held.
+func (c *Config) set(pairs []Pair, protected, atOnce bool) (done bool, err error) {
 	// Every name is looked at before any value.
+	var named [8]*directive
+	directives := named[:0]
 	for i, pair := range pairs {
 		d := c.lookup(pair.Name)
 		switch {
 		case d == nil:
-			return errors.New("ERR Unknown option or number of arguments for CONFIG SET - '" + pair.Name + "'")
+			return true, errors.New("ERR Unknown option or number of arguments for CONFIG SET - '" + pair.Name + "'")
 		case d.row.Immutable:
-			return setFailed(pair.Name, "can't set immutable config")
+			return true, setFailed(pair.Name, "can't set immutable config")
 		case d.row.Protected && !protected:
-			return setFailed(pair.Name, "can't set protected config")
+			return true, setFailed(pair.Name, "can't set protected config")
 		}
 		for _, before := range pairs[:i] {
 			if strings.EqualFold(before.Name, pair.Name) {
-				return setFailed(pair.Name, "duplicate parameter")
+				return true, setFailed(pair.Name, "duplicate parameter")
+			}
+		}
+		directives = append(directives, d)
+	}
+	if atOnce {
+		for i, d := range directives {
+			if !d.slow {
+				continue
+			}
+			if _, changes, _ := c.wanted(d, pairs[i].Value); changes {
+				return false, nil
 			}
 		}
 	}
 
 	var room [2]change
 	changes := room[:0]
-	for _, pair := range pairs {
-		d := c.lookup(pair.Name)
-		v, changed, err := c.wanted(d, pair.Value)
+	for i, d := range directives {
+		v, changed, err := c.wanted(d, pairs[i].Value)
 		if err != nil {
 			undo(changes)
-			return valueFailed(pair.Name, err)
+			return true, valueFailed(pairs[i].Name, err)
 		}
 		if changed {
-			changes = append(changes, change{pair.Name, d, d.cur.Load(), v})
+			changes = append(changes, change{pairs[i].Name, d, d.cur.Load(), v})
 			d.store(v)
 		}
 	}
@@ -202,10 +208,10 @@ func (c *Config) set(pairs []Pair, protected bool) error {
 			if failed := errors.Join(again...); failed != nil {
 				err = fmt.Errorf("%w (and not undone: %v)", err, failed)
 			}
-			return valueFailed(ch.name, err)
+			return true, valueFailed(ch.name, err)
 		}
 	}
-	return nil
+	return true, nil
 }
 
 // wanted returns the value that text gives the directive, and whether it is another
