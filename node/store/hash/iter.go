@@ -20,16 +20,16 @@ type Iter struct {
 	lp          []byte
 	width, next int
 
-	// Of a tree: the cursor is at the next item.
+	// Of a tree: the items that are left.
 	isTree bool
-	cursor tree.Cursor
+	items  tree.Items
 }
 
 // All returns an iterator over all items: in the order of their first setting
 // while the hash is small, then in an order of their own.
 func (r *Reader) All() Iter {
 	if r.isTree() {
-		return Iter{now: r.now, isTree: true, cursor: r.v.Tree(fieldTree).At(0)}
+		return Iter{now: r.now, isTree: true, items: r.v.Tree(fieldTree).Items()}
 	}
 	it := Iter{now: r.now}
 	it.lp, it.width = unpack(r.v.Bytes)
@@ -40,10 +40,8 @@ func (r *Reader) All() Iter {
 // Next moves to the next item and reports whether there is one.
 func (it *Iter) Next() bool {
 	if it.isTree {
-		for it.cursor.Valid() {
-			it.Item = treeItem(it.cursor.Item())
-			it.cursor.Next()
-			if live(it.Deadline, it.now) {
+		for item, ok := it.items.Next(); ok; item, ok = it.items.Next() {
+			if it.Item = treeItem(item); live(it.Deadline, it.now) {
 				return true
 			}
 		}

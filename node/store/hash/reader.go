@@ -169,8 +169,9 @@ func (r *Reader) AppendPacked(dst []byte) []byte {
 	from := len(dst)
 	dst = listpack.AppendEmpty(dst)
 	at := len(dst) - 1
-	for c := r.v.Tree(fieldTree).At(0); c.Valid(); c.Next() {
-		field, val, _ := splitItem(c.Item())
+	items := r.v.Tree(fieldTree).Items()
+	for item, ok := items.Next(); ok; item, ok = items.Next() {
+		field, val, _ := splitItem(item)
 		// The lengths take ten bytes at most, each time, and one ends it all.
 		if need := len(field) + len(val) + 2*10 + 1; need > len(dst)-at {
 			dst = slices.Grow(dst[:at], max(need, r.Bytes()))

@@ -303,6 +303,15 @@ func same(v View, model []entry, what string) {
 	if c.Prev() || c.Valid() || c.Rank() != -1 {
 		panic(what + ": something before the first item")
 	}
+	items := v.Items()
+	for i := range model {
+		if item, ok := items.Next(); !ok || !bytes.Equal(item, model[i].data) {
+			panic(fmt.Sprintf("%s: item %d is %x for Items, want %x", what, i, item, model[i].data))
+		}
+	}
+	if _, ok := items.Next(); ok {
+		panic(what + ": something behind the last item")
+	}
 }
 
 func (w *world) step() {

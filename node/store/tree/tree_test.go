@@ -249,6 +249,19 @@ func BenchmarkNext(b *testing.B) {
 	}
 }
 
+func BenchmarkItems(b *testing.B) {
+	tree := random(b, million)
+	it := tree.Items()
+	n := 0
+	for b.Loop() {
+		item, ok := it.Next()
+		if !ok {
+			it = tree.Items()
+		}
+		n += len(item)
+	}
+}
+
 func BenchmarkInsert(b *testing.B) {
 	tree := random(b, million)
 	i := uint64(million)
