@@ -137,6 +137,53 @@ func BenchmarkParser(b *testing.B) {
 	}
 }
 
+// BenchmarkDumper makes payloads of values that applications have, of those that lie packed
+// in memory and of those that do not.
+func BenchmarkDumper(b *testing.B) {
+	to, _ := newTarget(b)
+	hashOf := func(n int, format string) string {
+		body := string(byte(typeHash)) + lengths(uint64(n))
+		for i := range n {
+			body += plain(fmt.Sprint("field", i)) + plain(fmt.Sprintf(format, i))
+		}
+		return body
+	}
+	zset := string(byte(typeZSet)) + lengths(100)
+	for i := range 100 {
+		zset += plain(fmt.Sprint("member", i)) + ms(int64(math.Float64bits(float64(i))))
+	}
+	list := string(byte(typeList)) + lengths(500)
+	for i := range 500 {
+		list += plain(fmt.Sprint("element", i))
+	}
+	for _, c := range []struct{ name, body string }{
+		{"string", "\x00" + plain("some words in a row")},
+		{"hash of 20", hashOf(20, "value")},
+		{"hash of 100 descriptions", hashOf(100, "a few words about field %d")},
+		{"hash of 400", hashOf(400, "value")},
+		{"zset of 100", zset},
+		{"list of 500", list},
+	} {
+		b.Run(c.name, func(b *testing.B) {
+			_, draft, err := ParseDump(footed(Version, c.body), to)
+			if err != nil {
+				b.Fatal(err)
+			}
+			v := value.RawValue([]byte("some words in a row"))
+			if draft != nil {
+				defer draft.Discard()
+				v = draft.Value()
+			}
+			var d Dumper
+			b.ReportMetric(float64(len(d.Dump(v))), "payload")
+			b.ReportAllocs()
+			for b.Loop() {
+				d.Dump(v)
+			}
+		})
+	}
+}
+
 // BenchmarkLZF compresses and decompresses what collections and texts look like.
 func BenchmarkLZF(b *testing.B) {
 	pack := func(n int, each func(i int) []string) string {

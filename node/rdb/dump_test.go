@@ -308,6 +308,68 @@ func TestLZFItems(t *testing.T) {
 	}
 }
 
+// TestLZFMatches compresses texts of many repeats, of every length and at every distance,
+// and looks at the items that come out: they fit into the limit and stand for the text, and
+// none ends where it could have gone on.
+func TestLZFMatches(t *testing.T) {
+	seed := rand.Uint64()
+	dice := rand.New(rand.NewPCG(seed, 1))
+	var table lzfTable
+	for round := range 3000 {
+		var src []byte
+		letters := 1 << dice.IntN(9)
+		for parts := 1 + dice.IntN(30); parts > 0; parts-- {
+			if len(src) == 0 || dice.IntN(3) == 0 {
+				for range 1 + dice.IntN(1+round%200) {
+					src = append(src, byte(dice.IntN(letters)))
+				}
+				continue
+			}
+			distance := 1 + dice.IntN(len(src))
+			for range lzfMinMatch + dice.IntN(2*lzfMaxMatch)>>dice.IntN(8) {
+				src = append(src, src[len(src)-distance])
+			}
+		}
+		if dice.IntN(20) == 0 { // beyond the greatest distance
+			src = append(append(src, make([]byte, lzfMaxDistance-dice.IntN(2*len(src)))...), src...)
+		}
+		if dice.IntN(10) == 0 { // positions begin again soon
+			table.base = math.MaxUint32 - uint64(dice.IntN(4*len(src)))
+		}
+		whole, ok := table.compress(nil, src, len(src))
+		if !ok || len(whole) == len(src) {
+			continue
+		}
+		// At its very length it may be given up for a match that might have been longer.
+		for _, limit := range []int{len(whole) + 1, len(whole), len(whole) - 1, dice.IntN(len(whole))} {
+			got, ok := table.compress([]byte("before"), src, min(limit, len(src)))
+			fits := string(got) == "before"+string(whole)
+			if ok != fits || !ok && string(got) != "before" || ok && limit < len(whole) || !ok && limit > len(whole) {
+				t.Fatalf("seed %d: %x is %x in %d bytes, and %x in %d", seed, src, whole, len(whole), got, limit)
+			}
+		}
+		at := 0
+		for in := 0; in < len(whole); {
+			out := make([]byte, len(src))
+			copy(out, src[:at])
+			end, next := lzfItem(out, at, whole, in)
+			if next < 0 || !bytes.Equal(out[:end], src[:end]) {
+				t.Fatalf("seed %d: %x is %x: item at %d is wrong", seed, src, whole, in)
+			}
+			if whole[in] >= lzfMaxLiteral {
+				distance := int(whole[in]&31)<<8 | int(whole[next-1]) + 1
+				if end < len(src) && end-at < lzfMaxMatch && src[end] == src[end-distance] {
+					t.Fatalf("seed %d: %x is %x: the match at %d is too short", seed, src, whole, in)
+				}
+			}
+			at, in = end, next
+		}
+		if at != len(src) {
+			t.Fatalf("seed %d: %x is %x, which stands for %d bytes of %d", seed, src, whole, at, len(src))
+		}
+	}
+}
+
 // FuzzLZF decompresses anything, and compresses and decompresses it.
 func FuzzLZF(f *testing.F) {
 	f.Add([]byte("aaaaaaaaaaaaaaaaaaaaaaaaaaaa"), uint32(28))

@@ -1,6 +1,7 @@
 package rdb
 
 import (
+	"encoding/binary"
 	"math"
 	"slices"
 	"unsafe"
@@ -36,7 +37,7 @@ type lzfTable struct {
 }
 
 // begin makes the table ready for an input of size bytes.
-func (t *lzfTable) begin(size int) (seen *[1 << lzfHashBits]uint32, base uint32) {
+func (t *lzfTable) begin(size int) (seen *[1 << lzfHashBits]uint32, base int) {
 	switch {
 	case t.seen == nil:
 		t.seen = new([1 << lzfHashBits]uint32)
@@ -45,14 +46,14 @@ func (t *lzfTable) begin(size int) (seen *[1 << lzfHashBits]uint32, base uint32)
 		t.base = 0
 	}
 	// 0 in the table is no position.
-	base = uint32(t.base) + 1
+	base = int(t.base) + 1
 	t.base += uint64(size)
 	return t.seen, base
 }
 
 // compress appends the compressed form of src to dst if it takes at most limit
-// bytes, fewer than src has; otherwise it returns false, and dst as it was. What it
-// writes depends on src alone.
+// bytes, fewer than src has; otherwise it returns false, and dst as it was. It may give up
+// one byte too early. What it writes depends on src alone.
 func (t *lzfTable) compress(dst, src []byte, limit int) ([]byte, bool) {
 	if len(src) < 2*lzfMinMatch || uint64(len(src)) >= math.MaxUint32-1 {
 		return dst, false
@@ -63,28 +64,41 @@ func (t *lzfTable) compress(dst, src []byte, limit int) ([]byte, bool) {
 	out := dst[start : start+limit]
 	from, to := unsafe.Pointer(unsafe.SliceData(src)), unsafe.Pointer(unsafe.SliceData(out))
 	n, literal := 0, 0 // out[:n] is written, src[literal:] is not yet
-	for at := 1; at <= len(src)-8; {
-		// Whatever the table says, 0 <= before < at: what is loaded is in src.
-		word := *(*uint32)(unsafe.Add(from, at))
-		slot, here := lzfSlot(seen, word), base+uint32(at)
-		// What was not seen is looked for at the beginning. This is the greater of two
-		// places without a branch, which would often be guessed wrong.
-		before := max(at-int(here-*slot), 0)
-		*slot = here
-		if *(*uint32)(unsafe.Add(from, before)) != word || at-before > lzfMaxDistance {
-			at += 1 + int(uint(at-literal)/lzfPatience)
-			continue
+	last := len(src) - 8
+	for at := 1; ; {
+		var before int
+		if at, before = lzfFind(seen, base, from, literal, at, last); at > last {
+			break
 		}
 		end := at + lzfMinMatch
 		stop := min(len(src), at+lzfMaxMatch)
-		// What eight bytes leave goes one by one: with a length that is computed and not
-		// guessed, the search for the next match would have to wait for it.
 		back := at - before
-		for end+8 <= stop && *(*uint64)(unsafe.Add(from, end-back)) == *(*uint64)(unsafe.Add(from, end)) {
-			end += 8
-		}
-		for end < stop && *(*byte)(unsafe.Add(from, end-back)) == *(*byte)(unsafe.Add(from, end)) {
-			end++
+		for {
+			if end+8 > stop {
+				for end < stop && *(*byte)(unsafe.Add(from, end-back)) == *(*byte)(unsafe.Add(from, end)) {
+					end++
+				}
+				break
+			}
+			differ := lzfEight(from, end-back) ^ lzfEight(from, end)
+			if differ == 0 {
+				end += 8
+				continue
+			}
+			// How many bytes are equal is asked by branches: with a number that is computed and
+			// not guessed, the search for the next match would have to wait for it.
+			if uint32(differ) == 0 {
+				end += 4
+				differ >>= 32
+			}
+			if uint16(differ) == 0 {
+				end += 2
+				differ >>= 16
+			}
+			if byte(differ) == 0 {
+				end++
+			}
+			break
 		}
 		size := at - literal
 		back-- // as it is written
@@ -121,7 +135,7 @@ func (t *lzfTable) compress(dst, src []byte, limit int) ([]byte, bool) {
 		// One position inside the match is remembered as well, which is cheap and finds
 		// most repeats.
 		if end+2 <= len(src) {
-			*lzfSlot(seen, *(*uint32)(unsafe.Add(from, end-2))) = base + uint32(end-2)
+			*lzfSlot(seen, *(*uint32)(unsafe.Add(from, end-2))) = uint32(base + end - 2)
 		}
 		at, literal = end, end
 	}
@@ -131,9 +145,37 @@ func (t *lzfTable) compress(dst, src []byte, limit int) ([]byte, bool) {
 	return dst[:start+n], true
 }
 
+// lzfFind returns the first place in src, from at on, that begins like one before it that
+// is not too far away, and that one; or a place behind last. src[literal:at] was not matched.
+// It is the loop that takes the most time, and has the processor's registers for itself here.
+//
+//go:noinline
+func lzfFind(seen *[1 << lzfHashBits]uint32, base int, src unsafe.Pointer, literal, at, last int) (found, before int) {
+	for at <= last {
+		// Whatever the table says, 0 <= before < at: what is loaded is in src.
+		word := *(*uint32)(unsafe.Add(src, at))
+		slot := lzfSlot(seen, word)
+		before = int(*slot) - base
+		// What was not seen is looked for at the beginning. This is the greater of two
+		// places without a branch, which would often be guessed wrong.
+		before &^= before >> 63
+		*slot = uint32(base + at)
+		if *(*uint32)(unsafe.Add(src, before)) == word && at-before <= lzfMaxDistance {
+			return at, before
+		}
+		at += 1 + int(uint(at-literal)/lzfPatience)
+	}
+	return at, 0
+}
+
 // lzfSlot returns where the last position of four bytes is remembered.
 func lzfSlot(seen *[1 << lzfHashBits]uint32, word uint32) *uint32 {
 	return &seen[word*2654435761>>(32-lzfHashBits)]
+}
+
+// lzfEight returns the eight bytes at src[at:], the first one in the lowest place.
+func lzfEight(src unsafe.Pointer, at int) uint64 {
+	return binary.LittleEndian.Uint64((*[8]byte)(unsafe.Add(src, at))[:])
 }
 
 // lzfLiteral writes src[from:to] literally to out[n:] and returns how many bytes that
