@@ -258,13 +258,14 @@ func (c *cluster) awaitBus() error {
 }
 
 // reconfigure tells the machine of a changed configuration.
-func (c *cluster) reconfigure() {
+func (c *cluster) reconfigure() error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.machine != nil {
 		c.step(gossip.Reconfigure{Config: c.settings()})
 		c.alert()
 	}
+	return nil
 }
 
 // step feeds one event and carries out the orders. The caller holds c.mu.

@@ -193,6 +193,11 @@ func (n *Node) watchConfig() {
 	n.cfg.OnChange("appendonly", n.appendOnly.follow)
 	n.cfg.OnChange("aof-disable-auto-gc", n.appendOnly.dropHistory)
 	n.watchRefusals()
+	if n.cluster != nil {
+		for _, name := range clusterDirectives {
+			n.cfg.OnChange(name, n.cluster.reconfigure)
+		}
+	}
 }
 
 // follow has fn called whenever one of the directives was changed. fn neither waits

@@ -179,9 +179,6 @@ func New(cfg *config.Config, log *slog.Logger) (*Node, error) {
 	n.watchConfig()
 	n.startMemory = n.usedMemory()
 	n.peakMemory.Store(n.startMemory)
-	for _, name := range clusterDirectives {
-		cfg.OnChange(name, n.reconfigureCluster)
-	}
 	return n, nil
 }
 
@@ -553,13 +550,6 @@ var clusterDirectives = []string{
 	"cluster-announce-hostname", "cluster-node-timeout", "cluster-replica-validity-factor",
 	"cluster-replica-no-failover", "cluster-require-full-coverage",
 	"cluster-allow-reads-when-down", "cluster-preferred-endpoint-type",
-}
-
-func (n *Node) reconfigureCluster() error {
-	if n.cluster != nil {
-		n.cluster.reconfigure()
-	}
-	return nil
 }
 
 // busPortOf is the port of the cluster bus that a configuration asks for. The
