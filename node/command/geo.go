@@ -140,8 +140,8 @@ func runGeoDist(c *Call) error {
 			return err
 		}
 	}
-	r, _, err := c.zsetOf(c.Args[1])
-	if err != nil {
+	var r zset.Reader
+	if _, err := c.zsetOf(&r, c.Args[1]); err != nil {
 		return err
 	}
 	a, ok1 := r.Score(c.Args[2])
@@ -167,8 +167,8 @@ func replyDistance(c *Call, distance float64, a, b position, unit float64) {
 }
 
 func runGeoHash(c *Call) error {
-	r, _, err := c.zsetOf(c.Args[1])
-	if err != nil {
+	var r zset.Reader
+	if _, err := c.zsetOf(&r, c.Args[1]); err != nil {
 		return err
 	}
 	c.Reply.Array(len(c.Args) - 2)
@@ -184,8 +184,8 @@ func runGeoHash(c *Call) error {
 }
 
 func runGeoPos(c *Call) error {
-	r, _, err := c.zsetOf(c.Args[1])
-	if err != nil {
+	var r zset.Reader
+	if _, err := c.zsetOf(&r, c.Args[1]); err != nil {
 		return err
 	}
 	c.Reply.Array(len(c.Args) - 2)

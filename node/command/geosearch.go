@@ -269,7 +269,8 @@ func (g *geoSearch) parseBox(words [][]byte) (err error) {
 }
 
 func geoSearchCall(c *Call, g geoSearch) error {
-	r, there, err := c.zsetOf(c.Args[g.key])
+	var r zset.Reader
+	there, err := c.zsetOf(&r, c.Args[g.key])
 	if err != nil {
 		return err
 	}

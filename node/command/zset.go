@@ -85,14 +85,21 @@ func zsetRows() []Spec {
 // zsetTurn is how many members may be answered with on a loop.
 const zsetTurn = 4000
 
-// zsetOf returns a reader of the sorted set at key for a command that reads it;
-// that of a key that is not there is empty, and ok is false.
-func (c *Call) zsetOf(key []byte) (r zset.Reader, ok bool, err error) {
+// zsetOf makes r, which is zero, a reader of the sorted set at key for a command that reads
+// it; that of a key that is not there is empty, and ok is false.
+func (c *Call) zsetOf(r *zset.Reader, key []byte) (ok bool, err error) {
 	ref, err := c.ReadKind(key, value.KindZSet)
 	if err != nil || !ref.OK() {
-		return r, false, err
+		return false, err
 	}
-	return zset.Read(ref.Value()), true, nil
+	r.Open(ref.Cell)
+	return true, nil
+}
+
+// readZSet is zsetOf for who has no reader yet.
+func (c *Call) readZSet(key []byte) (r zset.Reader, ok bool, err error) {
+	ok, err = c.zsetOf(&r, key)
+	return r, ok, err
 }
 
 func (c *Call) openZSet(ref *store.Ref) zset.ZSet { return zset.Open(&ref.Cell, c.Limits().ZSet) }
@@ -239,8 +246,8 @@ func runZRem(c *Call) error {
 }
 
 func runZCard(c *Call) error {
-	r, _, err := c.zsetOf(c.Args[1])
-	if err != nil {
+	var r zset.Reader
+	if _, err := c.zsetOf(&r, c.Args[1]); err != nil {
 		return err
 	}
 	c.Reply.Int(int64(r.Len()))
@@ -248,8 +255,8 @@ func runZCard(c *Call) error {
 }
 
 func runZScore(c *Call) error {
-	r, _, err := c.zsetOf(c.Args[1])
-	if err != nil {
+	var r zset.Reader
+	if _, err := c.zsetOf(&r, c.Args[1]); err != nil {
 		return err
 	}
 	replyScore(c, &r, c.Args[2])
@@ -257,8 +264,8 @@ func runZScore(c *Call) error {
 }
 
 func runZMScore(c *Call) error {
-	r, _, err := c.zsetOf(c.Args[1])
-	if err != nil {
+	var r zset.Reader
+	if _, err := c.zsetOf(&r, c.Args[1]); err != nil {
 		return err
 	}
 	c.Reply.Array(len(c.Args) - 2)
@@ -278,8 +285,8 @@ func replyScore(c *Call, r *zset.Reader, member []byte) {
 }
 
 func zrank(c *Call, backward bool) error {
-	r, _, err := c.zsetOf(c.Args[1])
-	if err != nil {
+	var r zset.Reader
+	if _, err := c.zsetOf(&r, c.Args[1]); err != nil {
 		return err
 	}
 	rank, _, ok := r.Rank(c.Args[2])
@@ -296,7 +303,7 @@ func zrank(c *Call, backward bool) error {
 
 func runZRandMember(c *Call) error {
 	if len(c.Args) == 2 {
-		r, ok, err := c.zsetOf(c.Args[1])
+		r, ok, err := c.readZSet(c.Args[1])
 		if err != nil {
 			return err
 		}
@@ -308,7 +315,7 @@ func runZRandMember(c *Call) error {
 		c.Reply.Bulk(at.Member())
 		return nil
 	}
-	return draw(c, "withscores", (*Call).zsetOf, (*Call).replyRandomRanks)
+	return draw(c, "withscores", (*Call).readZSet, (*Call).replyRandomRanks)
 }
 
 // randomRanksAhead chooses the members for a ZRANDMEMBER of many.
@@ -372,7 +379,7 @@ func randomRanks(random *rand.Rand, n, count int) []int {
 // numbers than those of a double keep it exactly.
 const zscanShift = 64 - 53
 
-func runZScan(c *Call) error { return scanElements(c, (*Call).zsetOf, (*Call).scanZSet) }
+func runZScan(c *Call) error { return scanElements(c, (*Call).readZSet, (*Call).scanZSet) }
 
 func (c *Call) scanZSet(r zset.Reader, o elementScan) {
 	count, pattern := int64(o.count), o.pattern

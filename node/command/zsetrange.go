@@ -250,8 +250,8 @@ func zrange(c *Call, z zsetRange) error {
 	if err := z.parse(c); err != nil {
 		return err
 	}
-	r, _, err := c.zsetOf(c.Args[z.key])
-	if err != nil {
+	var r zset.Reader
+	if _, err := c.zsetOf(&r, c.Args[z.key]); err != nil {
 		return err
 	}
 	from, to := z.ranks(&r)
@@ -347,8 +347,8 @@ func zcount(c *Call, by zsetBy) error {
 	if err := z.parseEnds(c.Args[2], c.Args[3]); err != nil {
 		return err
 	}
-	r, _, err := c.zsetOf(c.Args[1])
-	if err != nil {
+	var r zset.Reader
+	if _, err := c.zsetOf(&r, c.Args[1]); err != nil {
 		return err
 	}
 	from, to := z.ranks(&r)
@@ -467,10 +467,16 @@ func (w zsetReply) ranks(r *zset.Reader, from, to int, backward bool) {
 		}
 		return
 	}
-	at := r.At(from)
-	for ; from < to; from++ {
-		w.member(&at)
-		at.Next()
+	for from < to {
+		part := r.Part(from, to-from)
+		from += part.Len()
+		for i := range part.Len() {
+			if w.withScores {
+				w.pair(part.Member(i), part.Score(i))
+			} else {
+				w.c.Reply.Bulk(part.Member(i))
+			}
+		}
 	}
 }
 

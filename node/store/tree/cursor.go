@@ -296,25 +296,31 @@ func (v *View) walk(path *[maxHeight]step, rank int, total uint64) {
 	left := uint64(rank)
 	for level := range height {
 		children := v.node(r).children()
-		i := 0
-		if left <= total/2 {
-			for left >= children[i].count {
-				left -= children[i].count
-				i++
-			}
-		} else {
-			i = len(children) - 1
-			right := total - left
-			for right > children[i].count {
-				right -= children[i].count
-				i--
-			}
-			left = children[i].count - right
-		}
+		var i int
+		i, left = childAt(children, left, total)
 		path[level] = newStep(r, i)
 		r, total = children[i].node, children[i].count
 	}
 	path[height] = newStep(r, int(left))
+}
+
+// childAt returns the child that item rank of those below children, total in all, is in,
+// and which one of it that is.
+func childAt(children []child, rank, total uint64) (i int, left uint64) {
+	if rank <= total/2 {
+		for rank >= children[i].count {
+			rank -= children[i].count
+			i++
+		}
+		return i, rank
+	}
+	i = len(children) - 1
+	right := total - rank
+	for right > children[i].count {
+		right -= children[i].count
+		i--
+	}
+	return i, children[i].count - right
 }
 
 // End returns a view of the first item, or with last of the last one, of a tree that has

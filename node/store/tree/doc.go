@@ -51,10 +51,10 @@
 // # Reading it
 //
 // tree.go has the types; node.go the layout of nodes; cursor.go finding and
-// walking; items.go walking over all; together.go looking several items up at once;
-// walker.go walking along with another tree; insert.go growing, and changing an item's
-// size; build.go making a tree of ordered items, or of another tree; hashed.go putting
-// items into the order of their hashes; prefix.go changing an item's prefix; delete.go
-// shrinking; thin.go shrinking all over; free.go giving everything back, and moving
-// blocks out of sparse pages. The package imports the arena only.
+// walking; items.go walking over all, part.go over a range of ranks; together.go looking
+// several items up at once; walker.go walking along with another tree; insert.go growing,
+// and changing an item's size; build.go making a tree of ordered items, or of another
+// tree; hashed.go putting items into the order of their hashes; prefix.go changing an
+// item's prefix; delete.go shrinking; thin.go shrinking all over; free.go giving everything
+// back, and moving blocks out of sparse pages. The package imports the arena only.
 package tree

@@ -64,8 +64,10 @@ func (v *View) node(r arena.Ref) *node {
 	return (*node)(unsafe.Pointer(unsafe.SliceData(v.Memory.Bytes(r, nodeHeader))))
 }
 
-func (v *View) external(r arena.Ref) *external {
-	return (*external)(unsafe.Pointer(unsafe.SliceData(v.Memory.Bytes(r, externalHeader))))
+func (v *View) external(r arena.Ref) *external { return externalIn(v.Memory, r) }
+
+func externalIn(m *arena.Memory, r arena.Ref) *external {
+	return (*external)(unsafe.Pointer(unsafe.SliceData(m.Bytes(r, externalHeader))))
 }
 
 func (e *external) bytes() []byte {
@@ -177,7 +179,9 @@ func (n *node) externalAt(offset uint16) arena.Ref {
 }
 
 // item returns the bytes of the item i of a leaf.
-func (v *View) item(n *node, i int) []byte {
+func (v *View) item(n *node, i int) []byte { return n.item(v.Memory, i) }
+
+func (n *node) item(m *arena.Memory, i int) []byte {
 	offset := int(n.offsets()[i])
 	b := (*[2]byte)(n.at(offset))
 	if b[0] < 128 {
@@ -186,7 +190,7 @@ func (v *View) item(n *node, i int) []byte {
 	if b[0] != externalMark {
 		return unsafe.Slice((*byte)(n.at(offset+2)), int(b[0]&0x7f)<<8+int(b[1]))
 	}
-	return v.external(*(*arena.Ref)(n.at(offset + 1))).bytes()
+	return externalIn(m, *(*arena.Ref)(n.at(offset + 1))).bytes()
 }
 
 // openSlot makes room for a slot before slot i. Everything behind the prefixes

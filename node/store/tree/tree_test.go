@@ -95,6 +95,38 @@ func TestFill(t *testing.T) {
 }
 
 // TestCompact thins a tree out and looks at what the system gets back.
+// TestPart walks over trees by parts, from every place, and looks at their ends.
+func TestPart(t *testing.T) {
+	for _, n := range []int{0, 1, 2, 1000} {
+		tree := ordered(t, n)
+		for from := range n + 1 {
+			for at := from; at < n; {
+				most := 1 + (from+at)%100
+				part := tree.Part(at, most)
+				if part.Len() == 0 || part.Len() > most {
+					t.Fatalf("%d of %d: %d items", at, n, part.Len())
+				}
+				for i := range part.Len() {
+					if got := binary.LittleEndian.Uint64(part.Item(i)); got != uint64(at) || part.Prefix(i) != got {
+						t.Fatalf("%d of %d: %d, prefix %d", at, n, got, part.Prefix(i))
+					}
+					at++
+				}
+			}
+		}
+		if part := tree.Part(n, 1); part.Len() != 0 {
+			t.Fatalf("%d items behind the last one of %d", part.Len(), n)
+		}
+		if n == 0 {
+			continue
+		}
+		first, last := binary.LittleEndian.Uint64(tree.End(false)), binary.LittleEndian.Uint64(tree.End(true))
+		if first != 0 || last != uint64(n-1) {
+			t.Fatalf("ends of %d: %d and %d", n, first, last)
+		}
+	}
+}
+
 func TestCompact(t *testing.T) {
 	const n = 400_000
 	tree := random(t, n)

@@ -76,6 +76,15 @@ func (c Cell) Value() Value {
 	return Value{Kind: Kind(kind >> 4), Enc: Encoding(kind & 0xf), Roots: uint8(c.Roots()), Bytes: payload, Memory: m}
 }
 
+// Show makes v, which is zero, the view of a collection's content: Value into where it is
+// needed, for what is put together in one place and copied to another is waited for.
+func (c Cell) Show(v *Value) {
+	m := c.Memory()
+	kind := m.Bytes(c.at, 8)[7]
+	v.Kind, v.Enc, v.Roots = Kind(kind>>4), Encoding(kind&0xf), uint8(c.Roots())
+	v.Bytes, v.Memory = payloadOf(m, c.at), m
+}
+
 // Text returns the content of a string: text, or the integer n.
 func (c Cell) Text() (text []byte, n int64, isInt bool) {
 	text = payloadOf(c.Memory(), c.at)

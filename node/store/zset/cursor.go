@@ -117,6 +117,36 @@ func (c *Cursor) AppendScore(dst []byte) []byte {
 	return AppendScore(dst, c.Score())
 }
 
+// Part is some members of a large set, one behind the other in the order of their scores,
+// as they lie together: to walk over them takes less than to move a cursor.
+type Part struct {
+	items tree.Part
+	r     *Reader
+}
+
+// Part returns members from a rank on, n at most, of a set that is not packed. There is one
+// at least unless n or the set is at its end.
+func (r *Reader) Part(rank, n int) Part {
+	v := tree.View{Memory: r.v.Memory}
+	v.Root.Parse(r.v.Bytes[byScore*tree.RootSize:])
+	return Part{v.Part(rank, n), r}
+}
+
+// Len is the number of members.
+func (p Part) Len() int { return p.items.Len() }
+
+// Member returns member i: a view, good until the set changes.
+func (p Part) Member(i int) []byte { return p.items.Item(i) }
+
+// Score returns its score.
+func (p Part) Score(i int) float64 {
+	score := scoreOf(p.items.Prefix(i))
+	if score == 0 && p.r.signed() {
+		score, _ = p.r.Score(p.items.Item(i))
+	}
+	return score
+}
+
 // Element is a place in a packed set, which is all that there is to a Cursor
 // there.
 type Element struct {

@@ -26,6 +26,9 @@ type Reader struct {
 // Read returns a reader of v, which must be a sorted set.
 func Read(v value.Value) Reader { return Reader{v} }
 
+// Open makes r, which is zero, a reader of the sorted set that a cell holds.
+func (r *Reader) Open(c value.Cell) { c.Show(&r.v) }
+
 func (r *Reader) packed() bool { return r.v.Roots == 0 }
 
 // Encoding is what OBJECT ENCODING says.

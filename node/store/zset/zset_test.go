@@ -79,6 +79,18 @@ func compareAll(t fatal, r Reader, model map[string]float64) {
 		t.Fatalf("more than %d backwards", len(list))
 	}
 	if !r.Packed() {
+		for rank := 0; rank < len(list); {
+			part := r.Part(rank, 1+rank%100)
+			if part.Len() == 0 {
+				t.Fatalf("by parts, no rank %d", rank)
+			}
+			for i := range part.Len() {
+				if e := list[rank]; string(part.Member(i)) != e.member || !same(part.Score(i), e.score) {
+					t.Fatalf("by parts, rank %d of %d: want %q %v", rank, len(list), e.member, e.score)
+				}
+				rank++
+			}
+		}
 		n := 0
 		last := uint64(0)
 		for c := r.FromHash(0); c.Valid(); c.Next() {
