@@ -98,15 +98,15 @@ func (s *Stream) CreateGroup(name []byte, last ID, entriesRead int64) (g Group, 
 
 // SetGroup changes what is known of a group.
 func (s *Stream) SetGroup(name []byte, g *Group) {
-	if c, found := s.findGroup(name); found {
-		g.put(s.edit(&c))
+	if known, found := s.editName(namePrefix(0, name), 0, name); found {
+		g.put(known)
 	}
 }
 
 // SetSeen changes when a consumer was last seen.
 func (s *Stream) SetSeen(g *Group, name []byte, seenMs int64) {
-	if c, found := s.findConsumer(g, name); found {
-		binary.LittleEndian.PutUint64(s.edit(&c)[4:], uint64(seenMs))
+	if known, found := s.editName(g.consumerPrefix(name), g.Number, name); found {
+		binary.LittleEndian.PutUint64(known[4:], uint64(seenMs))
 	}
 }
 

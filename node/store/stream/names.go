@@ -72,9 +72,14 @@ func namePrefix(owner uint32, name []byte) uint64 {
 	if len(name) >= 8 {
 		return uint64(owner)<<nameBits | binary.BigEndian.Uint64(name)>>(64-nameBits)
 	}
-	var b [8]byte
-	copy(b[:nameBits/8], name)
-	return uint64(owner)<<nameBits | binary.BigEndian.Uint64(b[:])>>(64-nameBits)
+	prefix := uint64(owner)
+	for i := range nameBits / 8 {
+		prefix <<= 8
+		if i < len(name) {
+			prefix |= uint64(name[i])
+		}
+	}
+	return prefix
 }
 
 // consumerPrefix is what the names of the group's consumers are ordered by first.
@@ -220,6 +225,18 @@ func (r *Reader) nameOf(number uint32) []byte {
 	item := c.Item()
 	_, n := binary.Uvarint(item)
 	return item[n:]
+}
+
+// editName opens an owner's name for change and returns what is known under it.
+func (s *Stream) editName(prefix uint64, owner uint32, name []byte) (known []byte, found bool) {
+	if !s.cell.Frozen() {
+		return s.lookup(prefix, owner, name)
+	}
+	c, found := s.findName(prefix, owner, name)
+	if !found {
+		return nil, false
+	}
+	return s.edit(&c), true
 }
 
 // edit opens the name at the cursor for change and returns what is known under it.
