@@ -79,7 +79,8 @@ func (h *Hash) expireInTree(field []byte, deadline int64) bool {
 // hash prefix changes; 0 is none.
 func (h *Hash) moveDeadline(prefix uint64, old, deadline int64) {
 	if h.cell.Roots() <= deadlineTree {
-		tree.Root{}.Put(h.cell.Splice(tree.RootSize, 0, tree.RootSize)[tree.RootSize:])
+		var none tree.Root
+		none.Put(h.cell.Splice(tree.RootSize, 0, tree.RootSize)[tree.RootSize:])
 		h.cell.SetRoots(deadlineTree + 1)
 	}
 	t := h.cell.Tree(deadlineTree)

@@ -54,11 +54,17 @@ const (
 )
 
 func (m *meta) put(b []byte) {
-	for i, n := range [...]uint64{
-		m.length, m.added, m.first.Ms, m.first.Seq, m.last.Ms, m.last.Seq, m.maxDeleted.Ms, m.maxDeleted.Seq, m.nodes,
-	} {
-		binary.LittleEndian.PutUint64(b[i*8:], n)
-	}
+	b = b[:metaSize]
+	put := func(i int, n uint64) { binary.LittleEndian.PutUint64(b[i*8:], n) }
+	put(0, m.length)
+	put(1, m.added)
+	put(2, m.first.Ms)
+	put(3, m.first.Seq)
+	put(4, m.last.Ms)
+	put(5, m.last.Seq)
+	put(6, m.maxDeleted.Ms)
+	put(7, m.maxDeleted.Seq)
+	put(8, m.nodes)
 }
 
 func (m *meta) parse(b []byte) {
@@ -82,13 +88,13 @@ type Reader struct {
 
 // Read returns the reader of a stream's value.
 func Read(v value.Value) (r Reader) {
-	r.read(v)
+	r.read(&v)
 	return r
 }
 
 // read makes r, which is zero, the reader of v.
-func (r *Reader) read(v value.Value) {
-	r.v = v
+func (r *Reader) read(v *value.Value) {
+	r.v = *v
 	if v.Roots == 0 {
 		r.meta.nodes = 1
 		return
@@ -96,7 +102,7 @@ func (r *Reader) read(v value.Value) {
 	for i := range int(v.Roots) {
 		r.roots[i].Parse(v.Bytes[i*tree.RootSize:])
 	}
-	rest := v.Rest()
+	rest := v.Bytes[int(v.Roots)*tree.RootSize:]
 	r.meta.parse(rest)
 	r.tailID, r.tail = tailOf(rest)
 }
@@ -161,7 +167,8 @@ type Stream struct {
 // as changing something in it.
 func Open(c *value.Cell) (s Stream) {
 	s.cell = c
-	s.read(c.Value())
+	v := c.Value()
+	s.read(&v)
 	return s
 }
 

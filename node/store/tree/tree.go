@@ -49,7 +49,8 @@ type Root struct {
 }
 
 // Put encodes r into b, RootSize bytes.
-func (r Root) Put(b []byte) {
+func (r *Root) Put(b []byte) {
+	b = b[:RootSize]
 	word := uint64(r.Node) | uint64(r.Height)<<48
 	if r.Plain {
 		word |= 1 << 63
