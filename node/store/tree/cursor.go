@@ -22,13 +22,16 @@ type Cursor struct {
 	rank int
 	// path leads from the root to the leaf. The place in the leaf is below its
 	// count except behind the last item.
-	path [maxHeight]step
+	path Path
 }
 
 const (
 	before  = -1
 	unknown = -2
 )
+
+// Path leads to an item. It is for the tree only to read.
+type Path [maxHeight]step
 
 // step is a node and a place in it, in the low 16 bits.
 type step uint64
@@ -57,7 +60,7 @@ func (v *View) Seek(c *Cursor, prefix uint64, compare func(item []byte) int) (fo
 }
 
 // trace is Find of a path. The rank is known in an empty tree only.
-func (v *View) trace(path *[maxHeight]step, prefix uint64, compare func(item []byte) int) (rank int, found bool) {
+func (v *View) trace(path *Path, prefix uint64, compare func(item []byte) int) (rank int, found bool) {
 	if v.Root.Node == 0 {
 		path[0] = 0
 		return 0, false
@@ -287,7 +290,7 @@ func (v *View) at(rank int, total uint64) (c Cursor) {
 
 // walk leads a path to item rank. Children are counted from the end that is nearer:
 // pushes and pops at both ends of a list come by here.
-func (v *View) walk(path *[maxHeight]step, rank int, total uint64) {
+func (v *View) walk(path *Path, rank int, total uint64) {
 	if v.Root.Node == 0 {
 		path[0] = 0
 		return
@@ -470,7 +473,7 @@ func (c *Cursor) Prev() bool {
 // leaf, and does nothing if there is none.
 func (c *Cursor) forward() bool { return c.view.forward(&c.path) }
 
-func (v *View) forward(path *[maxHeight]step) bool {
+func (v *View) forward(path *Path) bool {
 	height := int(v.Root.Height)
 	for level := height - 1; level >= 0; level-- {
 		s := path[level]

@@ -10,7 +10,7 @@ package tree
 type Items struct {
 	view View
 	// path leads to the leaf; in that, the next item is at.
-	path [maxHeight]step
+	path Path
 	leaf *node
 	at   int
 }
