@@ -341,7 +341,7 @@ func (z *ZSet) Remove(member []byte) bool {
 // RemoveAll is Remove of several members, one after the other, until none is left. It
 // returns how many were there.
 func (z *ZSet) RemoveAll(members [][]byte) (removed int) {
-	if z.packed() {
+	if z.packed() || len(members) == 1 {
 		for i := 0; i < len(members) && z.Len() > 0; i++ {
 			if z.Remove(members[i]) {
 				removed++
@@ -350,21 +350,13 @@ func (z *ZSet) RemoveAll(members [][]byte) (removed int) {
 		return removed
 	}
 	t := z.trees()
-	var at, next tree.Cursor
-	for i := 0; i < len(members) && t.Len() > 0; i++ {
-		if !seekHashed(&at, &t.View, t.Memory.Hash(members[i]), members[i]) {
-			continue
-		}
-		score := getScore(at.Item())
-		t.Delete(&at)
+	var l leavers
+	for i := 0; i < len(members); i += tree.Together {
+		l.members = members[i:min(i+tree.Together, len(members))]
+		l.leaveMembers(&t.Tree)
 		t.turn()
-		// Of members that go together many stand side by side.
-		if !next.Valid() || next.Prefix() != order(score) || string(next.Item()) != string(members[i]) {
-			seekScore(&next, &t.View, score, members[i])
-		}
-		t.Delete(&next)
+		removed += l.leaveScores(&t.Tree)
 		t.turn()
-		removed++
 	}
 	if removed > 0 {
 		z.keep(t.other, t.Root, 0)
@@ -491,19 +483,22 @@ func removeMembers(members *tree.Tree, scores *tree.View, from, to int) {
 // removeWalked removes the n members from a place in the tree by scores on from the tree
 // by members.
 func removeWalked(members *tree.Tree, first *tree.Cursor, n int) {
-	var at tree.Cursor
-	remove := func(member []byte) {
-		if seekHashed(&at, &members.View, members.Memory.Hash(member), member) {
+	if n == 1 {
+		var at tree.Cursor
+		if member := first.Item(); seekHashed(&at, &members.View, members.Memory.Hash(member), member) {
 			members.Delete(&at)
 		}
-	}
-	remove(first.Item())
-	if n == 1 {
 		return
 	}
-	for c := *first; n > 1; n-- {
-		c.Next()
-		remove(c.Item())
+	var l leavers
+	var some [tree.Together][]byte
+	for c := *first; n > 0; n -= len(l.members) {
+		l.members = some[:min(n, len(some))]
+		for i := range l.members {
+			l.members[i] = c.Item()
+			c.Next()
+		}
+		l.leaveMembers(members)
 	}
 }
 

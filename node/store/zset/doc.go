@@ -25,9 +25,10 @@
 // # How to read it
 //
 // zset.go (reading), together.go (several members at once), cursor.go (walking),
-// ranges.go (ranges), change.go (changing), packed.go (the listpack), bundle.go (small
-// results), build.go (whole sets), load.go (whole sets in any order), score.go (numbers
-// and their text), number.go (the texts that most are).
+// ranges.go (ranges), change.go (changing), remove.go (members that go together),
+// packed.go (the listpack), bundle.go (small results), build.go (whole sets), load.go
+// (whole sets in any order), score.go (numbers and their text), number.go (the texts that
+// most are).
 //
 // # Imports
 //

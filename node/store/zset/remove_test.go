@@ -158,7 +158,7 @@ func countIn(model map[string]float64, in func(string, float64) bool) (n int) {
 }
 
 // TestRemoveNeighbours removes members by their names that stand side by side, in order,
-// backwards and with others between them.
+// backwards, in disorder and with others between them.
 func TestRemoveNeighbours(t *testing.T) {
 	memory, err := arena.New(arena.Options{Reserve: 1 << 30})
 	if err != nil {
@@ -173,13 +173,15 @@ func TestRemoveNeighbours(t *testing.T) {
 		z.Add(left[i], float64(i/3), 0)
 	}
 	for len(left) > 0 {
-		n := min(len(left), 1+r.IntN(12))
+		n := min(len(left), 1+r.IntN(30))
 		from := r.IntN(len(left) - n + 1)
 		gone := slices.Clone(left[from : from+n])
 		left = slices.Delete(left, from, from+n)
-		switch r.IntN(4) {
+		switch r.IntN(5) {
 		case 0:
 			slices.Reverse(gone)
+		case 3:
+			r.Shuffle(n, func(i, j int) { gone[i], gone[j] = gone[j], gone[i] })
 		case 1:
 			gone = slices.Insert(gone, r.IntN(n+1), []byte("nobody"))
 		case 2:

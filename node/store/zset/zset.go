@@ -121,9 +121,12 @@ func findHashed(v tree.View, hash uint64, member []byte) (tree.Cursor, bool) {
 
 // seekHashed is findHashed into a cursor that is there.
 func seekHashed(c *tree.Cursor, v *tree.View, hash uint64, member []byte) bool {
-	if !v.Seek(c, hash, nil) {
-		return false
-	}
+	return v.Seek(c, hash, nil) && settle(c, v, hash, member)
+}
+
+// settle moves a cursor from the first member of a hash to the one that is looked for,
+// and reports whether that is there.
+func settle(c *tree.Cursor, v *tree.View, hash uint64, member []byte) bool {
 	if string(c.Item()[scoreSize:]) == string(member) {
 		return true
 	}
