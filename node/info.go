@@ -255,6 +255,7 @@ func infoDebug(n *Node, s *infoScene) {
 	st := s.serverStats(n)
 	s.line("eventloop_duration_max", st.LoopLongest.Microseconds())
 	s.line("eventloop_own_duration_max", st.LoopLongestOwn.Microseconds())
+	s.line("eventloop_naps", st.LoopNaps)
 }
 
 func infoReplication(n *Node, s *infoScene) {

@@ -125,6 +125,8 @@ type traffic struct {
 	// rounds took busy nanoseconds together, and the longest of them longest.
 	// longestOwn is the longest without what the machine had taken.
 	rounds, busy, longest, longestOwn int64
+	// naps are the rounds that were put off for a moment.
+	naps int64
 }
 
 // longTurn is from which length on it is asked what a turn consists of, in
@@ -176,12 +178,12 @@ func (b *bench) postpone(s *session) {
 }
 
 // endRound sends the replies of all sessions that had their turn, and closes the
-// accounts of the round.
-func (b *bench) endRound() {
+// accounts of the round. It returns how long the round took.
+func (b *bench) endRound() (took int64) {
 	if len(b.dirty) > 0 {
 		b.flushDirty()
 	}
-	took := b.srv.clock() - b.now
+	took = b.srv.clock() - b.now
 	own := took
 	// To ask takes a microsecond.
 	if b.taken != nil && took > longTurn {
@@ -195,6 +197,14 @@ func (b *bench) endRound() {
 	b.stats.longestOwn = max(b.stats.longestOwn, own)
 	b.mu.Unlock()
 	b.tally.bytesOut = 0
+	return took
+}
+
+// napped counts a nap.
+func (b *bench) napped() {
+	b.mu.Lock()
+	b.stats.naps++
+	b.mu.Unlock()
 }
 
 func (b *bench) flushDirty() {

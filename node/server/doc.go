@@ -12,7 +12,8 @@
 // on is parked, its socket is not read, and a wake-up posted to the owner
 // continues it; sleep.go is for those who wait for keys. flush.go lets replies
 // out, past the Fence and the output limits. pipeline.go looks ahead in what a
-// session has sent; doze_linux.go is how a loop waits while little happens.
+// session has sent; doze_linux.go is how a loop waits while little happens, nap_linux.go
+// how it does while much happens.
 //
 // # Who may touch what
 //

@@ -39,6 +39,8 @@ type loop struct {
 	yielded int64
 	// calm is true while its waits are long.
 	calm bool
+	// nap decides whether it lets requests gather before it looks for them.
+	nap  nap
 	core core
 	done chan struct{}
 }
@@ -95,7 +97,7 @@ func newLoop(srv *Server, index int) (*loop, error) {
 	}
 	l := &loop{
 		srv: srv, index: index, epoll: epoll, wakeup: wakeup, doze: newDoze(epoll),
-		bench: newBench(srv, index, loopInBytes), core: core{file: -1}, done: make(chan struct{}),
+		bench: newBench(srv, index, loopInBytes), nap: nap{took: napTypical, window: 1}, core: core{file: -1}, done: make(chan struct{}),
 	}
 	l.bench.taken = l.core.taken
 	srv.benches[l.bench] = struct{}{}
@@ -154,7 +156,12 @@ func (l *loop) run() {
 			l.handle(&events[i])
 		}
 		l.runInbox()
-		l.bench.endRound()
+		took := l.bench.endRound()
+		l.nap.decide(l.bench.now)
+		if l.nap.due(took) && l.inboxEmpty() {
+			l.nap.take(l.srv.clock)
+			l.bench.napped()
+		}
 		if l.bench.now >= l.nextIdle {
 			l.nextIdle = l.bench.now + idleEvery
 			l.idle()
@@ -225,6 +232,13 @@ func (l *loop) post(fn func()) {
 	}
 }
 
+// inboxEmpty reports whether nothing is posted.
+func (l *loop) inboxEmpty() bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return len(l.inbox) == 0
+}
+
 // runInbox runs what was posted until now; what that posts comes next round.
 func (l *loop) runInbox() {
 	l.mu.Lock()
@@ -258,6 +272,7 @@ func (l *loop) handle(event *unix.EpollEvent) {
 	}
 	switch {
 	case src.socket != nil:
+		l.nap.count(src.socket)
 		src.socket.ready(event.Events)
 	case src.listening != nil:
 		src.listening.ready()
@@ -346,6 +361,8 @@ type socket struct {
 	// scheduled is true while more is posted, pouring while pour is.
 	scheduled, pouring bool
 	closed             bool
+	// window is the last one that the loop's nap has counted it in.
+	window int64
 }
 
 const watchInput = unix.EPOLLIN | unix.EPOLLRDHUP | unix.EPOLLET

@@ -60,6 +60,8 @@ type Stats struct {
 	// processes had the processor.
 	LoopRounds                            int64
 	LoopBusy, LoopLongest, LoopLongestOwn time.Duration
+	// LoopNaps is how often a loop put off its next look, so that requests gather.
+	LoopNaps int64
 }
 
 // CommandStat is the account of one command.
@@ -77,6 +79,7 @@ func (t *traffic) add(other *traffic) {
 	t.busy += other.busy
 	t.longest = max(t.longest, other.longest)
 	t.longestOwn = max(t.longestOwn, other.longestOwn)
+	t.naps += other.naps
 }
 
 func newRowSums(rows int) rowSums {
@@ -148,7 +151,7 @@ func (srv *Server) Stats() Stats {
 		QueryLimitDisconnections: c.queryLimit.Load(), OutputLimitDisconnections: c.outputLimit.Load(),
 		EvictedClients: c.evicted.Load(), Errors: c.errorCount.Load(),
 		LoopRounds: total.rounds, LoopBusy: time.Duration(total.busy), LoopLongest: time.Duration(total.longest),
-		LoopLongestOwn: time.Duration(total.longestOwn),
+		LoopLongestOwn: time.Duration(total.longestOwn), LoopNaps: total.naps,
 	}
 	st.OpsPerSecond, st.BytesInPerSecond, st.BytesOutPerSecond = srv.ops.rates()
 	return st
