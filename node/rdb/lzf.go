@@ -152,7 +152,8 @@ func (t *lzfTable) compress(dst, src []byte, limit int) ([]byte, bool) {
 //go:noinline
 func lzfFind(seen *[1 << lzfHashBits]uint32, base int, src unsafe.Pointer, literal, at, last int) (found, before int) {
 	for at <= last {
-		// Whatever the table says, 0 <= before < at: what is loaded is in src.
+		// Positions only ever grow, and those of src are before here: 0 <= before < at, and
+		// what is loaded is in src.
 		word := *(*uint32)(unsafe.Add(src, at))
 		slot := lzfSlot(seen, word)
 		before = int(*slot) - base

@@ -630,7 +630,7 @@ func (s *refusals) Refuse(spec *command.Spec) resp.Error {
 // closing is a State that closes the gate of the engine whenever it is asked about a
 // command.
 type closing struct {
-	engine *command.Engine
+	engine atomic.Pointer[command.Engine]
 	closed atomic.Int32
 }
 
@@ -638,7 +638,7 @@ func (s *closing) Gates() Gates { return GateRefuse }
 
 func (s *closing) Refuse(*command.Spec) resp.Error {
 	done := make(chan struct{})
-	go s.engine.Exclusive(func() { close(done) })
+	go s.engine.Load().Exclusive(func() { close(done) })
 	select {
 	case <-done:
 		s.closed.Add(1)
@@ -652,7 +652,7 @@ func (s *closing) Refuse(*command.Spec) resp.Error {
 func TestRefuseOutsideTheGate(t *testing.T) {
 	state := new(closing)
 	r := newRig(t, func(o *Options) { o.State = state })
-	state.engine = r.engine
+	state.engine.Store(r.engine)
 	for i, c := range []*client{r.dial(), r.dialUnix()} {
 		c.send("*2\r\n$3\r\nGET\r\n$1\r\nk\r\n*3\r\n$3\r\nSET\r\n$1\r\nk\r\n$1\r\nv\r\n")
 		for range 2 {
