@@ -333,7 +333,7 @@ func TestLZFMatches(t *testing.T) {
 		if dice.IntN(20) == 0 { // beyond the greatest distance
 			src = append(append(src, make([]byte, lzfMaxDistance-dice.IntN(2*len(src)))...), src...)
 		}
-		if dice.IntN(10) == 0 { // positions begin again soon: they never go back but so
+		if table.seen != nil && dice.IntN(10) == 0 { // positions begin again soon: they never go back but so
 			table.base = max(table.base, math.MaxUint32-uint64(dice.IntN(4*len(src))))
 		}
 		whole, ok := table.compress(nil, src, len(src))
