@@ -235,6 +235,15 @@ func fill(t *testing.T, policy string, limit int64) {
 	others.Go(func() { seen = watch(t, node, watcher, stop) })
 	others.Go(func() { touch(t, toucher, "hot", stop) })
 	others.Go(func() { falter(replica, stop) })
+	if strings.HasSuffix(policy, "lru") {
+		// Idle time is counted in seconds.
+		harness.Await(t, patience, "the keys that nobody reads are idle", func() string {
+			if idle := node.Do("OBJECT", "IDLETIME", "cold1").Int(); idle < 2 {
+				return fmt.Sprintf("for %d s", idle)
+			}
+			return ""
+		})
+	}
 	written := f.run()
 	close(stop)
 	others.Wait()
